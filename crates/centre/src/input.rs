@@ -1,0 +1,262 @@
+//! Inputs: everything that can change a centre. The journal holds these and nothing else.
+use alloc::string::String;
+use alloc::vec::Vec;
+use madang_model::{
+    DependencyKind, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Role, RunId, Span, Time, Warning,
+};
+use serde::{Deserialize, Serialize};
+
+/// One input with where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The caller waits for a [`crate::effect::Effect::Reply`] with this number; 0 when nobody waits.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ticket: u64,
+    /// Login name of the one who asks; empty for the centre itself (engines, the demo's load, the clock).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// The caller's own key: the same key again gives the first answer again and changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is asked or reported.
+    pub input: Input,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What is asked or reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Found the centre. The first input, once.
+    Found(Founding),
+    /// Make a user, or change the role of one.
+    User {
+        /// Login name.
+        name: String,
+        /// What they may do.
+        role: Role,
+    },
+    /// Make a project.
+    Project {
+        /// Short name.
+        name: String,
+        /// Full name.
+        title: String,
+        /// Short name of the owner out of whose share it computes.
+        owner: String,
+        /// Name of its class.
+        class: String,
+    },
+    /// Make a user a member of a project.
+    Member {
+        /// The project's name.
+        project: String,
+        /// The user's name.
+        user: String,
+    },
+    /// Grant GPU time to a project for a period.
+    Award {
+        /// The project's name.
+        project: String,
+        /// How much.
+        granted: GpuTime,
+        /// From when.
+        from: Time,
+        /// Until when.
+        until: Time,
+    },
+    /// Submit a job, or an array of them.
+    Submit(Submission),
+    /// Cancel a job, an array, or one task of it.
+    Cancel {
+        /// Which.
+        job: Target,
+    },
+    /// Keep a waiting job from starting.
+    Hold {
+        /// Which.
+        job: Target,
+    },
+    /// Undo a hold.
+    Release {
+        /// Which.
+        job: Target,
+    },
+    /// End a run and queue the job again.
+    Requeue {
+        /// Which.
+        job: Target,
+    },
+    /// Change a job.
+    Alter {
+        /// Which.
+        job: Target,
+        /// What to change.
+        change: Alteration,
+    },
+    /// Send a signal to a running job.
+    Signal {
+        /// Which.
+        job: Target,
+        /// Signal number.
+        signal: i32,
+        /// True for the batch shell alone.
+        shell: bool,
+    },
+    /// Stop giving work to a node.
+    Drain {
+        /// The node's name.
+        node: String,
+        /// Why.
+        why: String,
+    },
+    /// Give work to a node again.
+    Resume {
+        /// The node's name.
+        node: String,
+    },
+    /// What an engine saw.
+    Report(Report),
+    /// Time passes; nothing else happened.
+    Tick,
+}
+
+/// One job, one array, or one task of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The job's id; an array's id means all of it.
+    pub job: JobId,
+    /// The task index within the array.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
+}
+
+/// A change to a job. Absent fields stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alteration {
+    /// A new limit.
+    pub limit: Option<Span>,
+    /// A new urgency.
+    pub qos: Option<Qos>,
+    /// A new nice.
+    pub nice: Option<i32>,
+    /// A new name.
+    pub name: Option<String>,
+    /// A new comment.
+    pub comment: Option<String>,
+}
+
+/// A job as submitted, by names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Who it runs for; only an operator may name another than themselves.
+    pub user: String,
+    /// Free text.
+    pub name: String,
+    /// The project's name; `None` for the user's only (or first) one.
+    pub project: Option<String>,
+    /// The partition's name; `None` for the default.
+    pub partition: Option<String>,
+    /// Sites allowed by name; empty for the partition's.
+    pub sites: Vec<String>,
+    /// The gang.
+    pub parts: Vec<Part>,
+    /// Names of nodes to include.
+    pub include: Vec<String>,
+    /// Names of nodes to avoid.
+    pub exclude: Vec<String>,
+    /// True when it may span islands.
+    pub across_islands: bool,
+    /// Limit; `None` for the partition's default.
+    pub limit: Option<Span>,
+    /// Urgency.
+    pub qos: Qos,
+    /// Slurm's nice.
+    pub nice: i32,
+    /// Not before.
+    pub begin: Option<Time>,
+    /// Waits: task targets name a task of an array.
+    pub after: Vec<Wait>,
+    /// True when one of them is enough.
+    pub after_any: bool,
+    /// Wait for others of the same name.
+    pub singleton: bool,
+    /// Cancel when a wait can never be met.
+    pub kill_on_invalid: bool,
+    /// Start again after a lost node.
+    pub requeue: bool,
+    /// Start held.
+    pub held: bool,
+    /// Signal before the limit.
+    pub warning: Option<Warning>,
+    /// Array, if it is one.
+    pub array: Option<Array>,
+    /// What to run.
+    pub launch: Option<Launch>,
+    /// How a modelled run behaves.
+    pub model: Option<ModelRun>,
+    /// Free text.
+    pub comment: String,
+}
+
+/// A wait for another job, as submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The job, array or task.
+    pub on: Target,
+    /// Which end of it.
+    pub kind: DependencyKind,
+    /// For `Started`: how long after.
+    pub delay: Span,
+}
+
+/// Task indices and how many may run at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Array {
+    /// Ascending ranges (first, last, step), not overlapping.
+    pub ranges: Vec<(u32, u32, u32)>,
+    /// Most tasks at once; `None` for no limit.
+    pub at_once: Option<u32>,
+}
+
+/// What an engine saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// A run began.
+    Started {
+        /// Which.
+        run: RunId,
+        /// When, by the engine's clock.
+        at: Time,
+    },
+    /// A run is over.
+    Ended {
+        /// Which.
+        run: RunId,
+        /// When, by the engine's clock.
+        at: Time,
+        /// How.
+        outcome: Outcome,
+    },
+    /// After a reconnect: the engine has never heard of this run, which therefore never began.
+    Unknown {
+        /// Which.
+        run: RunId,
+    },
+    /// A node answers again.
+    NodeUp {
+        /// The node's name.
+        node: String,
+    },
+    /// A node is lost.
+    NodeDown {
+        /// The node's name.
+        node: String,
+        /// What is known of the cause.
+        why: String,
+    },
+}

@@ -1,0 +1,119 @@
+//! The estate: sites, islands, nodes and their devices, and the partitions laid over them.
+use crate::id::{IslandId, NodeId, PartitionId, PartyId, SiteId};
+use crate::units::Span;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What carries out a site's effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// Real processes on this machine.
+    Local,
+    /// Modelled: jobs take the time they say, nothing runs. Labelled so everywhere a person sees it.
+    Model,
+}
+
+/// One administrative domain with one engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its place in [`crate::Founding::sites`].
+    pub id: SiteId,
+    /// Short name, as in `--partition` and on the command line.
+    pub name: String,
+    /// Full name in English, for people.
+    pub title: String,
+    /// Full name in Korean; the English one where a centre file gives none.
+    pub title_ko: String,
+    /// Who runs it.
+    pub operator: PartyId,
+    /// What carries out its effects.
+    pub engine: EngineKind,
+    /// Each owner's share of its capacity, in basis points; the sum is 10,000.
+    pub shares: Vec<(PartyId, u32)>,
+    /// Where the figures come from.
+    pub source: String,
+}
+
+/// A fabric that a gang does not cross unless it says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Island {
+    /// Its place in [`crate::Founding::islands`].
+    pub id: IslandId,
+    /// The site it stands at.
+    pub site: SiteId,
+    /// Name within the centre.
+    pub name: String,
+}
+
+/// The kind of GPU device in a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Device {
+    /// The GRES type, lower case: `h200`, `gh200`, `pretend`.
+    pub model: String,
+    /// Device memory in MiB.
+    pub memory_mib: u32,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its place in [`crate::Founding::nodes`].
+    pub id: NodeId,
+    /// Host name, unique in the centre.
+    pub name: String,
+    /// The site it stands at.
+    pub site: SiteId,
+    /// Its fabric.
+    pub island: IslandId,
+    /// Rack within the island, from 0; racks are what compact placement prefers to stay in.
+    pub rack: u32,
+    /// Its GPUs' kind; `None` when it has none.
+    pub device: Option<Device>,
+    /// Number of GPU devices, at most 32; device k is bit k of a [`crate::Slot`]'s mask.
+    pub gpus: u32,
+    /// Number of CPUs that jobs may hold.
+    pub cpus: u32,
+    /// Memory that jobs may hold, in MiB.
+    pub memory_mib: u64,
+    /// Words that `--constraint` may ask for.
+    pub features: Vec<String>,
+    /// True for devices that are not there but made up so that GPU scripts run; labelled so wherever seen.
+    pub pretend: bool,
+    /// Whether it takes work. At founding always [`Health::Up`].
+    pub health: Health,
+}
+
+/// Whether a node takes work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Takes work. Slurm: `IDLE`, `MIXED` or `ALLOCATED`.
+    Up,
+    /// Finishes what it runs, starts nothing. Slurm: `DRAINING` or `DRAINED`.
+    Drain {
+        /// The operator's reason.
+        why: String,
+    },
+    /// Lost: what ran there has failed. Slurm: `DOWN`.
+    Down {
+        /// What is known of the cause.
+        why: String,
+    },
+}
+
+/// A named set of sites with limits, as in Slurm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Its place in [`crate::Founding::partitions`].
+    pub id: PartitionId,
+    /// What `--partition` names.
+    pub name: String,
+    /// The sites whose nodes it holds.
+    pub sites: Vec<SiteId>,
+    /// The longest limit a job may ask for.
+    pub max_limit: Span,
+    /// The limit of a job that asks for none.
+    pub default_limit: Span,
+}

@@ -1,0 +1,382 @@
+//! Jobs: what is asked for, where it stands, how it ended.
+use crate::id::{JobId, NodeId, PartitionId, ProjectId, RunId, SiteId, UserId};
+use crate::units::{GpuTime, MilliGpus, Span, Time};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// A block of equal nodes within a gang. Most jobs have one part; a heterogeneous job has several.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Part {
+    /// How many nodes, at least 1.
+    pub nodes: u32,
+    /// GPUs on each node.
+    pub gpus: u32,
+    /// CPUs on each node, at least 1.
+    pub cpus: u32,
+    /// Memory on each node in MiB; 0 is all that the node has.
+    pub memory_mib: u64,
+    /// GPU model asked for, as a GRES type.
+    pub model: Option<String>,
+    /// True to hold whole nodes: all CPUs and memory, no sharing; GPUs as asked.
+    pub exclusive: bool,
+    /// Features every node must have (all of them).
+    pub features: Vec<String>,
+}
+
+/// What the scheduler looks at. Equal requests form one class, so a cycle costs by classes and not by jobs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Request {
+    /// The gang's parts, at least one; placed together or not at all.
+    pub parts: Vec<Part>,
+    /// Sites allowed, ascending; never empty (the core fills in the partition's).
+    pub sites: Vec<SiteId>,
+    /// Nodes the gang must include, ascending.
+    pub include: Vec<NodeId>,
+    /// Nodes the gang must avoid, ascending.
+    pub exclude: Vec<NodeId>,
+    /// True when the gang may span islands of one site.
+    pub across_islands: bool,
+}
+
+impl Request {
+    /// GPUs of the whole gang.
+    pub fn gpus(&self) -> MilliGpus {
+        MilliGpus::from_gpus(self.parts.iter().fold(0, |sum, part| sum + part.nodes * part.gpus))
+    }
+    /// Nodes of the whole gang.
+    pub fn nodes(&self) -> u32 {
+        self.parts.iter().map(|part| part.nodes).sum()
+    }
+}
+
+/// A named level of urgency, as in Slurm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Qos {
+    /// After everything else.
+    Low,
+    /// What a job gets that asks for none.
+    #[default]
+    Normal,
+    /// Before normal work of the same share.
+    High,
+}
+
+/// Which end of another job lets this one start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyKind {
+    /// Once it has started or ended (`after`), plus a delay.
+    Started,
+    /// Once it has ended well (`afterok`).
+    Succeeded,
+    /// Once it has ended badly (`afternotok`).
+    Failed,
+    /// Once it has ended (`afterany`).
+    Ended,
+    /// Task k once the other array's task k has ended well (`aftercorr`).
+    Corresponding,
+}
+
+/// A wait for another job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The job waited for; an array's id means all its tasks.
+    pub on: JobId,
+    /// Which end of it.
+    pub kind: DependencyKind,
+    /// For [`DependencyKind::Started`]: how long after.
+    pub delay: Span,
+}
+
+/// A signal sent before the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Signal number.
+    pub signal: i32,
+    /// How long before the limit.
+    pub before: Span,
+    /// True to signal the batch shell alone (`B:`), else its steps.
+    pub shell: bool,
+}
+
+/// What an engine needs to carry out a run and the core need not know: a name for a blob kept beside the journal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Launch(pub String);
+
+/// How a modelled run behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRun {
+    /// How long it would run.
+    pub runtime: Span,
+    /// The exit code it would end with.
+    pub exit: i32,
+}
+
+/// What was submitted, names resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Free text, for people.
+    pub name: String,
+    /// Who submitted it.
+    pub user: UserId,
+    /// Who pays.
+    pub project: ProjectId,
+    /// The partition it was sent to.
+    pub partition: PartitionId,
+    /// What it needs.
+    pub request: Request,
+    /// How long it may run, at least one second.
+    pub limit: Span,
+    /// Urgency within its share.
+    pub qos: Qos,
+    /// Slurm's nice: larger is later.
+    pub nice: i32,
+    /// Not to start before.
+    pub begin: Option<Time>,
+    /// Other jobs it waits for.
+    pub after: Vec<Dependency>,
+    /// True when any one of `after` is enough (`?`), else all are needed (`,`).
+    pub after_any: bool,
+    /// True to wait until no other job of the same name, user and project is waiting before it or running.
+    pub singleton: bool,
+    /// True to be cancelled when a dependency can never be met.
+    pub kill_on_invalid: bool,
+    /// True to start again after a lost node or a requeue.
+    pub requeue: bool,
+    /// Signal before the limit.
+    pub warning: Option<Warning>,
+    /// What to run; `None` for a modelled job.
+    pub launch: Option<Launch>,
+    /// How a modelled run behaves; `None` runs to the limit.
+    pub model: Option<ModelRun>,
+    /// Free text of the user.
+    pub comment: String,
+}
+
+/// Nodes and devices held by one run on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Slot {
+    /// The node.
+    pub node: NodeId,
+    /// Index of the [`Part`] it serves.
+    pub part: u32,
+    /// Devices held: bit k is device k.
+    pub devices: u32,
+    /// CPUs held.
+    pub cpus: u32,
+    /// Memory held in MiB.
+    pub memory_mib: u64,
+}
+
+/// Nodes and devices held by one run, ascending by (part, node).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Allocation {
+    /// One for each node.
+    pub slots: Vec<Slot>,
+}
+
+impl Allocation {
+    /// GPUs held in all.
+    pub fn gpus(&self) -> MilliGpus {
+        MilliGpus::from_gpus(self.slots.iter().map(|slot| slot.devices.count_ones()).sum())
+    }
+}
+
+/// How a run or a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Exit code 0. Slurm: `COMPLETED`.
+    Completed,
+    /// Another exit code, or a signal. Slurm: `FAILED`.
+    Failed {
+        /// Exit code, 0 when a signal ended it.
+        exit: i32,
+        /// Signal, 0 when it exited.
+        signal: i32,
+    },
+    /// Out of time. Slurm: `TIMEOUT`.
+    TimedOut,
+    /// Somebody's wish. Slurm: `CANCELLED`.
+    Cancelled,
+    /// A node was lost. Slurm: `NODE_FAIL`. The provider's fault: its hours are refunded.
+    NodeFailed,
+    /// Over its memory limit. Slurm: `OUT_OF_MEMORY`.
+    OutOfMemory,
+    /// The engine could not start it. Slurm: `BOOT_FAIL`. The provider's fault.
+    LaunchFailed,
+    /// Ended to run again. Slurm: `REQUEUED`.
+    Requeued,
+}
+
+impl Outcome {
+    /// True when the provider was at fault, so that the hours are given back.
+    pub fn is_providers_fault(self) -> bool {
+        matches!(self, Outcome::NodeFailed | Outcome::LaunchFailed)
+    }
+    /// True for exit code 0.
+    pub fn is_success(self) -> bool {
+        self == Outcome::Completed
+    }
+}
+
+/// Why a run is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// Somebody's wish.
+    Cancelled,
+    /// Out of time.
+    Limit,
+    /// To run again later.
+    Requeue,
+    /// Its node is lost; engines that still reach it must end it.
+    NodeLost,
+    /// The core does not know this run, or a later attempt took its place.
+    Stale,
+}
+
+/// Why a job waits: the binding limit found in the last cycle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocked {
+    /// Not looked at yet. Slurm: `None`.
+    Fresh,
+    /// Not enough free capacity now. Slurm: `Resources`.
+    Resources {
+        /// Nodes that could hold a part of it now.
+        fitting: u32,
+        /// Nodes it asks for.
+        wanted: u32,
+    },
+    /// Others of equal or higher rank come first. Slurm: `Priority`.
+    Priority {
+        /// The job whose promise it must not delay, if one is known.
+        behind: Option<JobId>,
+    },
+    /// The project's awards cannot cover its limit. Slurm: `AssocGrpGRESMinutes`.
+    Budget {
+        /// What it would hold.
+        needs: GpuTime,
+        /// What is left.
+        left: GpuTime,
+    },
+    /// No award covers the present. Slurm: `AssocGrpGRESMinutes`.
+    NoAward,
+    /// No set of nodes of the estate could ever hold it. Slurm: `BadConstraints`.
+    Never,
+    /// Enough nodes exist, but too many are drained or down. Slurm: `ReqNodeNotAvail`.
+    NodesUnavailable,
+    /// Waits for other jobs. Slurm: `Dependency`.
+    Dependency {
+        /// The first of them.
+        on: JobId,
+    },
+    /// A dependency can never be met. Slurm: `DependencyNeverSatisfied`.
+    DependencyNever {
+        /// The job that ended otherwise.
+        on: JobId,
+    },
+    /// Not before its begin time. Slurm: `BeginTime`.
+    Begin {
+        /// When that is.
+        at: Time,
+    },
+    /// Held by its user or an operator. Slurm: `JobHeldUser`.
+    Held,
+    /// The array's `%limit` is reached. Slurm: `JobArrayTaskLimit`.
+    ArrayLimit,
+}
+
+/// Where a job stands; a state carries exactly what it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits. Slurm: `PENDING`.
+    Pending {
+        /// Why, as of the last cycle.
+        why: Blocked,
+    },
+    /// Sent to its engine. Slurm: `CONFIGURING`.
+    Starting {
+        /// The attempt.
+        run: RunId,
+        /// What it holds.
+        on: Allocation,
+        /// When it was sent.
+        since: Time,
+    },
+    /// Runs. Slurm: `RUNNING`.
+    Running {
+        /// The attempt.
+        run: RunId,
+        /// What it holds.
+        on: Allocation,
+        /// When the engine started it.
+        since: Time,
+        /// When its limit ends it.
+        until: Time,
+    },
+    /// Told to stop, not yet gone. Slurm: `COMPLETING`.
+    Completing {
+        /// The attempt.
+        run: RunId,
+        /// What it still holds.
+        on: Allocation,
+        /// When the engine started it; `None` if it never reported a start.
+        since: Option<Time>,
+        /// Why it was told to stop.
+        cause: StopCause,
+    },
+    /// Over. Never changes again.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// When.
+        at: Time,
+    },
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedRun {
+    /// Which attempt.
+    pub run: RunId,
+    /// What it held.
+    pub on: Allocation,
+    /// When it was sent to its engine.
+    pub sent: Time,
+    /// When the engine started it; `None` if it never did.
+    pub started: Option<Time>,
+    /// When it ended.
+    pub ended: Time,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// A job in the centre.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What was submitted.
+    pub spec: JobSpec,
+    /// When.
+    pub submitted: Time,
+    /// When the last of begin time, dependencies and hold let it queue; ageing starts here.
+    pub eligible: Option<Time>,
+    /// Array and task index, for a task of an array.
+    pub task: Option<(JobId, u32)>,
+    /// True while held.
+    pub held: bool,
+    /// Where it stands.
+    pub state: JobState,
+    /// Runs that are over, oldest first; only the last sixteen are kept.
+    pub runs: Vec<EndedRun>,
+    /// Attempts so far.
+    pub attempts: u32,
+}

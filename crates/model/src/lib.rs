@@ -1,0 +1,25 @@
+//! The words of Madang: ids, units, time, the estate, jobs, projects.
+//!
+//! Every other room speaks with these types. Nothing here decides anything; what has an invariant keeps it by
+//! construction, so the rooms that decide need not check twice.
+//!
+//! Invariants: no clock, no I/O, no floating point; two ids or two units never mix (see [`id`] and [`units`]).
+#![no_std]
+extern crate alloc;
+
+pub mod estate;
+pub mod founding;
+pub mod id;
+pub mod job;
+pub mod project;
+pub mod units;
+
+pub use estate::{Device, EngineKind, Health, Island, Node, Partition, Site};
+pub use founding::Founding;
+pub use id::{AwardId, EntryId, IslandId, JobId, NodeId, PartitionId, PartyId, ProjectId, RunId, SiteId, UserId};
+pub use job::{
+    Allocation, Blocked, Dependency, DependencyKind, EndedRun, Job, JobSpec, JobState, Launch, ModelRun, Outcome, Part,
+    Qos, Request, Slot, StopCause, Warning,
+};
+pub use project::{Award, Class, Party, Price, Project, Role, User};
+pub use units::{GpuTime, MilliGpus, Span, Time, Won};

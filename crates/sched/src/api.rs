@@ -1,0 +1,219 @@
+//! What goes in and what comes out of the scheduler. The types here are its whole face.
+use alloc::vec::Vec;
+use madang_model::{
+    Allocation, Blocked, GpuTime, Health, JobId, NodeId, PartyId, ProjectId, Qos, Request, RunId, Span, Time, UserId,
+};
+use serde::{Deserialize, Serialize};
+
+/// The scheduler's settings. All bounds are counts, never elapsed time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Half-life of past use in fair share; 14 days by default.
+    pub half_life: Span,
+    /// Promises kept for each owner's share at a time; 4 by default.
+    pub promises: u32,
+    /// Most (share leaf, class) pairs tried in one cycle; 4,096 by default.
+    pub tries: u32,
+    /// Most starts in one cycle; 1,024 by default.
+    pub starts: u32,
+}
+
+/// One job that may start as far as everything but capacity, share and budget goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The run to start: the job and its next attempt.
+    pub run: RunId,
+    /// Who pays: its leaf in the share tree is (owner, project, user).
+    pub project: ProjectId,
+    /// Who asks.
+    pub user: UserId,
+    /// What it needs.
+    pub request: Request,
+    /// How long it may run; with the gang's GPUs this is what the budget must cover.
+    pub limit: Span,
+    /// Urgency within its share.
+    pub qos: Qos,
+    /// Larger is later, within the urgency.
+    pub nice: i32,
+    /// Since when it could have started: its age.
+    pub since: Time,
+}
+
+/// What a project may still hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Budget {
+    /// No award covers the present: nothing of it starts.
+    NoAward,
+    /// GPU time not yet held or spent.
+    Left(GpuTime),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A project exists, under this owner's share.
+    Project {
+        /// The project.
+        id: ProjectId,
+        /// The owner out of whose share it computes.
+        owner: PartyId,
+        /// Weight among the owner's projects, at least 1.
+        weight: u32,
+    },
+    /// A project's budget is now this. The scheduler deducts what it starts by itself in between.
+    Budget(ProjectId, Budget),
+    /// A job may start.
+    Queued(Ask),
+    /// A waiting job may no longer start: cancelled, held or changed.
+    Withdrawn(JobId),
+    /// A run is over, or never came to be: what it held is free.
+    Ended(RunId),
+    /// A run's limit was changed.
+    Extended(RunId, Time),
+    /// A node's health changed.
+    Node(NodeId, Health),
+}
+
+/// Start this run on these nodes and devices. Its budget is already deducted in the scheduler's own figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The run.
+    pub run: RunId,
+    /// What it holds.
+    pub on: Allocation,
+    /// When its limit ends it.
+    pub until: Time,
+}
+
+/// A start time given to a blocked job, which backfill must not delay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// The job.
+    pub job: JobId,
+    /// It starts no later than this, unless a cause is recorded.
+    pub start: Time,
+    /// Where.
+    pub on: Allocation,
+    /// When it was first given.
+    pub given: Time,
+}
+
+/// What became of a promise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PromiseEnd {
+    /// Started in time.
+    Kept {
+        /// The promised start.
+        promised: Time,
+    },
+    /// Put off or given up, with the cause.
+    Broken {
+        /// The promised start.
+        promised: Time,
+        /// Why.
+        cause: BrokenBy,
+    },
+}
+
+/// Why a promise was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BrokenBy {
+    /// A promised node was drained or lost.
+    Node(NodeId),
+    /// The promised job was withdrawn.
+    Withdrawn,
+    /// A run was given a later limit.
+    Extended(RunId),
+    /// A run did not end at its limit.
+    Overrun(RunId),
+    /// A job of higher rank came, and ranks go before promises.
+    Overtaken(JobId),
+    /// The project's budget no longer covers it.
+    Budget,
+}
+
+/// A report that does not fit; counted, never a panic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Anomaly {
+    /// No such run holds anything.
+    UnknownRun(RunId),
+    /// No such job waits.
+    UnknownJob(JobId),
+    /// No such project.
+    UnknownProject(ProjectId),
+    /// No such node.
+    UnknownNode(NodeId),
+}
+
+/// What one cycle did, in counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CycleReport {
+    /// Jobs waiting after the cycle.
+    pub pending: u32,
+    /// (Leaf, class) pairs tried.
+    pub tries: u32,
+    /// Jobs started.
+    pub starts: u32,
+    /// Of these, started ahead of a blocked job of higher rank.
+    pub backfilled: u32,
+    /// Promises standing after the cycle.
+    pub promises: u32,
+}
+
+/// Everything that a step gives back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Runs to start, in order of decision.
+    pub starts: Vec<Start>,
+    /// When to step again if nothing happens before; `None` for never.
+    pub wake: Option<Time>,
+    /// Promises that ended in this step.
+    pub promises: Vec<(JobId, PromiseEnd)>,
+    /// Reports that did not fit.
+    pub anomalies: Vec<Anomaly>,
+    /// Counts.
+    pub report: CycleReport,
+}
+
+/// Why a job waits, in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// All that blocks it now, the most binding first; never empty.
+    pub why: Vec<Blocked>,
+    /// Its promise, if it has one.
+    pub promise: Option<Promise>,
+    /// Jobs that rank before it.
+    pub ahead: u32,
+    /// The smallest change found that would start it now, verified on a draft.
+    pub change: Option<Change>,
+}
+
+/// A change to one job that would start it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Ask for at most this limit.
+    Limit(Span),
+    /// Ask for this many nodes (of a one-part gang).
+    Nodes(u32),
+    /// Ask for this many GPUs on each node (of a one-part gang).
+    Gpus(u32),
+    /// Allow the gang to span islands.
+    AcrossIslands,
+}
+
+/// A share's standing, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The owner.
+    pub owner: PartyId,
+    /// The project, or `None` for the owner's total.
+    pub project: Option<ProjectId>,
+    /// Entitled share of its siblings, in basis points.
+    pub entitled: u32,
+    /// Decayed past use, as a share of its siblings' in basis points.
+    pub used: u32,
+    /// GPUs held now.
+    pub gpus: u32,
+    /// Jobs waiting.
+    pub waiting: u32,
+}
