@@ -91,3 +91,14 @@ pub struct Transaction {
     /// Its lines; they sum to zero in each unit.
     pub lines: Vec<Line>,
 }
+
+/// The stable name of a posting's kind, for the wire and for people.
+pub const fn describe(posting: &Posting) -> &'static str {
+    match posting {
+        Posting::Grant { .. } => "grant",
+        Posting::Hold { .. } => "hold",
+        Posting::Charge { .. } => "charge",
+        Posting::Void { .. } => "void",
+        Posting::Refund { .. } => "refund",
+    }
+}

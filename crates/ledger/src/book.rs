@@ -1,0 +1,282 @@
+//! The book itself: balances, open holds, and what a refund needs. Its serialised form is its snapshot.
+//!
+//! Transactions are not kept: they are handed out once by [`Book::take_new`] for the journal's projections, so the
+//! book's size goes by awards, projects and open holds, not by history.
+//!
+//! Invariants: a posting is taken whole or changes nothing; an account whose balance is zero is not kept.
+use crate::charges::{Charge, Charges};
+use crate::entry::{Account, Line, Posting, Transaction};
+use crate::{Refusal, charge_of, pairs};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use madang_model::{AwardId, EntryId, GpuTime, PartyId, ProjectId, RunId, Time, Won};
+use serde::{Deserialize, Serialize};
+
+/// Double entry over awards, projects and parties.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Book {
+    next: EntryId,
+    #[serde(with = "pairs")]
+    balances: BTreeMap<Account, (GpuTime, Won)>,
+    #[serde(with = "pairs")]
+    holds: BTreeMap<RunId, (AwardId, GpuTime)>,
+    charges: Charges,
+    new: Vec<Transaction>,
+}
+
+impl Default for Book {
+    fn default() -> Book {
+        Book::new()
+    }
+}
+
+impl Book {
+    /// An empty book; its first entry will be `entry-1`.
+    pub fn new() -> Book {
+        Book {
+            next: EntryId::new(1),
+            balances: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            charges: Charges::default(),
+            new: Vec::new(),
+        }
+    }
+
+    /// Posts one transaction, or refuses it and stays as it was.
+    pub fn post(&mut self, now: Time, posting: Posting) -> Result<&Transaction, Refusal> {
+        let (lines, change) = match posting {
+            Posting::Grant { award, amount } => self.grant(award, amount)?,
+            Posting::Hold { run, award, amount } => self.hold(run, award, amount)?,
+            Posting::Charge { run, used, price, rate, project, party } => {
+                let won = priced(used, price, rate)?;
+                self.charge(run, used, won, (project, party))?
+            }
+            Posting::Void { run } => self.void(run)?,
+            Posting::Refund { run } => self.refund(run)?,
+        };
+        let lines: Vec<Line> =
+            lines.into_iter().filter(|line| line.time != GpuTime::ZERO || line.won != Won::ZERO).collect();
+        let id = self.next;
+        let next = EntryId::new(id.number().checked_add(1).ok_or(Refusal::OutOfRange)?);
+        self.apply(&lines)?;
+        self.next = next;
+        self.remember(change);
+        self.new.push(Transaction { id, at: now, posting, lines });
+        Ok(self.new.last().expect("pushed on the line above"))
+    }
+
+    /// What an account holds.
+    pub fn balance(&self, account: Account) -> (GpuTime, Won) {
+        self.balances.get(&account).copied().unwrap_or_default()
+    }
+
+    /// The open hold of a run: out of which award, how much.
+    pub fn hold_of(&self, run: RunId) -> Option<(AwardId, GpuTime)> {
+        self.holds.get(&run).copied()
+    }
+
+    /// All open holds, by run.
+    pub fn holds(&self) -> impl Iterator<Item = (RunId, AwardId, GpuTime)> + '_ {
+        self.holds.iter().map(|(&run, &(award, amount))| (run, award, amount))
+    }
+
+    /// All accounts with a balance other than zero, in order.
+    pub fn balances(&self) -> impl Iterator<Item = (Account, GpuTime, Won)> + '_ {
+        self.balances.iter().map(|(&account, &(time, won))| (account, time, won))
+    }
+
+    /// The id that the next transaction will have.
+    pub fn next_id(&self) -> EntryId {
+        self.next
+    }
+
+    /// The transactions posted since the last call, by id.
+    pub fn take_new(&mut self) -> Vec<Transaction> {
+        core::mem::take(&mut self.new)
+    }
+
+    /// What is wrong with the book; empty when all is well.
+    pub fn audit(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let time: i128 = self.balances.values().map(|(time, _)| i128::from(time.micro_secs())).sum();
+        let won: i128 = self.balances.values().map(|(_, won)| i128::from(won.won())).sum();
+        if time != 0 {
+            wrong.push(format!("GPU time does not balance: all accounts sum to {time} micro-GPU-seconds"));
+        }
+        if won != 0 {
+            wrong.push(format!("money does not balance: all accounts sum to {won} won"));
+        }
+        self.audit_accounts(&mut wrong);
+        self.audit_holds(&mut wrong);
+        wrong
+    }
+}
+
+/// What a posting changes besides balances.
+enum Change {
+    Nothing,
+    Opens(RunId, AwardId, GpuTime),
+    Settles(Charge),
+    Releases(RunId),
+    Refunds(RunId),
+}
+
+/// What one kind of posting comes to: its lines (some may be zero) and the change that goes with them.
+type Draft = Result<(Vec<Line>, Change), Refusal>;
+
+/// Each checks its rule and drafts; none changes the book.
+impl Book {
+    fn grant(&self, award: AwardId, amount: GpuTime) -> Draft {
+        if amount <= GpuTime::ZERO {
+            return Err(Refusal::NotPositive);
+        }
+        Ok((vec![time_line(Account::Centre, -amount), time_line(Account::Free(award), amount)], Change::Nothing))
+    }
+
+    fn hold(&self, run: RunId, award: AwardId, amount: GpuTime) -> Draft {
+        if amount < GpuTime::ZERO {
+            return Err(Refusal::NotPositive);
+        }
+        if self.holds.contains_key(&run) {
+            return Err(Refusal::AlreadyHeld { run });
+        }
+        let (free, _) = self.balance(Account::Free(award));
+        if amount > GpuTime::ZERO && free < amount {
+            return Err(Refusal::Overdrawn { award, needs: amount, free });
+        }
+        let lines = vec![time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
+        Ok((lines, Change::Opens(run, award, amount)))
+    }
+
+    fn charge(&self, run: RunId, used: GpuTime, won: Won, (project, party): (ProjectId, PartyId)) -> Draft {
+        let (award, held) = self.hold_of(run).ok_or(Refusal::NoHold { run })?;
+        let lines = vec![
+            time_line(Account::Held(award), -held),
+            time_line(Account::Spent(award), used),
+            time_line(Account::Free(award), held - used), // both are zero or more: the difference is in range
+            won_line(Account::Owes(project), won),
+            won_line(Account::Earned(party), -won),
+        ];
+        let charge = Charge { entry: self.next, run, award, used, won, project, party, refunded: false };
+        Ok((lines, Change::Settles(charge)))
+    }
+
+    fn void(&self, run: RunId) -> Draft {
+        let (award, held) = self.hold_of(run).ok_or(Refusal::NoHold { run })?;
+        let lines = vec![time_line(Account::Held(award), -held), time_line(Account::Free(award), held)];
+        Ok((lines, Change::Releases(run)))
+    }
+
+    fn refund(&self, run: RunId) -> Draft {
+        let charge = self.charges.of(run).ok_or(Refusal::NotCharged { run })?;
+        if charge.refunded {
+            return Err(Refusal::AlreadyRefunded { run });
+        }
+        let lines = vec![
+            time_line(Account::Spent(charge.award), -charge.used),
+            time_line(Account::Free(charge.award), charge.used),
+            won_line(Account::Owes(charge.project), -charge.won),
+            won_line(Account::Earned(charge.party), charge.won),
+        ];
+        Ok((lines, Change::Refunds(run)))
+    }
+
+    /// Adds the lines, no two of which are on one account, to the balances: all of them, or none when one would leave its range.
+    fn apply(&mut self, lines: &[Line]) -> Result<(), Refusal> {
+        let mut after: Vec<(Account, (GpuTime, Won))> = Vec::with_capacity(lines.len());
+        for line in lines {
+            let (time, won) = self.balance(line.account);
+            let time = time.checked_add(line.time).ok_or(Refusal::OutOfRange)?;
+            let won = won.won().checked_add(line.won.won()).map(Won::new).ok_or(Refusal::OutOfRange)?;
+            // A balance of the very least value could not be negated later.
+            if time.micro_secs() == i64::MIN || won.won() == i64::MIN {
+                return Err(Refusal::OutOfRange);
+            }
+            after.push((line.account, (time, won)));
+        }
+        for (account, balance) in after {
+            if balance == (GpuTime::ZERO, Won::ZERO) {
+                self.balances.remove(&account);
+            } else {
+                self.balances.insert(account, balance);
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, change: Change) {
+        match change {
+            Change::Nothing => {}
+            Change::Opens(run, award, amount) => {
+                self.holds.insert(run, (award, amount));
+            }
+            Change::Settles(charge) => {
+                self.holds.remove(&charge.run);
+                self.charges.keep(charge);
+            }
+            Change::Releases(run) => {
+                self.holds.remove(&run);
+            }
+            Change::Refunds(run) => self.charges.mark_refunded(run),
+        }
+    }
+}
+
+impl Book {
+    fn audit_accounts(&self, wrong: &mut Vec<String>) {
+        for (account, &(time, won)) in &self.balances {
+            let counts_money = matches!(account, Account::Owes(_) | Account::Earned(_));
+            if counts_money && time != GpuTime::ZERO {
+                wrong.push(format!("{account:?} counts money and has {time}"));
+            }
+            if !counts_money && won != Won::ZERO {
+                wrong.push(format!("{account:?} counts GPU time and has {won}"));
+            }
+            let never_negative = matches!(account, Account::Held(_) | Account::Spent(_));
+            if never_negative && time < GpuTime::ZERO {
+                wrong.push(format!("{account:?} is below zero: {time}"));
+            }
+        }
+    }
+
+    fn audit_holds(&self, wrong: &mut Vec<String>) {
+        let mut open: BTreeMap<AwardId, i128> = BTreeMap::new();
+        for (run, &(award, amount)) in &self.holds {
+            if amount < GpuTime::ZERO {
+                wrong.push(format!("the hold of {run} is below zero: {amount}"));
+            }
+            *open.entry(award).or_default() += i128::from(amount.micro_secs());
+        }
+        for (account, (time, _)) in &self.balances {
+            if let Account::Held(award) = account {
+                let holds = open.remove(award).unwrap_or_default();
+                if holds != i128::from(time.micro_secs()) {
+                    wrong.push(format!("{award} has {time} set aside, its holds sum to {holds} micro-GPU-seconds"));
+                }
+            }
+        }
+        for (award, holds) in open {
+            if holds != 0 {
+                wrong.push(format!("{award} has nothing set aside, its holds sum to {holds} micro-GPU-seconds"));
+            }
+        }
+    }
+}
+
+/// The money side of a charge.
+fn priced(used: GpuTime, price: Won, rate: u32) -> Result<Won, Refusal> {
+    if used < GpuTime::ZERO || price < Won::ZERO {
+        return Err(Refusal::NotPositive);
+    }
+    charge_of(used, price, rate).ok_or(Refusal::OutOfRange)
+}
+
+fn time_line(account: Account, time: GpuTime) -> Line {
+    Line { account, time, won: Won::ZERO }
+}
+
+fn won_line(account: Account, won: Won) -> Line {
+    Line { account, time: GpuTime::ZERO, won }
+}
