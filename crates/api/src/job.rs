@@ -1,0 +1,535 @@
+//! Jobs: submit, see, change.
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A block of equal nodes within a gang.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartSpec {
+    /// Nodes. Absent: as few as hold `gpus_total`, else 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u32>,
+    /// GPUs on each node; not together with `gpus_total`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus_per_node: Option<u32>,
+    /// GPUs over all nodes of the part (Slurm's `--gpus`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus_total: Option<u32>,
+    /// GPU model, as a GRES type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_model: Option<String>,
+    /// Tasks over all nodes of the part; default one per node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u32>,
+    /// Tasks on each node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_per_node: Option<u32>,
+    /// CPUs for each task; default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus_per_task: Option<u32>,
+    /// CPUs on each node, overriding what tasks add up to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus_per_node: Option<u32>,
+    /// Memory on each node in MiB; 0 is all of it. Absent: the node's share of memory that goes with the CPUs held,
+    /// but at least 1 GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// Whole nodes, no sharing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exclusive: bool,
+    /// Features every node must have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// What to run on a site that runs real processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// The script, at most 4 MiB; run directly when it begins with `#!`, else by `/bin/sh`.
+    pub script: String,
+    /// Arguments of the script.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// The job's environment before the `SLURM_*` variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// Working folder, absolute.
+    pub cwd: String,
+    /// Output pattern; default `slurm-%j.out`, in arrays `slurm-%A_%a.out`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// Error pattern; default the output's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+    /// Input file; default `/dev/null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Append to the output instead of starting it anew.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub append: bool,
+    /// Hold the nodes and run nothing, until cancelled (`salloc`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hold_only: bool,
+    /// Host it was submitted from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub submit_host: String,
+}
+
+/// Which end of another job lets this one start: Slurm's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum After {
+    /// Once it has started.
+    After,
+    /// Once it has ended well.
+    AfterOk,
+    /// Once it has ended badly.
+    AfterNotOk,
+    /// Once it has ended.
+    AfterAny,
+    /// Task by task of another array.
+    AfterCorr,
+}
+
+/// A wait for another job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitSpec {
+    /// Which end.
+    pub kind: After,
+    /// The job or array.
+    pub job: u64,
+    /// One task of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
+    /// For `after`: how long after, in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay_secs: u64,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// Urgency within a share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QosName {
+    /// After everything else.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before normal work.
+    High,
+}
+
+/// A signal before the limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WarnSpec {
+    /// Signal number, 1 to 64.
+    pub signal: i32,
+    /// How long before the limit.
+    pub before_secs: u64,
+    /// The batch shell alone, not its steps.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shell: bool,
+}
+
+/// How a modelled run behaves; only on modelled sites.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// How long it would run, in milliseconds.
+    pub runtime_ms: u64,
+    /// Exit code it would end with.
+    #[serde(default)]
+    pub exit: i32,
+}
+
+/// `POST /jobs`. Give an `Idempotency-Key` header to make a retry safe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// Name for people; at most 1,024 bytes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Who pays; default the caller's first project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Where to queue; default the centre's first partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// Sites allowed; default all of the partition's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<String>,
+    /// The gang; empty is one part of one node and one CPU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartSpec>,
+    /// Nodes the gang must include, one by one (`here1`, not `here[1-4]`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Nodes the gang must avoid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// May span islands of one site.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub across_islands: bool,
+    /// How long it may run; default the partition's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_secs: Option<u64>,
+    /// Urgency.
+    #[serde(default)]
+    pub qos: QosName,
+    /// Larger is later, from -10,000 to 10,000; below 0 needs the operator's role.
+    #[serde(default)]
+    pub nice: i32,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin_ms: Option<u64>,
+    /// Waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<WaitSpec>,
+    /// Any one wait is enough.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub after_any: bool,
+    /// One at a time of the same name and user.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub singleton: bool,
+    /// Cancel when a wait can never be met.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub kill_on_invalid: bool,
+    /// Start again after a lost node; default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requeue: Option<bool>,
+    /// Start held.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub held: bool,
+    /// Signal before the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<WarnSpec>,
+    /// Array tasks as Slurm writes them: `0-11%4`, `1,3,5`, `0-20:5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+    /// What to run; needed for a site that runs real processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+    /// How a modelled run behaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSpec>,
+    /// Free text, at most 4,096 bytes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+    /// Check and forecast only: nothing is submitted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+}
+
+/// The answer to a submission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Submitted {
+    /// The job's id; an array's first.
+    pub job: u64,
+    /// Number of tasks; 1 for a plain job.
+    pub tasks: u32,
+}
+
+/// Slurm's names of states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StateName {
+    /// Waits.
+    Pending,
+    /// Sent to its engine.
+    Configuring,
+    /// Runs.
+    Running,
+    /// Told to stop, not yet gone.
+    Completing,
+    /// Exit code 0.
+    Completed,
+    /// Another exit code, or a signal.
+    Failed,
+    /// Out of time.
+    Timeout,
+    /// Somebody's wish.
+    Cancelled,
+    /// A node was lost.
+    NodeFail,
+    /// Over its memory limit.
+    OutOfMemory,
+    /// Could not be started.
+    BootFail,
+    /// Ended to run again (in the list of runs).
+    Requeued,
+}
+
+impl StateName {
+    /// True once nothing will change any more.
+    pub fn is_over(self) -> bool {
+        self > StateName::Completing
+    }
+}
+
+/// One node of an allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SlotView {
+    /// Node name.
+    pub node: String,
+    /// Index of the part it serves.
+    pub part: u32,
+    /// Device indices held.
+    pub devices: Vec<u32>,
+    /// CPUs held.
+    pub cpus: u32,
+    /// Memory held in MiB.
+    pub memory_mib: u64,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunView {
+    /// Attempt, from 1.
+    pub attempt: u32,
+    /// Slurm's name of how it ended.
+    pub state: StateName,
+    /// Exit code.
+    pub exit: i32,
+    /// Signal, 0 for none.
+    pub signal: i32,
+    /// When sent to its engine.
+    pub sent_ms: u64,
+    /// When it began.
+    pub started_ms: Option<u64>,
+    /// When it ended.
+    pub ended_ms: u64,
+    /// Node names in Slurm's compressed form: `here[1-4]`.
+    pub nodes: String,
+}
+
+/// A job. In lists `slots`, `runs` and `batch` are left out unless `?full=true`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    /// Its id.
+    pub id: u64,
+    /// The array it is a task of, and its task index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<ArrayView>,
+    /// Name.
+    pub name: String,
+    /// Who submitted it.
+    pub user: String,
+    /// Who pays.
+    pub project: String,
+    /// The owner out of whose share it computes.
+    pub owner: String,
+    /// Where it queues.
+    pub partition: String,
+    /// Urgency.
+    pub qos: QosName,
+    /// Nice.
+    pub nice: i32,
+    /// State by Slurm's name.
+    pub state: StateName,
+    /// Slurm's reason while pending (`Resources`, `Priority`, …), or after an end what was noted.
+    pub reason: String,
+    /// The reason in a sentence, in English.
+    pub reason_text: String,
+    /// True for a job on a modelled site.
+    pub modelled: bool,
+    /// Nodes asked for.
+    pub nodes: u32,
+    /// GPUs asked for in all.
+    pub gpus: u32,
+    /// CPUs asked for in all.
+    pub cpus: u32,
+    /// Memory asked for on each node of the first part, MiB; 0 is all.
+    pub memory_mib: u64,
+    /// The gang, part by part, as resolved.
+    pub parts: Vec<PartView>,
+    /// Limit.
+    pub limit_secs: u64,
+    /// Submitted.
+    pub submitted_ms: u64,
+    /// Could have queued since.
+    pub eligible_ms: Option<u64>,
+    /// Not before.
+    pub begin_ms: Option<u64>,
+    /// Began (this attempt).
+    pub started_ms: Option<u64>,
+    /// Ends by its limit, or ended.
+    pub ends_ms: Option<u64>,
+    /// Promised to start by.
+    pub promised_ms: Option<u64>,
+    /// Exit code once ended.
+    pub exit: i32,
+    /// Signal once ended, 0 for none.
+    pub signal: i32,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Starts again after a lost node.
+    pub requeue: bool,
+    /// Held.
+    pub held: bool,
+    /// Site it runs or ran at.
+    pub site: Option<String>,
+    /// Node names in Slurm's compressed form; empty while pending.
+    pub node_list: String,
+    /// Comment.
+    pub comment: String,
+    /// Waits as Slurm writes them: `afterok:42(unfulfilled)`; empty for none.
+    pub dependency: String,
+    /// Working folder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cwd: String,
+    /// Output file, patterns expanded, absolute.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdout: String,
+    /// Error file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+    /// Nodes and devices held, now or last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<SlotView>,
+    /// Runs that are over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunView>,
+}
+
+/// A part as resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartView {
+    /// Nodes.
+    pub nodes: u32,
+    /// GPUs on each.
+    pub gpus: u32,
+    /// GPU model asked for.
+    pub gpu_model: Option<String>,
+    /// CPUs on each.
+    pub cpus: u32,
+    /// Memory on each, MiB; 0 is all.
+    pub memory_mib: u64,
+    /// Tasks over all nodes.
+    pub tasks: u32,
+    /// CPUs for each task.
+    pub cpus_per_task: u32,
+    /// Whole nodes.
+    pub exclusive: bool,
+    /// Features asked for.
+    pub features: Vec<String>,
+}
+
+/// Where a task belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ArrayView {
+    /// The array's id.
+    pub job: u64,
+    /// The task index; absent in the one record that stands for all tasks not yet started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
+    /// In that record: the tasks it stands for, as Slurm writes them: `4-11%4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<String>,
+}
+
+/// `GET /jobs/{id}/why`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// The job.
+    pub job: u64,
+    /// All that blocks it, the most binding first, each with Slurm's reason and a sentence with names and numbers.
+    pub blocks: Vec<Block>,
+    /// Jobs that rank before it.
+    pub ahead: u32,
+    /// Promised to start by.
+    pub promised_ms: Option<u64>,
+    /// On which nodes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub promised_nodes: String,
+    /// The smallest change found that would start it now, tried on a draft.
+    pub change: Option<String>,
+}
+
+/// One thing that blocks a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Block {
+    /// Slurm's reason.
+    pub reason: String,
+    /// The fact in a sentence, English.
+    pub text: String,
+    /// The fact in a sentence, Korean.
+    pub text_ko: String,
+}
+
+/// `GET /jobs/{id}/when`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct When {
+    /// The job.
+    pub job: u64,
+    /// Promised to start by, if it has a promise.
+    pub promised_ms: Option<u64>,
+    /// Forecast: the present state run forward on limits by the scheduler itself; absent beyond its bound.
+    pub forecast_ms: Option<u64>,
+    /// What the forecast leans on, in a sentence.
+    pub basis: String,
+}
+
+/// `PATCH /jobs/{id}`. Absent fields stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alter {
+    /// New limit; raising that of a running job needs the operator's role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_secs: Option<u64>,
+    /// New urgency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos: Option<QosName>,
+    /// New nice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// New comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// `POST /jobs/{id}/signal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignalSpec {
+    /// Signal number, 1 to 64.
+    pub signal: i32,
+    /// The batch shell alone.
+    #[serde(default)]
+    pub shell: bool,
+}
+
+/// The answer to cancel, hold, release, requeue, alter, signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// How many jobs were changed.
+    pub jobs: u32,
+}
+
+/// `GET /jobs/{id}/log`: a piece of a job's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogPiece {
+    /// The file.
+    pub path: String,
+    /// Where the piece begins, in bytes.
+    pub offset: u64,
+    /// Where the next piece begins.
+    pub next: u64,
+    /// The text; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// True when the job is over and nothing follows.
+    pub complete: bool,
+}
