@@ -183,7 +183,7 @@ impl Book {
         Ok((lines, Change::Refunds(run)))
     }
 
-    /// Adds the lines, no two of which are on one account, to the balances: all of them, or none when one would leave its range.
+    /// Adds the lines to the balances: all of them, or none when one would leave its range. No two are on one account.
     fn apply(&mut self, lines: &[Line]) -> Result<(), Refusal> {
         let mut after: Vec<(Account, (GpuTime, Won))> = Vec::with_capacity(lines.len());
         for line in lines {
