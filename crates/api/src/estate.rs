@@ -159,6 +159,8 @@ pub struct FloorIsland {
 pub struct FloorNode {
     /// Name.
     pub n: String,
+    /// Rack within its island.
+    pub r: u32,
     /// GPUs.
     pub g: u32,
     /// Devices held, as a mask.

@@ -452,8 +452,10 @@ pub struct Why {
     /// On which nodes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub promised_nodes: String,
-    /// The smallest change found that would start it now, tried on a draft.
+    /// The smallest change found that would start it now, tried on a draft; English.
     pub change: Option<String>,
+    /// The same in Korean.
+    pub change_ko: Option<String>,
 }
 
 /// One thing that blocks a job.
@@ -476,8 +478,10 @@ pub struct When {
     pub promised_ms: Option<u64>,
     /// Forecast: the present state run forward on limits by the scheduler itself; absent beyond its bound.
     pub forecast_ms: Option<u64>,
-    /// What the forecast leans on, in a sentence.
+    /// What the forecast leans on, in a sentence, English.
     pub basis: String,
+    /// The same in Korean.
+    pub basis_ko: String,
 }
 
 /// `PATCH /jobs/{id}`. Absent fields stay.
