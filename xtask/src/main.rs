@@ -1,1 +1,49 @@
-fn main() {}
+//! The project's own chores, run as `cargo xtask NAME`.
+//!
+//! `test` is all that a change must pass, on a bare machine too; `.ci/run` calls it and nothing else. Chores are Rust
+//! so that they need no other tool, and each does one thing that its usage line says.
+mod prepare;
+mod shell;
+mod tally;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask CHORE
+
+  test [--no-prepare]   prepare what tests need, then everything CI runs; ends with `N passed, N failed`
+  ci                    the same
+  tidy                  the house rules that no compiler checks
+  sim [--seed N] [--seeds K] [--steps S]
+                        simulate with faults: K seeds from N on, S steps each
+  openapi [--check]     write docs/openapi.json from the wire's types, or check that it is fresh
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match chore(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore(args: &[String]) -> Result<()> {
+    let root = shell::root()?;
+    let (name, rest) = args.split_first().map_or(("", args), |(name, rest)| (name.as_str(), rest));
+    match name {
+        "test" | "ci" => test::run(&root, rest),
+        "tidy" => tidy::run(&root),
+        "sim" => test::simulate(&root, rest),
+        "" | "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("no chore is named {other}\n{USAGE}"),
+    }
+}

@@ -1,0 +1,121 @@
+//! Getting what the tests need beyond Rust: a Chromium for the console, Python's `submitit` for the Slurm commands.
+//!
+//! As root on Debian or Ubuntu the packages are installed; otherwise the command to type is printed and the run goes
+//! on, and the tests that need the missing thing say that they were skipped.
+use crate::shell;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Programs that drive a browser without a screen, by the names they are installed under.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// What Python needs to have; a release that the tests are written for.
+const PACKAGES: [&str; 1] = ["submitit==1.5.4"];
+
+/// What tests find in their environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The browser: `MADANG_CHROMIUM`.
+    pub browser: Option<PathBuf>,
+    /// A Python that has the packages: `MADANG_PYTHON`.
+    pub python: Option<PathBuf>,
+    /// What is missing, for the summary.
+    pub missing: Vec<String>,
+}
+
+impl Prepared {
+    /// Tells a command where things are.
+    pub fn tell(&self, command: &mut Command) {
+        if let Some(browser) = &self.browser {
+            command.env("MADANG_CHROMIUM", browser);
+        }
+        if let Some(python) = &self.python {
+            command.env("MADANG_PYTHON", python);
+        }
+    }
+}
+
+/// Finds or installs everything; never fails, says what is missing instead.
+pub fn everything(root: &Path) -> Prepared {
+    let mut prepared = look(root);
+    let mut wanted = Vec::new();
+    if prepared.browser.is_none() {
+        wanted.push("chromium");
+    }
+    if prepared.python.is_none() && !can_make_venv() {
+        wanted.extend(["python3", "python3-venv"]);
+    }
+    if !wanted.is_empty()
+        && let Err(error) = install(&wanted)
+    {
+        eprintln!("prepare: {error:#}");
+    }
+    if prepared.python.is_none()
+        && let Err(error) = make_venv(root)
+    {
+        eprintln!("prepare: {error:#}");
+    }
+    prepared = look(root);
+    if prepared.browser.is_none() {
+        prepared.missing.push("chromium: the console's tests in a browser are skipped".into());
+    }
+    if prepared.python.is_none() {
+        prepared.missing.push("submitit: its tests are skipped".into());
+    }
+    prepared
+}
+
+/// What is there without doing anything.
+fn look(root: &Path) -> Prepared {
+    let python = venv(root).join("bin/python");
+    let python = has_packages(&python).then_some(python);
+    Prepared { browser: shell::find(&BROWSERS), python, missing: Vec::new() }
+}
+
+fn venv(root: &Path) -> PathBuf {
+    shell::target(root).join("venv")
+}
+
+fn has_packages(python: &Path) -> bool {
+    quiet(Command::new(python).args(["-c", "import submitit"]))
+}
+
+fn can_make_venv() -> bool {
+    quiet(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+fn make_venv(root: &Path) -> Result<()> {
+    let folder = venv(root);
+    shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let pip = folder.join("bin/python");
+    shell::run(
+        Command::new(pip).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES),
+    )
+    .context("failed to install Python's submitit")
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if shell::find(&["apt-get"]).is_none() {
+        bail!("install by your system's own means: {}", packages.join(" "));
+    }
+    if !is_root() {
+        bail!("not root; to run all tests type: sudo {line}");
+    }
+    eprintln!("prepare: {line}");
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        shell::run(command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()))
+    };
+    apt(&["update", "-q"])?;
+    apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.starts_with(b"0") && output.stdout.trim_ascii() == b"0")
+}
+
+fn quiet(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
