@@ -1,0 +1,220 @@
+//! The estate of a centre file: sites with owners, islands, nodes, and the partitions laid over them.
+//!
+//! Invariants: ids are dense and in the order of the file; node names are unique in the centre; at most one site is
+//! local, and it is this machine.
+use crate::centre_file::{CentreFile, IslandEntry, ModelledNodes, NodesEntry, SiteEntry};
+use crate::charter::Delivery;
+use crate::governance::check_whole;
+use crate::here::{Machine, nodes_of};
+use crate::reader::{Sheet, Wrong};
+use crate::resolve::Names;
+use madang_model::{
+    Device, EngineKind, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, PartyId, Site, SiteId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most nodes a centre file may describe in all.
+pub const MOST_NODES: usize = 200_000;
+
+/// What stands where.
+#[derive(Default)]
+pub(crate) struct Estate {
+    pub sites: Vec<Site>,
+    pub islands: Vec<Island>,
+    pub nodes: Vec<Node>,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// The estate that a file describes.
+pub(crate) fn estate(sheet: &Sheet<'_>, file: &CentreFile, parties: &Names<'_>, machine: &Machine) -> Estate {
+    Names::of(sheet, "island", file.sites.iter().flat_map(|site| &site.islands).map(|island| &island.name));
+    check_local(sheet, file);
+    if !check_size(sheet, file) {
+        return Estate::default();
+    }
+    let mut estate = Estate::default();
+    for (number, entry) in (0u32..).zip(&file.sites) {
+        let site = SiteId::new(number);
+        estate.sites.extend(resolve_site(sheet, site, entry, parties));
+        for island in &entry.islands {
+            estate.add_island(sheet, site, island, machine);
+        }
+    }
+    check_node_names(sheet, file, &estate);
+    estate
+}
+
+/// A local site is this machine, this machine is a local site, and there is one at most.
+fn check_local(sheet: &Sheet<'_>, file: &CentreFile) {
+    let mut local: Option<&str> = None;
+    for site in &file.sites {
+        let name = &site.name.value;
+        let here = |island: &IslandEntry| matches!(island.nodes, NodesEntry::ThisMachine);
+        match site.engine.value {
+            EngineKind::Model => {
+                for island in site.islands.iter().filter(|island| here(island)) {
+                    let fact = format!("island {} is this machine, but site {name} is modelled", island.name.value);
+                    sheet.wrong(&island.spot, Wrong::new(fact).hint("a site of this machine has engine = \"local\""));
+                }
+            }
+            EngineKind::Local => {
+                if let Some(first) = local {
+                    let fact = format!("site {name} is local, and so is site {first}: there is one machine here");
+                    sheet.wrong(&site.engine.spot, Wrong::new(fact));
+                }
+                if site.islands.len() != 1 || !site.islands.iter().all(here) {
+                    let fact = format!("site {name} is local, so it has one island with nodes = \"this machine\"");
+                    sheet.wrong(&site.spot, Wrong::new(fact).hint("a site that is described has engine = \"model\""));
+                }
+                local = Some(name);
+            }
+        }
+    }
+}
+
+/// Refuses an estate beyond the bound before any of it is built.
+fn check_size(sheet: &Sheet<'_>, file: &CentreFile) -> bool {
+    let mut total = 0usize;
+    for island in file.sites.iter().flat_map(|site| &site.islands) {
+        let NodesEntry::Modelled(nodes) = &island.nodes else { continue };
+        total += nodes.count.value as usize;
+        if total > MOST_NODES {
+            let fact = format!("the centre has more than {MOST_NODES} nodes with island {}", island.name.value);
+            sheet.wrong(&nodes.count.spot, Wrong::new(fact));
+            return false;
+        }
+    }
+    true
+}
+
+fn resolve_site(sheet: &Sheet<'_>, id: SiteId, entry: &SiteEntry, parties: &Names<'_>) -> Option<Site> {
+    let operator = parties.find(sheet, &entry.operator);
+    let mut shares = Vec::new();
+    for (owner, share) in &entry.shares {
+        shares.extend(parties.find(sheet, owner).map(|party| (PartyId::new(party), *share)));
+    }
+    let spot = entry.shares.first().map_or(&entry.spot, |(owner, _)| &owner.spot);
+    let what = format!("owners' shares of site {}", entry.name.value);
+    check_whole(sheet, spot, &what, entry.shares.iter().map(|(_, share)| *share));
+    shares.sort_unstable();
+    Some(Site {
+        id,
+        name: entry.name.value.clone(),
+        title: entry.titles.english.clone(),
+        title_ko: entry.titles.korean.clone(),
+        operator: PartyId::new(operator?),
+        engine: entry.engine.value,
+        shares,
+        source: entry.source.clone(),
+    })
+}
+
+impl Estate {
+    fn add_island(&mut self, sheet: &Sheet<'_>, site: SiteId, entry: &IslandEntry, machine: &Machine) {
+        let id = IslandId::new(self.islands.len() as u32);
+        self.islands.push(Island { id, site, name: entry.name.value.clone() });
+        match &entry.nodes {
+            NodesEntry::ThisMachine => self.nodes.extend(nodes_of(machine, &self.nodes, site, id)),
+            NodesEntry::Modelled(nodes) => {
+                let device = device(sheet, nodes);
+                self.deliveries.extend(nodes.delivered.map(|from| Delivery { island: id, from }));
+                for place in 0..nodes.count.value {
+                    let node = NodeId::new(self.nodes.len() as u32);
+                    self.nodes.push(modelled_node(nodes, &device, (site, id, node), place));
+                }
+            }
+        }
+    }
+}
+
+fn device(sheet: &Sheet<'_>, nodes: &ModelledNodes) -> Option<Device> {
+    match (nodes.gpus.value, &nodes.gpu, &nodes.gpu_memory) {
+        (0, None, None) => None,
+        (1.., Some(gpu), Some(memory)) => {
+            let memory_mib = u32::try_from(memory.value).expect("the most memory that is read, 64 TiB, fits");
+            Some(Device { model: gpu.value.clone(), memory_mib })
+        }
+        (0, _, _) => {
+            let wrong = Wrong::new("nodes without GPUs have a kind of GPU").hint("leave out gpu and gpu_memory");
+            sheet.wrong(&nodes.gpus.spot, wrong);
+            None
+        }
+        (gpus, _, _) => {
+            let wrong = Wrong::new(format!("nodes with {gpus} GPUs do not say of which kind"))
+                .hint("add gpu = \"h200\" and gpu_memory = \"143771 MiB\", or what they are");
+            sheet.wrong(&nodes.gpus.spot, wrong);
+            None
+        }
+    }
+}
+
+fn modelled_node(
+    nodes: &ModelledNodes,
+    device: &Option<Device>,
+    (site, island, id): (SiteId, IslandId, NodeId),
+    place: u32,
+) -> Node {
+    Node {
+        id,
+        name: nodes.names.value.nth(place),
+        site,
+        island,
+        rack: place / nodes.per_rack,
+        device: device.clone(),
+        gpus: nodes.gpus.value,
+        cpus: nodes.cpus,
+        memory_mib: nodes.memory_mib,
+        features: nodes.features.clone(),
+        pretend: false,
+        health: Health::Up,
+    }
+}
+
+/// Notes each island one of whose nodes has a name that is taken; once per island, not per node.
+fn check_node_names(sheet: &Sheet<'_>, file: &CentreFile, estate: &Estate) {
+    let entries: Vec<&IslandEntry> = file.sites.iter().flat_map(|site| &site.islands).collect();
+    let mut owner: BTreeMap<&str, IslandId> = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    for node in &estate.nodes {
+        let first = *owner.entry(&node.name).or_insert(node.island);
+        if first != node.island && told.insert(node.island) {
+            let entry = entries[node.island.index()];
+            let spot = match &entry.nodes {
+                NodesEntry::Modelled(nodes) => &nodes.names.spot,
+                NodesEntry::ThisMachine => &entry.spot,
+            };
+            let fact = format!("island {} has a node named {} too", entries[first.index()].name.value, node.name);
+            sheet.wrong(spot, Wrong::new(fact).hint("node names are unique in the centre"));
+        }
+    }
+}
+
+/// The partitions, the first being the default.
+pub(crate) fn partitions(sheet: &Sheet<'_>, file: &CentreFile, sites: &Names<'_>) -> Vec<Partition> {
+    Names::of(sheet, "partition", file.partitions.iter().map(|partition| &partition.name));
+    let mut partitions = Vec::new();
+    for (number, entry) in (0u32..).zip(&file.partitions) {
+        let mut members = BTreeSet::new();
+        for name in &entry.sites {
+            if let Some(site) = sites.find(sheet, name)
+                && !members.insert(SiteId::new(site))
+            {
+                let fact = format!("partition {} names site {} twice", entry.name.value, name.value);
+                sheet.wrong(&name.spot, Wrong::new(fact));
+            }
+        }
+        if entry.default_limit.value > entry.max_limit {
+            let (default, most) = (entry.default_limit.value, entry.max_limit);
+            let fact = format!("default_limit {default} is longer than max_limit {most}");
+            sheet.wrong(&entry.default_limit.spot, Wrong::new(fact));
+        }
+        partitions.push(Partition {
+            id: PartitionId::new(number),
+            name: entry.name.value.clone(),
+            sites: members.into_iter().collect(),
+            max_limit: entry.max_limit,
+            default_limit: entry.default_limit.value,
+        });
+    }
+    partitions
+}

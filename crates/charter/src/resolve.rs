@@ -1,0 +1,77 @@
+//! From a file whose shape is sound to a charter: names become ids, sums are checked. The second pass.
+use crate::centre_file::CentreFile;
+use crate::charter::{Charter, Fact};
+use crate::reader::{At, Sheet, Wrong, nearest};
+use crate::values::quoted;
+use crate::{Machine, estate, governance};
+use madang_model::founding::{Founding, Money};
+use std::collections::BTreeMap;
+
+/// The charter that a file describes. What is wrong is noted on the sheet; the result then means nothing.
+pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -> Option<Charter> {
+    let party_names = Names::of(sheet, "party", file.parties.iter().map(|party| &party.name));
+    let site_names = Names::of(sheet, "site", file.sites.iter().map(|site| &site.name));
+    let company_shares = governance::company_shares(sheet, file);
+    let estate = estate::estate(sheet, file, &party_names, machine);
+    let founding = Founding {
+        name: file.heading.name.clone(),
+        title: file.heading.titles.english.clone(),
+        title_ko: file.heading.titles.korean.clone(),
+        parties: governance::parties(sheet, file, &company_shares),
+        classes: governance::classes(sheet, file),
+        sites: estate.sites,
+        islands: estate.islands,
+        nodes: estate.nodes,
+        partitions: estate::partitions(sheet, file, &site_names),
+        prices: governance::prices(sheet, file),
+        money: file.money.iter().map(money).collect(),
+    };
+    let facts = file.facts.iter().map(fact).collect();
+    Some(Charter { founding, company_shares, deliveries: estate.deliveries, facts })
+}
+
+fn money(entry: &crate::centre_file::MoneyEntry) -> Money {
+    let (title, title_ko) = (entry.titles.english.clone(), entry.titles.korean.clone());
+    Money { title, title_ko, won: entry.won, from: entry.from, source: entry.source.clone() }
+}
+
+fn fact(entry: &crate::centre_file::FactEntry) -> Fact {
+    let (title, title_ko) = (entry.titles.english.clone(), entry.titles.korean.clone());
+    Fact { title, title_ko, figure: entry.figure.clone(), from: entry.from, source: entry.source.clone() }
+}
+
+/// The names of one kind of thing, each with its place in the file's list.
+pub(crate) struct Names<'f> {
+    kind: &'static str,
+    places: BTreeMap<&'f str, u32>,
+}
+
+impl<'f> Names<'f> {
+    /// Collects names and notes those that are taken.
+    pub fn of(sheet: &Sheet<'_>, kind: &'static str, names: impl Iterator<Item = &'f At<String>>) -> Names<'f> {
+        let mut places = BTreeMap::new();
+        for (place, name) in (0u32..).zip(names) {
+            if places.contains_key(name.value.as_str()) {
+                sheet.wrong(&name.spot, Wrong::new(format!("there is a {kind} named {} already", name.value)));
+            } else {
+                places.insert(name.value.as_str(), place);
+            }
+        }
+        Names { kind, places }
+    }
+
+    /// The place of a name; notes when there is none.
+    pub fn find(&self, sheet: &Sheet<'_>, name: &At<String>) -> Option<u32> {
+        let place = self.places.get(name.value.as_str()).copied();
+        if place.is_none() {
+            let known = self.places.keys().copied();
+            let hint = match nearest(&name.value, known.clone()) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("known: {}", known.take(20).collect::<Vec<_>>().join(", ")),
+            };
+            let fact = format!("there is no {} named {}", self.kind, quoted(&name.value));
+            sheet.wrong(&name.spot, Wrong::new(fact).hint(hint));
+        }
+        place
+    }
+}
