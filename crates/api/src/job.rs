@@ -78,6 +78,12 @@ pub struct Batch {
     /// Host it was submitted from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub submit_host: String,
+    /// Folder it was submitted from (`SLURM_SUBMIT_DIR`); default the working folder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub submit_dir: String,
+    /// File mode mask of the submitter; default 0022.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
 }
 
 /// Which end of another job lets this one start: Slurm's words.
