@@ -1,6 +1,31 @@
 //! The scheduler: who is next, where, and when not now.
+//!
+//! One way in ([`Scheduler::step`]), everything out by value. A step applies what happened and runs one cycle; the
+//! cycle reads as numbered steps in `cycle.rs`. The order comes from a tree of shares (`share`, `rank`), the place from
+//! an index of free capacity (`cluster`, `place`), the time from promises (`promise`). Equal requests form shapes
+//! (`shape`), and jobs stand in lines by class (`queue`), so that a cycle costs by classes and not by jobs.
+//!
+//! Invariants: same events, same steps, byte for byte; every sort key ends in an id; work is bounded by counts, never by
+//! elapsed time; a promise ends kept, or broken with its cause. [`Scheduler::audit`] says what does not hold.
 #![no_std]
 extern crate alloc;
 
 mod api;
+mod audit;
+mod cluster;
+mod cycle;
+mod estate;
+mod events;
+mod explain;
+mod place;
+mod promise;
+mod queue;
+mod rank;
+mod scheduler;
+mod shape;
+mod share;
+mod snapshot;
+
 pub use api::*;
+pub use scheduler::Scheduler;
+pub use snapshot::Snapshot;

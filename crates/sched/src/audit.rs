@@ -1,0 +1,72 @@
+//! What does not hold of the scheduler's invariants.
+use crate::cluster::amount_of;
+use crate::estate::Amount;
+use crate::scheduler::Scheduler;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use madang_model::NodeId;
+
+impl Scheduler {
+    /// Every invariant that does not hold, in words; empty when all is well.
+    pub fn audit(&self) -> Vec<String> {
+        let mut wrong = self.cluster.audit();
+        self.audit_runs(&mut wrong);
+        self.audit_promises(&mut wrong);
+        self.audit_counts(&mut wrong);
+        wrong
+    }
+
+    /// No device is held twice, and nodes hold what their runs hold.
+    fn audit_runs(&self, wrong: &mut Vec<String>) {
+        let mut nodes: BTreeMap<NodeId, (u32, Amount)> = BTreeMap::new();
+        for (id, run) in &self.runs {
+            for slot in &run.on.slots {
+                let (devices, used) = nodes.entry(slot.node).or_default();
+                if *devices & slot.devices != 0 {
+                    wrong.push(format!("{id} holds a device of {} that another run holds", slot.node));
+                }
+                *devices |= slot.devices;
+                *used = used.plus(amount_of(slot));
+            }
+        }
+        for (index, state) in (0..).zip(&self.cluster.nodes) {
+            let (devices, used) = nodes.get(&NodeId::new(index)).copied().unwrap_or_default();
+            if (devices, used) != (state.busy, state.used) {
+                wrong.push(format!("{} does not hold what its runs hold", NodeId::new(index)));
+            }
+        }
+    }
+
+    /// Every promise is a waiting job's, whole, and its nodes can hold it when it starts.
+    fn audit_promises(&self, wrong: &mut Vec<String>) {
+        for (job, pledge) in &self.promises.by_job {
+            let Some(waiting) = self.queue.jobs.get(job) else {
+                wrong.push(format!("{job} has a promise and does not wait"));
+                continue;
+            };
+            let nodes = self.queue.kind(waiting).1.request.nodes() as usize;
+            if pledge.promise.on.slots.len() != nodes {
+                wrong.push(format!("{job} was promised {} nodes of {nodes}", pledge.promise.on.slots.len()));
+            }
+            if pledge.promise.start > self.now && !self.promises.holds(&self.cluster, *job, self.now) {
+                wrong.push(format!("{job} cannot start as promised at {:?}", pledge.promise.start));
+            }
+        }
+    }
+
+    /// Counts along the share tree agree with the lines and the runs.
+    fn audit_counts(&self, wrong: &mut Vec<String>) {
+        let waiting: u32 = self.shares.owners.iter().map(|owner| owner.waiting).sum();
+        let in_lines: usize = self.queue.lines.iter().flat_map(|lines| lines.values()).map(|line| line.len()).sum();
+        if waiting != self.pending() || in_lines != self.queue.jobs.len() {
+            wrong.push(format!("{} jobs wait, shares count {waiting}, lines hold {in_lines}", self.pending()));
+        }
+        let held: u64 = self.runs.values().map(|run| run.rate).sum();
+        let counted: u64 = self.shares.owners.iter().map(|owner| owner.meter.rate).sum();
+        if held != counted {
+            wrong.push(format!("runs hold {held} milli-GPUs, shares count {counted}"));
+        }
+    }
+}

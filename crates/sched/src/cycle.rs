@@ -1,0 +1,294 @@
+//! One step: what happened, then one cycle.
+use crate::api::{BrokenBy, Budget, Event, Promise, PromiseEnd, Start, Step};
+use crate::place::{self, Now, Short};
+use crate::promise::{GRACE, Pledge};
+use crate::queue::Rank;
+use crate::rank::Ranking;
+use crate::scheduler::{Run, Scheduler};
+use crate::shape::Memo;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use madang_model::{Allocation, JobId, Span, Time};
+
+/// What a leaf may try next.
+struct Head {
+    job: JobId,
+    shape: usize,
+    /// True when the shape is known to fail, so that all it can get is a promise.
+    only_promise: bool,
+}
+
+impl Scheduler {
+    /// Applies what happened, then runs one cycle.
+    pub fn step(&mut self, now: Time, events: Vec<Event>) -> Step {
+        assert!(now >= self.now, "time does not go back");
+        self.now = now;
+        let mut step = Step::default();
+        // 1. What happened.
+        for event in events {
+            self.apply(now, event, &mut step);
+        }
+        let grown = self.cluster.grown.count_ones(..) > 0;
+        self.refresh();
+        // 2. Promises that no longer hold as they stand are given anew.
+        self.mend(now, &mut step);
+        // 3. Promises that are due are kept.
+        self.honour(now, &mut step);
+        // 4. One promise is looked at for an earlier start.
+        if grown {
+            self.improve(now);
+        }
+        // 5. In rank order: start, or promise, or pass over.
+        self.fill(now, &mut step);
+        self.refresh();
+        // 6. What came of it.
+        step.report.pending = self.pending();
+        step.report.starts = step.starts.len() as u32;
+        step.report.promises = self.promises.by_job.len() as u32;
+        step.wake = self.wake(now);
+        step
+    }
+
+    fn wake(&self, now: Time) -> Option<Time> {
+        if self.unfinished {
+            return Some(now);
+        }
+        let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
+        starts.map(|start| if start > now { start } else { now.after(GRACE) }).min()
+    }
+
+    /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.
+    fn mend(&mut self, now: Time, step: &mut Step) {
+        let mut shaken = Vec::new();
+        for (job, pledge) in &self.promises.by_job {
+            let class = self.queue.kind(&self.queue.jobs[job]).0;
+            let covered = self.covers(self.shares.leaves[pledge.leaf].project, class.need);
+            let cause = if covered { pledge.shaken } else { Some(BrokenBy::Budget) };
+            shaken.extend(cause.map(|cause| (pledge.promise.start, *job, cause)));
+        }
+        shaken.sort_by_key(|(start, job, _)| (*start, *job));
+        for (_, job, cause) in shaken {
+            if cause == BrokenBy::Budget {
+                self.break_promise(job, cause, step);
+            } else {
+                self.promise_anew(now, job, cause, step);
+            }
+        }
+    }
+
+    /// A promise from scratch for a job whose promise cannot stand.
+    fn promise_anew(&mut self, now: Time, job: JobId, cause: BrokenBy, step: &mut Step) {
+        let Some(old) = self.promises.by_job.get(&job).cloned() else { return };
+        self.drop_promise(job);
+        let given = self.give_promise(now, job, old.fitting).map(|start| start <= old.promise.start);
+        if given == Some(true) {
+            let pledge = self.promises.by_job.get_mut(&job).expect("just given");
+            pledge.promise.given = old.promise.given;
+            pledge.settled = false;
+        } else {
+            let promised = old.promise.start;
+            step.promises.push((job, PromiseEnd::Broken { promised, cause }));
+        }
+    }
+
+    /// Starts the jobs whose promise is due.
+    fn honour(&mut self, now: Time, step: &mut Step) {
+        let pledges = self.promises.by_job.iter();
+        let mut due: Vec<(Time, JobId)> =
+            pledges.filter(|(_, p)| p.promise.start <= now).map(|(job, p)| (p.promise.start, *job)).collect();
+        due.sort_unstable();
+        for (_, job) in due {
+            if self.try_start(now, job, step).is_err()
+                && let Some(run) = self.promises.overrun(&self.cluster, job, now)
+            {
+                self.promise_anew(now, job, BrokenBy::Overrun(run), step);
+            }
+        }
+    }
+
+    /// Passes over the queue until nothing more can start, or a bound is met.
+    fn fill(&mut self, now: Time, step: &mut Step) {
+        loop {
+            self.refresh();
+            if !self.awake() {
+                self.unfinished = false;
+                return;
+            }
+            self.unfinished = !self.pass(now, step);
+            if self.unfinished {
+                return;
+            }
+            self.promises.by_job.values_mut().for_each(|pledge| pledge.settled = true);
+            self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = false);
+            if self.cluster.grown.count_ones(..) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// True when a job may start or may be given a promise that was not looked at yet.
+    fn awake(&self) -> bool {
+        let live = |shape: usize, limit: Span| {
+            let shape = &self.queue.shapes[shape];
+            shape.possible && !shape.failed(limit)
+        };
+        self.promises.by_job.values().any(|pledge| !pledge.settled)
+            || (0..)
+                .zip(&self.shares.owners)
+                .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.may_promise(index))
+            || self.queue.classes.iter().any(|(_, class)| live(class.shape, class.limit))
+    }
+
+    /// One pass in rank order; false when a bound was met.
+    fn pass(&mut self, now: Time, step: &mut Step) -> bool {
+        let mut ranking = Ranking::new(&mut self.shares, now);
+        let mut barren = BTreeSet::new();
+        while let Some(turn) = ranking.next() {
+            let Some(head) = self.head(turn.leaf, &barren) else {
+                ranking.drop(turn);
+                continue;
+            };
+            if head.only_promise {
+                let fitting = self.queue.shapes[head.shape].memo.map_or(0, |memo| memo.fitting);
+                let charge = Ranking::charge(self.queue.shapes[head.shape].rate);
+                match self.give_promise(now, head.job, fitting) {
+                    Some(_) => ranking.served(turn, &self.shares, charge),
+                    None => {
+                        barren.insert(head.shape);
+                    }
+                }
+                continue;
+            }
+            if step.report.tries >= self.config.tries || step.starts.len() >= self.config.starts as usize {
+                return false;
+            }
+            step.report.tries += 1;
+            let promised = self.promises.by_job.contains_key(&head.job);
+            let overtakes = self.promises.by_job.len() > usize::from(promised);
+            match self.try_start(now, head.job, step) {
+                Ok(()) => {
+                    step.report.backfilled += u32::from(overtakes && !promised);
+                    ranking.served(turn, &self.shares, 0);
+                }
+                Err(_) if promised => {}
+                Err(short) => self.note(head.job, head.shape, short),
+            }
+        }
+        true
+    }
+
+    /// The first job of the leaf that may start or be promised a start.
+    fn head(&self, leaf: usize, barren: &BTreeSet<usize>) -> Option<Head> {
+        let project = self.shares.leaves[leaf].project;
+        let owner = self.shares.projects[project].owner;
+        let mut slots = None;
+        let mut best: Option<(Rank, Head)> = None;
+        for (class, line) in self.queue.lines.get(leaf)? {
+            let class = &self.queue.classes[*class];
+            let shape = &self.queue.shapes[class.shape];
+            let failed = shape.failed(class.limit);
+            if !shape.possible
+                || (failed && (barren.contains(&class.shape) || !*slots.get_or_insert_with(|| self.may_promise(owner))))
+                || !self.covers(project, class.need)
+            {
+                continue;
+            }
+            let Some(rank) = line.iter().find(|rank| !self.promises.by_job.contains_key(&rank.3)) else { continue };
+            if best.as_ref().is_none_or(|(least, _)| rank < least) {
+                best = Some((*rank, Head { job: rank.3, shape: class.shape, only_promise: failed }));
+            }
+        }
+        for (job, pledge) in self.promises.by_job.iter().filter(|(_, pledge)| pledge.leaf == leaf && !pledge.settled) {
+            if best.as_ref().is_none_or(|(least, _)| pledge.rank < *least) {
+                let shape = self.queue.classes[self.queue.jobs[job].class].shape;
+                best = Some((pledge.rank, Head { job: *job, shape, only_promise: false }));
+            }
+        }
+        best.map(|(_, head)| head)
+    }
+
+    /// Starts the job if it can be placed now; its own promise does not stand in its way.
+    fn try_start(&mut self, now: Time, job: JobId, step: &mut Step) -> Result<(), Short> {
+        let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
+        let end = now.after(class.limit).after(GRACE);
+        self.promises.lift(job);
+        let at = Now { cluster: &self.cluster, promises: &self.promises, now, end };
+        let placed = place::now(shape, &at);
+        self.promises.lower(job);
+        match placed {
+            Ok(on) => {
+                if let Some(promised) = self.drop_promise(job) {
+                    step.promises.push((job, PromiseEnd::Kept { promised }));
+                }
+                self.start(now, job, on, step);
+                Ok(())
+            }
+            Err(short) => {
+                if let Some(pledge) = self.promises.by_job.get_mut(&job) {
+                    pledge.settled = true;
+                    pledge.fitting = short.fitting;
+                }
+                Err(short)
+            }
+        }
+    }
+
+    fn start(&mut self, now: Time, job: JobId, on: Allocation, step: &mut Step) {
+        let class = self.queue.kind(&self.queue.jobs[&job]).0;
+        let (need, until) = (class.need, now.after(class.limit));
+        let waiting = self.queue.remove(job).expect("a job that starts was waiting");
+        let (run, leaf) = (waiting.run, waiting.leaf);
+        let project = self.shares.leaves[leaf].project;
+        if let Budget::Left(left) = &mut self.shares.projects[project].budget {
+            *left -= need;
+        }
+        let rate = self.rate(&on);
+        self.shares.wait(leaf, false);
+        self.shares.hold(leaf, rate, now, true);
+        self.cluster.take(run, until, &on);
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate });
+        step.starts.push(Start { run, on, until });
+    }
+
+    /// Remembers that a shape failed at the job's limit.
+    fn note(&mut self, job: JobId, shape: usize, short: Short) {
+        let limit = self.queue.kind(&self.queue.jobs[&job]).0.limit;
+        let limit = if short.behind.is_some() { limit } else { Span::ZERO };
+        self.queue.shapes[shape].memo = Some(Memo { limit, fitting: short.fitting, behind: short.behind });
+    }
+
+    /// Promises the job the earliest start that can be told now.
+    fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
+        let waiting = &self.queue.jobs[&job];
+        let (class, shape) = self.queue.kind(waiting);
+        let (start, on) = self.promises.earliest(&self.cluster, shape, now)?;
+        let (limit, leaf, rank) = (class.limit, waiting.leaf, waiting.rank);
+        let owner = self.shares.owner_of(leaf);
+        let promise = Promise { job, start, on, given: now };
+        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled: true, shaken: None, fitting });
+        Some(start)
+    }
+
+    /// Looks whether one promise, each time the next, can be made earlier.
+    fn improve(&mut self, now: Time) {
+        let jobs = &self.promises.by_job;
+        let after = |turn: JobId| jobs.range((core::ops::Bound::Excluded(turn), core::ops::Bound::Unbounded)).next();
+        let Some(job) = self.promises.turn.and_then(after).or_else(|| jobs.iter().next()).map(|(job, _)| *job) else {
+            return;
+        };
+        self.promises.turn = Some(job);
+        self.promises.lift(job);
+        let shape = self.queue.kind(&self.queue.jobs[&job]).1;
+        let earliest = self.promises.earliest(&self.cluster, shape, now);
+        let old = self.promises.by_job[&job].promise.clone();
+        let better = earliest.filter(|(start, _)| *start < old.start && *start > now);
+        if let (Some((start, on)), Some(pledge)) = (better, self.promises.by_job.get_mut(&job)) {
+            pledge.promise.start = start;
+            pledge.promise.on = on;
+            for slot in &old.on.slots {
+                self.cluster.grow(slot.node);
+            }
+        }
+        self.promises.lower(job);
+    }
+}

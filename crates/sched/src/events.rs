@@ -1,0 +1,168 @@
+//! What happened: events change the state and leave the deciding to the cycle.
+use crate::api::{Anomaly, Ask, BrokenBy, Budget, Event, PromiseEnd, Step};
+use crate::place::feasible;
+use crate::scheduler::Scheduler;
+use crate::shape::Shape;
+use alloc::vec::Vec;
+use madang_model::{Health, JobId, NodeId, RunId, Time};
+
+impl Scheduler {
+    pub(crate) fn apply(&mut self, now: Time, event: Event, step: &mut Step) {
+        let anomaly = match event {
+            Event::Project { id, owner, weight } => {
+                self.shares.set_project(id, owner, weight);
+                self.rehome_promises();
+                None
+            }
+            Event::Budget(id, budget) => match self.shares.project(id) {
+                Some(project) => {
+                    self.set_budget(project, budget);
+                    None
+                }
+                None => Some(Anomaly::UnknownProject(id)),
+            },
+            Event::Queued(ask) => self.queued(ask, step),
+            Event::Withdrawn(job) => (!self.withdrawn(job, step)).then_some(Anomaly::UnknownJob(job)),
+            Event::Ended(run) => self.ended(now, run),
+            Event::Extended(run, until) => self.extended(now, run, until),
+            Event::Node(node, health) => self.node(node, &health),
+        };
+        step.anomalies.extend(anomaly);
+    }
+
+    fn set_budget(&mut self, project: usize, budget: Budget) {
+        self.shares.projects[project].budget = budget;
+        let owner = self.shares.projects[project].owner;
+        self.shares.owners[owner].unpromised = true;
+    }
+
+    /// Promises count for the owner that their project belongs to now.
+    fn rehome_promises(&mut self) {
+        for pledge in self.promises.by_job.values_mut() {
+            pledge.owner = self.shares.owner_of(pledge.leaf);
+        }
+    }
+
+    fn queued(&mut self, ask: Ask, step: &mut Step) -> Option<Anomaly> {
+        let Some(project) = self.shares.project(ask.project) else {
+            return Some(Anomaly::UnknownProject(ask.project));
+        };
+        if self.runs.contains_key(&ask.run) {
+            return Some(Anomaly::UnknownRun(ask.run));
+        }
+        self.withdrawn(ask.run.job, step);
+        let leaf = self.shares.leaf(project, ask.user);
+        let (estate, nodes) = (&self.estate, &self.cluster.nodes);
+        let shape = self.queue.shape(ask.request.clone(), |request| {
+            let mut shape = Shape::new(request, estate);
+            shape.possible = feasible(&shape, estate, |node| nodes[node.index()].up);
+            shape.never = !shape.possible && !feasible(&shape, estate, |_| true);
+            shape
+        });
+        self.queue.push(&ask, leaf, shape);
+        self.shares.wait(leaf, true);
+        let owner = self.shares.owner_of(leaf);
+        self.shares.owners[owner].unpromised = true;
+        None
+    }
+
+    /// True if the job was waiting.
+    fn withdrawn(&mut self, job: JobId, step: &mut Step) -> bool {
+        self.break_promise(job, BrokenBy::Withdrawn, step);
+        let Some(waiting) = self.queue.remove(job) else { return false };
+        self.shares.wait(waiting.leaf, false);
+        true
+    }
+
+    fn ended(&mut self, now: Time, id: RunId) -> Option<Anomaly> {
+        let Some(run) = self.runs.remove(&id) else { return Some(Anomaly::UnknownRun(id)) };
+        self.cluster.release(id, &run.on);
+        self.shares.hold(run.leaf, run.rate, now, false);
+        None
+    }
+
+    fn extended(&mut self, now: Time, id: RunId, until: Time) -> Option<Anomaly> {
+        let Some(run) = self.runs.get_mut(&id) else { return Some(Anomaly::UnknownRun(id)) };
+        run.until = until;
+        let on = run.on.clone();
+        self.cluster.extend(id, until, &on);
+        for slot in &on.slots {
+            for job in self.promises.on(slot.node) {
+                if !self.promises.holds(&self.cluster, job, now) {
+                    self.shake(job, BrokenBy::Extended(id));
+                }
+            }
+        }
+        None
+    }
+
+    fn node(&mut self, node: NodeId, health: &Health) -> Option<Anomaly> {
+        let Some(facts) = self.estate.nodes.get(node.index()) else { return Some(Anomaly::UnknownNode(node)) };
+        let up = *health == Health::Up;
+        if self.cluster.nodes[node.index()].up == up {
+            return None;
+        }
+        self.health.insert(facts.pool);
+        self.cluster.set_up(node, up);
+        if !up {
+            for job in self.promises.on(node) {
+                self.shake(job, BrokenBy::Node(node));
+            }
+        }
+        None
+    }
+
+    fn shake(&mut self, job: JobId, cause: BrokenBy) {
+        if let Some(pledge) = self.promises.by_job.get_mut(&job) {
+            pledge.shaken.get_or_insert(cause);
+        }
+    }
+
+    /// Ends the job's promise, if it has one, and says so.
+    pub(crate) fn break_promise(&mut self, job: JobId, cause: BrokenBy, step: &mut Step) {
+        if let Some(promised) = self.drop_promise(job) {
+            step.promises.push((job, PromiseEnd::Broken { promised, cause }));
+        }
+    }
+
+    /// Takes the promise away; what was set aside may let others start.
+    pub(crate) fn drop_promise(&mut self, job: JobId) -> Option<Time> {
+        let pledge = self.promises.remove(job)?;
+        for slot in &pledge.promise.on.slots {
+            self.cluster.grow(slot.node);
+        }
+        self.shares.owners[pledge.owner].unpromised = true;
+        Some(pledge.promise.start)
+    }
+
+    /// Forgets what was found out about shapes for which something has grown since.
+    pub(crate) fn refresh(&mut self) {
+        if self.health.count_ones(..) > 0 {
+            let pools: Vec<usize> = self.health.ones().collect();
+            self.health.clear();
+            for (_, shape) in self.queue.shapes.iter_mut() {
+                if pools.iter().any(|pool| shape.uses(*pool)) {
+                    let nodes = &self.cluster.nodes;
+                    shape.possible = feasible(shape, &self.estate, |node| nodes[node.index()].up);
+                }
+            }
+            self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = true);
+        }
+        if self.cluster.grown.count_ones(..) == 0 {
+            return;
+        }
+        let grown = self.cluster.grown.clone();
+        self.cluster.grown.clear();
+        for (_, shape) in self.queue.shapes.iter_mut() {
+            if shape.memo.is_some() && grown.ones().any(|pool| shape.uses(pool)) {
+                shape.memo = None;
+            }
+        }
+        for (job, pledge) in &mut self.promises.by_job {
+            let (_, shape) = self.queue.kind(&self.queue.jobs[job]);
+            if pledge.settled && grown.ones().any(|pool| shape.uses(pool)) {
+                pledge.settled = false;
+            }
+        }
+    }
+}

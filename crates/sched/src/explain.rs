@@ -1,0 +1,232 @@
+//! Why a job waits, what would start it, and when it will.
+use crate::api::{Ask, Budget, Change, Event, Explanation};
+use crate::place::{self, Now};
+use crate::promise::GRACE;
+use crate::queue::{Rank, Waiting, need};
+use crate::rank::Ranking;
+use crate::scheduler::Scheduler;
+use crate::shape::Shape;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use madang_model::{Blocked, JobId, Request, RunId, Span, Time};
+
+/// Most starts that a forecast runs through.
+const FORECAST: usize = 20_000;
+/// Most turns that are counted to tell how many jobs rank before one.
+const TURNS: u32 = 100_000;
+
+impl Scheduler {
+    /// The binding limit as of the last cycle.
+    pub fn why(&self, job: JobId) -> Option<Blocked> {
+        let waiting = self.queue.jobs.get(&job)?;
+        Some(self.outside(waiting).or_else(|| self.capacity(job, waiting)).unwrap_or(Blocked::Fresh))
+    }
+
+    /// What blocks a job whatever is free: the estate and the budget.
+    fn outside(&self, waiting: &Waiting) -> Option<Blocked> {
+        let (class, shape) = self.queue.kind(waiting);
+        if shape.never {
+            return Some(Blocked::Never);
+        }
+        if !shape.possible {
+            return Some(Blocked::NodesUnavailable);
+        }
+        match self.shares.projects[self.shares.leaves[waiting.leaf].project].budget {
+            Budget::NoAward => Some(Blocked::NoAward),
+            Budget::Left(left) if class.need > left => Some(Blocked::Budget { needs: class.need, left }),
+            Budget::Left(_) => None,
+        }
+    }
+
+    /// What blocks a job that could start on a freer estate.
+    fn capacity(&self, job: JobId, waiting: &Waiting) -> Option<Blocked> {
+        let (class, shape) = self.queue.kind(waiting);
+        let wanted = shape.request.nodes();
+        if let Some(pledge) = self.promises.by_job.get(&job) {
+            return Some(Blocked::Resources { fitting: pledge.fitting, wanted });
+        }
+        let memo = shape.memo.filter(|memo| class.limit >= memo.limit)?;
+        if let Some(other) = memo.behind.filter(|other| self.promises.by_job.contains_key(other)) {
+            return Some(Blocked::Priority { behind: Some(other) });
+        }
+        let line = &self.queue.lines[waiting.leaf][&waiting.class];
+        match line.first().map(|rank| rank.3) {
+            Some(first) if first != job => {
+                Some(Blocked::Priority { behind: Some(first).filter(|first| self.promise(*first).is_some()) })
+            }
+            _ => Some(Blocked::Resources { fitting: memo.fitting, wanted }),
+        }
+    }
+
+    /// All that blocks a job, what ranks before it, and the smallest change that was found to start it now.
+    pub fn explain(&self, now: Time, job: JobId) -> Option<Explanation> {
+        let waiting = self.queue.jobs.get(&job)?;
+        let mut why = Vec::new();
+        why.extend(self.outside(waiting));
+        why.extend(self.capacity(job, waiting));
+        if why.is_empty() {
+            why.push(Blocked::Fresh);
+        }
+        let promise = self.promise(job).cloned();
+        Some(Explanation { why, promise, ahead: self.ahead(now, waiting), change: self.change(now, job, waiting) })
+    }
+
+    /// How many jobs would be looked at before this one, if each was served in its turn and capacity were no bound.
+    fn ahead(&self, now: Time, waiting: &Waiting) -> u32 {
+        let mut shares = self.shares.clone();
+        let mut ranking = Ranking::new(&mut shares, now);
+        let mut lines: BTreeMap<usize, alloc::vec::IntoIter<(Rank, u64)>> = BTreeMap::new();
+        let mut ahead = 0;
+        while let Some(turn) = ranking.next() {
+            let line = lines.entry(turn.leaf).or_insert_with(|| self.in_order(turn.leaf).into_iter());
+            match line.next() {
+                Some((rank, _)) if rank == waiting.rank => return ahead,
+                Some((_, rate)) => ranking.served(turn, &shares, Ranking::charge(rate)),
+                None => {
+                    ranking.drop(turn);
+                    continue;
+                }
+            }
+            ahead += 1;
+            if ahead >= TURNS {
+                return ahead;
+            }
+        }
+        ahead
+    }
+
+    /// A leaf's jobs in rank order, with the milli-GPUs that each would hold.
+    fn in_order(&self, leaf: usize) -> Vec<(Rank, u64)> {
+        let lines = self.queue.lines.get(leaf).into_iter().flatten();
+        let rate = |class: usize| self.queue.shapes[self.queue.classes[class].shape].rate;
+        let mut all: Vec<(Rank, u64)> =
+            lines.flat_map(|(class, line)| line.iter().map(|rank| (*rank, rate(*class)))).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The smallest change that would start the job now: looked for by trial placements, verified on a draft.
+    fn change(&self, now: Time, job: JobId, waiting: &Waiting) -> Option<Change> {
+        let (class, shape) = self.queue.kind(waiting);
+        let ask = self.ask(waiting);
+        let starts = |request: &Request, limit: Span| self.would_place(now, waiting, request, limit);
+        let verified = |change: Change| Some(change).filter(|change| self.verify(now, job, &changed(&ask, *change)));
+        if !shape.request.across_islands {
+            let change = Change::AcrossIslands;
+            if starts(&changed(&ask, change).request, class.limit)
+                && let Some(change) = verified(change)
+            {
+                return Some(change);
+            }
+        }
+        let minutes = class.limit.millis().saturating_sub(1) / Span::from_mins(1).millis();
+        let limit = |minutes: u64| Span::from_mins(minutes);
+        if let Some(most) = largest(minutes, |minutes| starts(&ask.request, limit(minutes)))
+            && let Some(change) = verified(Change::Limit(limit(most)))
+        {
+            return Some(change);
+        }
+        let [part] = ask.request.parts.as_slice() else { return None };
+        let fewer: [(u32, fn(u32) -> Change); 2] =
+            [(part.nodes.saturating_sub(1), Change::Nodes), (part.gpus.saturating_sub(1), Change::Gpus)];
+        for (most, change) in fewer {
+            let tried = |count: u64| starts(&changed(&ask, change(count as u32)).request, class.limit);
+            if let Some(found) = largest(u64::from(most), tried)
+                && let Some(change) = verified(change(found as u32))
+            {
+                return Some(change);
+            }
+        }
+        None
+    }
+
+    /// True if a job like this one with another request or limit could be placed and paid for now.
+    fn would_place(&self, now: Time, waiting: &Waiting, request: &Request, limit: Span) -> bool {
+        let shape = Shape::new(request.clone(), &self.estate);
+        let project = self.shares.leaves[waiting.leaf].project;
+        let mut promises = self.promises.clone();
+        promises.lift(waiting.run.job);
+        let at = Now { cluster: &self.cluster, promises: &promises, now, end: now.after(limit).after(GRACE) };
+        self.covers(project, need(request, limit)) && place::now(&shape, &at).is_ok()
+    }
+
+    /// True if the scheduler, told of the change, starts the job at once.
+    fn verify(&self, now: Time, job: JobId, ask: &Ask) -> bool {
+        let mut draft = self.clone();
+        draft.config.tries = u32::MAX;
+        draft.config.starts = u32::MAX;
+        let step = draft.step(now.max(self.now), alloc::vec![Event::Queued(ask.clone())]);
+        step.starts.iter().any(|start| start.run.job == job)
+    }
+
+    /// The question that a waiting job came with.
+    fn ask(&self, waiting: &Waiting) -> Ask {
+        let (class, shape) = self.queue.kind(waiting);
+        let leaf = &self.shares.leaves[waiting.leaf];
+        Ask {
+            run: waiting.run,
+            project: self.shares.projects[leaf.project].id,
+            user: leaf.user,
+            request: shape.request.clone(),
+            limit: class.limit,
+            qos: waiting.rank.0.0,
+            nice: waiting.rank.1,
+            since: waiting.rank.2,
+        }
+    }
+
+    /// When the job will start if every run lasts to its limit and nothing else comes: its promise, or a forecast.
+    /// `None` if that is not known within a bounded look ahead.
+    pub fn when(&self, now: Time, job: JobId) -> Option<Time> {
+        let now = now.max(self.now);
+        let waiting = self.queue.jobs.get(&job)?;
+        if self.outside(waiting).is_some() {
+            return None;
+        }
+        if let Some(promise) = self.promise(job) {
+            return Some(promise.start.max(now));
+        }
+        let mut draft = self.clone();
+        let mut ends: BTreeSet<(Time, RunId)> = draft.runs.iter().map(|(id, run)| (run.until.max(now), *id)).collect();
+        let (mut now, mut events, mut started) = (now, Vec::new(), 0);
+        loop {
+            let step = draft.step(now, core::mem::take(&mut events));
+            if step.starts.iter().any(|start| start.run.job == job) {
+                return Some(now);
+            }
+            started += step.starts.len();
+            if started > FORECAST {
+                return None;
+            }
+            ends.extend(step.starts.iter().map(|start| (start.until, start.run)));
+            let next = ends.first().map(|(time, _)| *time).into_iter().chain(step.wake).min()?;
+            now = next.max(now);
+            while let Some((_, run)) = ends.first().copied().filter(|(time, _)| *time <= now) {
+                ends.remove(&(ends.first()?.0, run));
+                events.push(Event::Ended(run));
+            }
+        }
+    }
+}
+
+/// The question with the change made.
+fn changed(ask: &Ask, change: Change) -> Ask {
+    let mut ask = ask.clone();
+    match change {
+        Change::Limit(limit) => ask.limit = limit,
+        Change::Nodes(nodes) => ask.request.parts[0].nodes = nodes,
+        Change::Gpus(gpus) => ask.request.parts[0].gpus = gpus,
+        Change::AcrossIslands => ask.request.across_islands = true,
+    }
+    ask
+}
+
+/// The largest count from 1 to `most` that works, given that less works where more does.
+fn largest(most: u64, works: impl Fn(u64) -> bool) -> Option<u64> {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if works(middle) { low = middle } else { high = middle - 1 }
+    }
+    (low > 0).then_some(low)
+}

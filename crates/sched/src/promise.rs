@@ -1,0 +1,225 @@
+//! When not now: start times given to blocked jobs, and what they keep others from.
+//!
+//! A promise sets capacity aside on named nodes from its start until its job would be gone. What a node has free at a
+//! later moment is its total less the runs that are not gone by then and the promises that cover that moment. A run is
+//! gone [`GRACE`] after its limit; one that is still there is expected to be gone in another [`GRACE`].
+//!
+//! Invariants: at the start of every promise its nodes can hold it beside everything else that is due to be there then;
+//! `on_node` lists exactly the promises that are not lifted. So a job can start at its promise whatever backfill did.
+use crate::api::{BrokenBy, Promise};
+use crate::cluster::{Cluster, Hold, amount_of};
+use crate::estate::Amount;
+use crate::place::{Candidate, assemble, with_devices};
+use crate::queue::Rank;
+use crate::shape::{Fitting, Shape};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use madang_model::{Allocation, JobId, NodeId, RunId, Span, Time};
+use serde::{Deserialize, Serialize};
+
+/// What a run is given to be gone after its limit: the warning, the kill, the clean-up.
+pub(crate) const GRACE: Span = Span::from_mins(1);
+
+/// A promise and what the scheduler needs to keep it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pledge {
+    pub promise: Promise,
+    pub limit: Span,
+    pub leaf: usize,
+    pub owner: usize,
+    pub rank: Rank,
+    /// True when the job cannot start before something grows.
+    pub settled: bool,
+    /// Set when the promise no longer holds as it stands.
+    pub shaken: Option<BrokenBy>,
+    /// Nodes that could hold a part of it when it was last tried.
+    pub fitting: u32,
+}
+
+impl Pledge {
+    /// When the job would be gone, started as promised.
+    pub fn end(&self) -> Time {
+        self.promise.start.after(self.limit).after(GRACE)
+    }
+}
+
+/// All standing promises.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Promises {
+    pub by_job: BTreeMap<JobId, Pledge>,
+    on_node: BTreeMap<NodeId, Vec<(JobId, Amount)>>,
+    /// The job whose promise was looked at last for an earlier start.
+    pub turn: Option<JobId>,
+}
+
+/// When a run is gone for certain, as far as can be told now.
+pub(crate) fn gone(until: Time, now: Time) -> Time {
+    let due = until.after(GRACE);
+    if due <= now { now.after(GRACE) } else { due }
+}
+
+impl Promises {
+    pub fn insert(&mut self, pledge: Pledge) {
+        let job = pledge.promise.job;
+        self.by_job.insert(job, pledge);
+        self.lower(job);
+    }
+
+    pub fn remove(&mut self, job: JobId) -> Option<Pledge> {
+        self.lift(job);
+        self.by_job.remove(&job)
+    }
+
+    /// Frees what is set aside for the job, until [`Promises::lower`].
+    pub fn lift(&mut self, job: JobId) {
+        let Some(pledge) = self.by_job.get(&job) else { return };
+        for slot in &pledge.promise.on.slots {
+            if let Some(list) = self.on_node.get_mut(&slot.node) {
+                list.retain(|(other, _)| *other != job);
+                if list.is_empty() {
+                    self.on_node.remove(&slot.node);
+                }
+            }
+        }
+    }
+
+    /// Sets aside again what was lifted.
+    pub fn lower(&mut self, job: JobId) {
+        let Some(pledge) = self.by_job.get(&job) else { return };
+        for slot in &pledge.promise.on.slots {
+            let list = self.on_node.entry(slot.node).or_default();
+            let at = list.partition_point(|(other, _)| *other < job);
+            list.insert(at, (job, amount_of(slot)));
+        }
+    }
+
+    /// Jobs with something set aside on this node.
+    pub fn on(&self, node: NodeId) -> Vec<JobId> {
+        self.on_node.get(&node).into_iter().flatten().map(|(job, _)| *job).collect()
+    }
+
+    /// What is held or set aside on the node at a moment.
+    fn occupied(&self, cluster: &Cluster, node: NodeId, now: Time, at: Time) -> Amount {
+        let holds = cluster.nodes[node.index()].holds.iter();
+        let held = holds.filter(|hold| gone(hold.until, now) > at).fold(Amount::default(), |sum, h| sum.plus(h.amount));
+        let pledges = self.on_node.get(&node).into_iter().flatten();
+        pledges
+            .filter(|(job, _)| self.by_job[job].promise.start <= at && at < self.by_job[job].end())
+            .fold(held, |sum, (_, amount)| sum.plus(*amount))
+    }
+
+    /// The first job whose promise this would delay, were it on the node from now until then.
+    pub fn conflict(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time, end: Time) -> Option<JobId> {
+        let list = self.on_node.get(&node)?;
+        let total = cluster.estate.total(node);
+        let starts = list.iter().map(|(job, _)| (*job, &self.by_job[job]));
+        starts
+            .filter(|(_, pledge)| pledge.promise.start < end && pledge.end() > now)
+            .find(|(_, pledge)| {
+                let at = pledge.promise.start.max(now);
+                !self.occupied(cluster, node, now, at).plus(need).within(total)
+            })
+            .map(|(job, _)| job)
+    }
+
+    /// True when the promise's nodes can hold it at its start beside all else that is due there then.
+    pub fn holds(&self, cluster: &Cluster, job: JobId, now: Time) -> bool {
+        let pledge = &self.by_job[&job];
+        let at = pledge.promise.start.max(now);
+        pledge.promise.on.slots.iter().all(|slot| {
+            cluster.nodes[slot.node.index()].up
+                && self.occupied(cluster, slot.node, now, at).within(cluster.estate.total(slot.node))
+        })
+    }
+
+    /// From when on the node can take this for ever.
+    fn ready(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time) -> Time {
+        let pledges = self.on_node.get(&node);
+        if pledges.is_none() && need.within(cluster.free_of(node)) {
+            return now;
+        }
+        let mut edges: Vec<(Time, bool, Amount)> = Vec::new();
+        edges.extend(cluster.nodes[node.index()].holds.iter().map(|hold| (gone(hold.until, now), true, hold.amount)));
+        for (job, amount) in pledges.into_iter().flatten() {
+            let pledge = &self.by_job[job];
+            if pledge.end() > now {
+                edges.push((pledge.end(), true, *amount));
+                edges.push((pledge.promise.start.max(now), false, *amount));
+            }
+        }
+        last_conflict(edges, need, cluster.estate.total(node)).map_or(now, |end| end.max(now))
+    }
+
+    /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where.
+    pub fn earliest(&self, cluster: &Cluster, shape: &Shape, now: Time) -> Option<(Time, Allocation)> {
+        let estate = &cluster.estate;
+        let mut ready: BTreeMap<(u32, usize), Vec<(Time, NodeId)>> = BTreeMap::new();
+        let mut times = Vec::new();
+        for (part, plan) in (0u32..).zip(&shape.parts) {
+            for fit in &plan.fitting {
+                let nodes = estate.pools[fit.pool].nodes.iter().copied();
+                let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
+                let list: Vec<_> = usable.map(|node| (self.ready(cluster, node, fit.need, now), node)).collect();
+                times.extend(list.iter().map(|(time, _)| *time));
+                ready.insert((part, fit.pool), list);
+            }
+        }
+        times.sort_unstable();
+        times.dedup();
+        let attempt = |at: Time| {
+            let mut offer = |part: u32, fit: &Fitting, list: &mut Vec<Candidate>| {
+                let nodes = ready[&(part, fit.pool)].iter().filter(|(time, _)| *time <= at);
+                // A node that is ready later is the better choice: the early ones stay open for backfill.
+                let left = |time: Time| u32::MAX - u32::try_from(time.since(now).secs()).unwrap_or(u32::MAX);
+                list.extend(nodes.map(|(time, node)| Candidate { node: *node, left: left(*time) }));
+            };
+            assemble(shape, estate, &mut offer).ok()
+        };
+        let start = *times.get(times.partition_point(|time| attempt(*time).is_none()))?;
+        let picks = attempt(start)?;
+        Some((start, with_devices(&picks, |node, need| self.busy(cluster, node, need, now, start))))
+    }
+
+    /// Devices that are likely held at that moment; the choice among them is made again at the start.
+    fn busy(&self, cluster: &Cluster, node: NodeId, need: u32, now: Time, at: Time) -> u32 {
+        let holds = cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until, now) > at);
+        let held = holds.fold(0, |mask, hold| mask | hold.devices);
+        let others = self.on_node.get(&node).into_iter().flatten().map(|(job, _)| &self.by_job[job]);
+        let set_aside = others.filter(|other| other.end() > at).flat_map(|other| &other.promise.on.slots);
+        let mask = set_aside.filter(|slot| slot.node == node).fold(held, |mask, slot| mask | slot.devices);
+        let spare = |mask: u32| cluster.estate.total(node).gpus.saturating_sub(mask.count_ones()) >= need;
+        if spare(mask) {
+            mask
+        } else if spare(held) {
+            held
+        } else {
+            0
+        }
+    }
+
+    /// A run on the promise's nodes that should have been gone by now.
+    pub fn overrun(&self, cluster: &Cluster, job: JobId, now: Time) -> Option<RunId> {
+        let slots = &self.by_job[&job].promise.on.slots;
+        let holds = slots.iter().flat_map(|slot| &cluster.nodes[slot.node.index()].holds);
+        let late = |hold: &&Hold| hold.until.after(GRACE) <= now;
+        holds.filter(late).map(|hold| hold.run).min()
+    }
+}
+
+/// The end of the last stretch in which the need does not fit beside what the edges bring and take away.
+fn last_conflict(mut edges: Vec<(Time, bool, Amount)>, need: Amount, total: Amount) -> Option<Time> {
+    edges.sort_unstable_by(|a, b| b.cmp(a));
+    let mut sum = need;
+    let mut rest = edges.as_slice();
+    while let Some((time, _, _)) = rest.first() {
+        let same = rest.partition_point(|(other, _, _)| other == time);
+        for (_, ends, amount) in &rest[..same] {
+            sum = if *ends { sum.plus(*amount) } else { sum.minus(*amount) };
+        }
+        if !sum.within(total) {
+            return Some(*time);
+        }
+        rest = &rest[same..];
+    }
+    None
+}

@@ -1,0 +1,185 @@
+//! Waiting jobs, by leaf and class.
+//!
+//! A class is a shape with a limit. Each leaf keeps one line per class, in rank order, so that a cycle looks at the head
+//! of a line and not at the jobs behind it.
+//!
+//! Invariants: a job is in exactly one line; a class counts the jobs in its lines and goes with the last of them; shapes
+//! outlive their jobs for a while, because the next job often asks for the same.
+use crate::api::Ask;
+use crate::shape::Shape;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use madang_model::{GpuTime, JobId, Qos, Request, RunId, Span, Time};
+
+/// Order within a leaf: urgency, nice, age, id.
+pub(crate) type Rank = (Reverse<Qos>, i32, Time, JobId);
+
+/// Shapes without jobs are dropped when there are this many shapes, and then whenever their number has doubled.
+const SHAPES: usize = 512;
+
+/// A waiting job.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub run: RunId,
+    pub leaf: usize,
+    pub class: usize,
+    pub rank: Rank,
+}
+
+/// A shape with a limit.
+#[derive(Clone, Debug)]
+pub(crate) struct Class {
+    pub shape: usize,
+    pub limit: Span,
+    /// What a start takes from its project's budget.
+    pub need: GpuTime,
+    pub count: u32,
+}
+
+/// All waiting jobs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    pub shapes: Slab<Shape>,
+    pub classes: Slab<Class>,
+    pub jobs: BTreeMap<JobId, Waiting>,
+    /// By leaf, by class.
+    pub lines: Vec<BTreeMap<usize, BTreeSet<Rank>>>,
+    by_request: BTreeMap<Request, usize>,
+    by_limit: BTreeMap<(usize, Span), usize>,
+    /// How many shapes there were after the last sweep.
+    pub swept: usize,
+}
+
+impl Queue {
+    /// The shape's index, made by `make` when it is new.
+    pub fn shape(&mut self, request: Request, make: impl FnOnce(Request) -> Shape) -> usize {
+        if let Some(shape) = self.by_request.get(&request) {
+            return *shape;
+        }
+        if self.by_request.len() >= SHAPES.max(2 * self.swept) {
+            self.sweep();
+        }
+        let index = self.shapes.insert(make(request.clone()));
+        self.by_request.insert(request, index);
+        index
+    }
+
+    /// Puts a shape back as it was, without a sweep.
+    pub fn restore_shape(&mut self, request: Request, shape: Shape) -> usize {
+        let index = self.shapes.insert(shape);
+        self.by_request.insert(request, index);
+        index
+    }
+
+    fn sweep(&mut self) {
+        let used: BTreeSet<usize> = self.by_limit.keys().map(|(shape, _)| *shape).collect();
+        let shapes = &mut self.shapes;
+        self.by_request.retain(|_, shape| {
+            let keep = used.contains(shape);
+            if !keep {
+                shapes.remove(*shape);
+            }
+            keep
+        });
+        self.swept = self.by_request.len();
+    }
+
+    /// Puts a job in its leaf's line.
+    pub fn push(&mut self, ask: &Ask, leaf: usize, shape: usize) {
+        let key = (shape, ask.limit);
+        let class = *self.by_limit.entry(key).or_insert_with(|| {
+            let need = need(&self.shapes[shape].request, ask.limit);
+            self.classes.insert(Class { shape, limit: ask.limit, need, count: 0 })
+        });
+        self.classes[class].count += 1;
+        let rank = (Reverse(ask.qos), ask.nice, ask.since, ask.run.job);
+        if self.lines.len() <= leaf {
+            self.lines.resize_with(leaf + 1, BTreeMap::new);
+        }
+        self.lines[leaf].entry(class).or_default().insert(rank);
+        self.jobs.insert(ask.run.job, Waiting { run: ask.run, leaf, class, rank });
+    }
+
+    /// Takes a job out.
+    pub fn remove(&mut self, job: JobId) -> Option<Waiting> {
+        let waiting = self.jobs.remove(&job)?;
+        let line = self.lines[waiting.leaf].get_mut(&waiting.class).expect("a waiting job is in its line");
+        line.remove(&waiting.rank);
+        if line.is_empty() {
+            self.lines[waiting.leaf].remove(&waiting.class);
+        }
+        let class = &mut self.classes[waiting.class];
+        class.count -= 1;
+        if class.count == 0 {
+            self.by_limit.remove(&(class.shape, class.limit));
+            self.classes.remove(waiting.class);
+        }
+        Some(waiting)
+    }
+
+    /// A job's class and shape.
+    pub fn kind(&self, waiting: &Waiting) -> (&Class, &Shape) {
+        let class = &self.classes[waiting.class];
+        (class, &self.shapes[class.shape])
+    }
+}
+
+/// GPU time that a start holds; beyond the range it is more than any budget.
+pub(crate) fn need(request: &Request, limit: Span) -> GpuTime {
+    let gpus: u128 = request.parts.iter().map(|part| u128::from(part.nodes) * u128::from(part.gpus)).sum();
+    let micro = gpus.saturating_mul(1000).saturating_mul(u128::from(limit.millis()));
+    GpuTime::from_micro_secs(i64::try_from(micro).unwrap_or(i64::MAX))
+}
+
+/// Values with stable small indices.
+#[derive(Clone, Debug)]
+pub(crate) struct Slab<T> {
+    items: Vec<Option<T>>,
+    vacant: Vec<usize>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Slab { items: Vec::new(), vacant: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    pub fn insert(&mut self, item: T) -> usize {
+        match self.vacant.pop() {
+            Some(index) => {
+                self.items[index] = Some(item);
+                index
+            }
+            None => {
+                self.items.push(Some(item));
+                self.items.len() - 1
+            }
+        }
+    }
+    pub fn remove(&mut self, index: usize) {
+        if self.items[index].take().is_some() {
+            self.vacant.push(index);
+        }
+    }
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.items.iter().enumerate().filter_map(|(index, item)| item.as_ref().map(|item| (index, item)))
+    }
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
+        self.items.iter_mut().enumerate().filter_map(|(index, item)| item.as_mut().map(|item| (index, item)))
+    }
+}
+
+impl<T> core::ops::Index<usize> for Slab<T> {
+    type Output = T;
+    fn index(&self, index: usize) -> &T {
+        self.items[index].as_ref().expect("the index was handed out and not given back")
+    }
+}
+
+impl<T> core::ops::IndexMut<usize> for Slab<T> {
+    fn index_mut(&mut self, index: usize) -> &mut T {
+        self.items[index].as_mut().expect("the index was handed out and not given back")
+    }
+}

@@ -1,0 +1,172 @@
+//! The scheduler's state, and what can be read from it at any time.
+use crate::api::{Budget, Config, Promise, Standing};
+use crate::cluster::Cluster;
+use crate::estate::Estate;
+use crate::place::feasible;
+use crate::promise::Promises;
+use crate::queue::Queue;
+use crate::shape::{Shape, shortage};
+use crate::share::{Meter, Shares};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use fixedbitset::FixedBitSet;
+use madang_model::{Allocation, Founding, GpuTime, JobId, NodeId, ProjectId, Request, RunId, Span, Time};
+
+/// A run that holds something.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub on: Allocation,
+    pub until: Time,
+    pub leaf: usize,
+    /// Milli-GPUs it counts for in its share.
+    pub rate: u64,
+}
+
+/// Orders, places, promises, backfills, explains.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    pub(crate) config: Config,
+    pub(crate) estate: Arc<Estate>,
+    pub(crate) cluster: Cluster,
+    pub(crate) shares: Shares,
+    pub(crate) queue: Queue,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) promises: Promises,
+    pub(crate) now: Time,
+    /// Pools with a node whose health changed since the last cycle.
+    pub(crate) health: FixedBitSet,
+    /// True when the last cycle stopped at one of its bounds.
+    pub(crate) unfinished: bool,
+}
+
+impl Scheduler {
+    /// A scheduler for this estate, with nothing waiting and nothing running. Its owners' shares are those of the sites.
+    pub fn new(config: Config, founding: &Founding) -> Scheduler {
+        let estate = Arc::new(Estate::new(founding));
+        let mut cluster = Cluster::new(estate.clone());
+        for node in founding.nodes.iter().filter(|node| node.health != madang_model::Health::Up) {
+            cluster.set_up(node.id, false);
+        }
+        Scheduler {
+            shares: Shares::new(config.half_life, &estate),
+            health: FixedBitSet::with_capacity(estate.pools.len()),
+            cluster,
+            config,
+            estate,
+            queue: Queue::default(),
+            runs: BTreeMap::new(),
+            promises: Promises::default(),
+            now: Time::default(),
+            unfinished: false,
+        }
+    }
+
+    /// Whether some set of nodes, all healthy and empty, could hold it; else what is short, in names and numbers.
+    pub fn fits_ever(&self, request: &Request) -> Result<(), String> {
+        let shape = Shape::new(request.clone(), &self.estate);
+        if feasible(&shape, &self.estate, |_| true) { Ok(()) } else { Err(shortage(request, &self.estate)) }
+    }
+
+    /// The job's promise, if it has one.
+    pub fn promise(&self, job: JobId) -> Option<&Promise> {
+        self.promises.by_job.get(&job).map(|pledge| &pledge.promise)
+    }
+
+    /// All standing promises, by job.
+    pub fn promises(&self) -> impl Iterator<Item = &Promise> {
+        self.promises.by_job.values().map(|pledge| &pledge.promise)
+    }
+
+    /// What a run holds.
+    pub fn held(&self, run: RunId) -> Option<&Allocation> {
+        self.runs.get(&run).map(|run| &run.on)
+    }
+
+    /// Devices held (bit k is device k), CPUs held and memory held in MiB on a node; nothing for an unknown node.
+    pub fn node_load(&self, node: NodeId) -> (u32, u32, u64) {
+        self.cluster.nodes.get(node.index()).map_or((0, 0, 0), |state| (state.busy, state.used.cpus, state.used.memory))
+    }
+
+    /// Every run that holds something: what it holds and when its limit ends it.
+    pub fn runs(&self) -> impl Iterator<Item = (RunId, &Allocation, Time)> {
+        self.runs.iter().map(|(id, run)| (*id, &run.on, run.until))
+    }
+
+    /// Jobs waiting.
+    pub fn pending(&self) -> u32 {
+        self.queue.jobs.len() as u32
+    }
+
+    /// What the scheduler believes that a project has left, or `None` when no award covers the present or the project
+    /// is not known.
+    pub fn left(&self, project: ProjectId) -> Option<GpuTime> {
+        match self.shares.projects[self.shares.project(project)?].budget {
+            Budget::NoAward => None,
+            Budget::Left(left) => Some(left),
+        }
+    }
+
+    /// How owners, and projects within each owner, stand: entitled and used.
+    pub fn standing(&self, now: Time) -> Vec<Standing> {
+        let mut decay = self.shares.decay;
+        let mut fresh = |meter: Meter| {
+            let mut meter = meter;
+            meter.advance(now, &mut decay);
+            meter
+        };
+        let owners: Vec<(u128, Meter)> =
+            self.shares.owners.iter().map(|owner| (u128::from(owner.weight), fresh(owner.meter))).collect();
+        let mut rows = Vec::new();
+        for (index, owner) in self.shares.owners.iter().enumerate() {
+            let (entitled, used) = parts(&owners, index);
+            let gpus = (owner.meter.rate / 1000) as u32;
+            rows.push(Standing { owner: owner.id, project: None, entitled, used, gpus, waiting: owner.waiting });
+            let projects = owner.projects.iter().map(|project| &self.shares.projects[*project]);
+            let meters: Vec<(u128, Meter)> =
+                projects.clone().map(|project| (u128::from(project.weight), fresh(project.meter))).collect();
+            for (place, project) in projects.enumerate() {
+                let (entitled, used) = parts(&meters, place);
+                let (gpus, waiting) = ((project.meter.rate / 1000) as u32, project.waiting);
+                rows.push(Standing { owner: owner.id, project: Some(project.id), entitled, used, gpus, waiting });
+            }
+        }
+        rows
+    }
+
+    /// Milli-GPUs that an allocation counts for: its GPUs, or for a node without any its part of the node's CPUs.
+    pub(crate) fn rate(&self, on: &Allocation) -> u64 {
+        let slot_rate = |slot: &madang_model::Slot| match slot.devices.count_ones() {
+            0 => (u64::from(slot.cpus) * 1000 / u64::from(self.estate.total(slot.node).cpus.max(1))).max(1),
+            gpus => u64::from(gpus) * 1000,
+        };
+        on.slots.iter().map(slot_rate).sum()
+    }
+
+    /// What a project may still hold, against what a class needs.
+    pub(crate) fn covers(&self, project: usize, need: GpuTime) -> bool {
+        matches!(self.shares.projects[project].budget, Budget::Left(left) if need <= left)
+    }
+
+    /// True while the owner may be given another promise.
+    pub(crate) fn may_promise(&self, owner: usize) -> bool {
+        let count = self.promises.by_job.values().filter(|pledge| pledge.owner == owner).count();
+        count < self.config.promises as usize
+    }
+}
+
+/// A sibling's weight and use, in basis points of all siblings'.
+fn parts(siblings: &[(u128, Meter)], index: usize) -> (u32, u32) {
+    let points = |part: u128, whole: u128| u32::try_from((part * 10_000).checked_div(whole).unwrap_or(0)).unwrap_or(0);
+    let weights = siblings.iter().map(|(weight, _)| weight).sum();
+    let uses = siblings.iter().map(|(_, meter)| u128::from(meter.usage)).sum();
+    (points(siblings[index].0, weights), points(u128::from(siblings[index].1.usage), uses))
+}
+
+/// The defaults named at each field.
+impl Default for Config {
+    fn default() -> Self {
+        Config { half_life: Span::from_days(14), promises: 4, tries: 4096, starts: 1024 }
+    }
+}

@@ -1,0 +1,173 @@
+//! Shapes: distinct requests, matched against the estate once.
+//!
+//! Intuition: a hundred thousand jobs ask for a few dozen different things. What was found out for one job of a shape in
+//! a cycle holds for all others of that shape, because capacity only shrinks while a cycle runs.
+use crate::estate::{Amount, Estate, Pool};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use madang_model::{IslandId, JobId, NodeId, Part, Request, SiteId, Span};
+use serde::{Deserialize, Serialize};
+
+/// A pool that can hold a part, and what the part takes of each of its nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fitting {
+    pub pool: usize,
+    pub need: Amount,
+    /// True when nobody else can use the node beside it, so that neighbours matter more than leftovers.
+    pub whole: bool,
+}
+
+/// One part of a gang.
+#[derive(Clone, Debug)]
+pub(crate) struct PartPlan {
+    pub nodes: u32,
+    /// Ascending by pool, and so by island.
+    pub fitting: Vec<Fitting>,
+}
+
+/// What is known of a shape that failed: nothing of it with this limit or a longer one can start until something grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memo {
+    /// The shortest limit that is known to fail.
+    pub limit: Span,
+    /// Nodes that could hold a part.
+    pub fitting: u32,
+    /// The job whose promise stands in the way; `None` when capacity alone is short.
+    pub behind: Option<JobId>,
+}
+
+/// A distinct request.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub request: Request,
+    pub parts: Vec<PartPlan>,
+    /// Islands that may hold any of it, ascending.
+    pub islands: Vec<IslandId>,
+    /// No set of nodes of the estate could ever hold it.
+    pub never: bool,
+    /// The nodes that take work now could hold it, were they empty.
+    pub possible: bool,
+    pub memo: Option<Memo>,
+    /// Milli-GPUs it would hold, for ordering.
+    pub rate: u64,
+}
+
+impl Shape {
+    /// Matches a request. `never` and `possible` are left to the caller, who has the nodes at hand.
+    pub fn new(request: Request, estate: &Estate) -> Shape {
+        let parts: Vec<PartPlan> = request
+            .parts
+            .iter()
+            .map(|part| PartPlan { nodes: part.nodes, fitting: fitting(part, &request.sites, estate) })
+            .collect();
+        let mut islands: Vec<IslandId> =
+            parts.iter().flat_map(|part| &part.fitting).map(|fit| estate.pools[fit.pool].island).collect();
+        islands.sort();
+        islands.dedup();
+        if !request.across_islands {
+            islands.retain(|island| {
+                parts.iter().all(|part| part.fitting.iter().any(|fit| estate.pools[fit.pool].island == *island))
+            });
+        }
+        let rate = request.parts.iter().map(|part| u64::from(part.nodes) * (u64::from(part.gpus) * 1000).max(1)).sum();
+        Shape { request, parts, islands, never: true, possible: false, memo: None, rate }
+    }
+
+    /// True when a job of this shape with this limit is known not to start.
+    pub fn failed(&self, limit: Span) -> bool {
+        self.memo.is_some_and(|memo| limit >= memo.limit)
+    }
+
+    pub fn uses(&self, pool: usize) -> bool {
+        self.parts.iter().any(|part| part.fitting.iter().any(|fit| fit.pool == pool))
+    }
+
+    pub fn allows(&self, node: NodeId) -> bool {
+        self.request.exclude.binary_search(&node).is_err()
+    }
+}
+
+/// What a part takes of a node with this much in all.
+fn need(part: &Part, total: Amount) -> Amount {
+    let cpus = if part.exclusive { total.cpus.max(part.cpus) } else { part.cpus.max(1) };
+    let all = part.exclusive || part.memory_mib == 0;
+    let memory = if all { total.memory.max(part.memory_mib) } else { part.memory_mib };
+    Amount { gpus: part.gpus, cpus, memory }
+}
+
+fn suits(part: &Part, pool: &Pool) -> bool {
+    let model = part.model.is_none() || part.model == pool.model;
+    model && part.features.iter().all(|feature| pool.features.binary_search(feature).is_ok())
+}
+
+fn fitting(part: &Part, sites: &[SiteId], estate: &Estate) -> Vec<Fitting> {
+    let mut list = Vec::new();
+    for (index, pool) in estate.pools.iter().enumerate() {
+        let need = need(part, pool.total);
+        if sites.contains(&pool.site) && suits(part, pool) && need.within(pool.total) {
+            let whole = (need.gpus > 0 && need.gpus == pool.total.gpus) || need.cpus == pool.total.cpus;
+            list.push(Fitting { pool: index, need, whole });
+        }
+    }
+    list
+}
+
+/// What is short for a request that no set of nodes could ever hold, in names and numbers.
+pub(crate) fn shortage(request: &Request, estate: &Estate) -> String {
+    let names: Vec<&str> =
+        request.sites.iter().filter_map(|site| estate.sites.get(site.index())).map(String::as_str).collect();
+    let place = if names.is_empty() { "no site".to_string() } else { names.join(", ") };
+    if request.parts.is_empty() {
+        return "asks for no nodes".to_string();
+    }
+    for part in &request.parts {
+        if let Some(text) = part_shortage(part, request, estate, &place) {
+            return text;
+        }
+    }
+    if !request.include.is_empty() {
+        return format!("the {} nodes it must include cannot be part of one gang at {place}", request.include.len());
+    }
+    let scope = if request.across_islands { "site" } else { "island" };
+    format!("asks for {} nodes together, no {scope} of {place} has that many that fit", request.nodes())
+}
+
+/// What is short for one part alone, looked at on single nodes.
+fn part_shortage(part: &Part, request: &Request, estate: &Estate, place: &str) -> Option<String> {
+    let pools: Vec<&Pool> = estate.pools.iter().filter(|pool| request.sites.contains(&pool.site)).collect();
+    if part.nodes == 0 {
+        return Some("asks for a part of no nodes".to_string());
+    }
+    if let Some(model) = part.model.as_ref().filter(|_| !pools.iter().any(|pool| pool.model == part.model)) {
+        return Some(format!("asks for {model} GPUs, {place} has none"));
+    }
+    let suited: Vec<&&Pool> = pools.iter().filter(|pool| suits(part, pool)).collect();
+    if suited.is_empty() {
+        return Some(format!("asks for nodes with {}, {place} has none", part.features.join(", ")));
+    }
+    let most = |figure: fn(&Pool) -> u64| suited.iter().map(|pool| figure(pool)).max().unwrap_or(0);
+    let largest = most(|pool| u64::from(pool.total.gpus));
+    if u64::from(part.gpus) > largest {
+        return Some(format!("asks for {} GPUs on a node, the largest node of {place} has {largest}", part.gpus));
+    }
+    let largest = most(|pool| u64::from(pool.total.cpus));
+    if u64::from(part.cpus) > largest {
+        return Some(format!("asks for {} CPUs on a node, the largest node of {place} has {largest}", part.cpus));
+    }
+    let largest = most(|pool| pool.total.memory);
+    if part.memory_mib > largest {
+        let asked = part.memory_mib;
+        return Some(format!("asks for {asked} MiB of memory on a node, the largest node of {place} has {largest}"));
+    }
+    let fitting = fitting(part, &request.sites, estate);
+    let nodes: usize = fitting.iter().map(|fit| estate.pools[fit.pool].nodes.len()).sum();
+    if (nodes as u64) < u64::from(part.nodes) {
+        let (gpus, cpus) = (part.gpus, part.cpus);
+        return Some(format!(
+            "asks for {} nodes with {gpus} GPUs and {cpus} CPUs, {place} has {nodes} of them",
+            part.nodes
+        ));
+    }
+    None
+}

@@ -1,0 +1,202 @@
+//! The scheduler's state on paper: what cannot be derived from the rest, in a form that has a version.
+use crate::api::{Ask, Budget, Config};
+use crate::place::feasible;
+use crate::promise::Pledge;
+use crate::scheduler::{Run, Scheduler};
+use crate::shape::{Memo, Shape};
+use crate::share::Meter;
+use alloc::vec::Vec;
+use madang_model::{Allocation, Founding, JobId, NodeId, PartyId, ProjectId, Request, RunId, Span, Time, UserId};
+use serde::{Deserialize, Serialize};
+
+/// The version that [`Scheduler::snapshot`] writes.
+const VERSION: u32 = 1;
+
+/// A scheduler on paper. Restored with the same founding and settings it goes on as if nothing had happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    version: u32,
+    now: Time,
+    unfinished: bool,
+    down: Vec<NodeId>,
+    owners: Vec<(PartyId, Meter, bool)>,
+    projects: Vec<SavedProject>,
+    leaves: Vec<SavedLeaf>,
+    shapes: Vec<(Request, Option<Memo>)>,
+    swept: usize,
+    jobs: Vec<SavedJob>,
+    runs: Vec<SavedRun>,
+    pledges: Vec<Pledge>,
+    turn: Option<JobId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedProject {
+    id: ProjectId,
+    owner: PartyId,
+    weight: u32,
+    budget: Budget,
+    meter: Meter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedLeaf {
+    project: usize,
+    user: UserId,
+    meter: Meter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedJob {
+    run: RunId,
+    leaf: usize,
+    /// Index into the snapshot's shapes.
+    shape: usize,
+    limit: Span,
+    qos: madang_model::Qos,
+    nice: i32,
+    since: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedRun {
+    run: RunId,
+    on: Allocation,
+    until: Time,
+    leaf: usize,
+    rate: u64,
+}
+
+impl Scheduler {
+    /// The state on paper.
+    pub fn snapshot(&self) -> Snapshot {
+        let shares = &self.shares;
+        let mut order: Vec<usize> = self.queue.shapes.iter().map(|(index, _)| index).collect();
+        order.sort_by_key(|index| &self.queue.shapes[*index].request);
+        let mut places = alloc::vec![0; order.iter().max().map_or(0, |last| last + 1)];
+        order.iter().enumerate().for_each(|(place, index)| places[*index] = place);
+        let nodes = (0..).zip(&self.cluster.nodes).filter(|(_, state)| !state.up);
+        let save_job = |waiting: &crate::queue::Waiting| SavedJob {
+            run: waiting.run,
+            leaf: waiting.leaf,
+            shape: places[self.queue.classes[waiting.class].shape],
+            limit: self.queue.classes[waiting.class].limit,
+            qos: waiting.rank.0.0,
+            nice: waiting.rank.1,
+            since: waiting.rank.2,
+        };
+        let save_run = |(id, run): (&RunId, &Run)| SavedRun {
+            run: *id,
+            on: run.on.clone(),
+            until: run.until,
+            leaf: run.leaf,
+            rate: run.rate,
+        };
+        let save_project = |project: &crate::share::Project| SavedProject {
+            id: project.id,
+            owner: shares.owners[project.owner].id,
+            weight: project.weight,
+            budget: project.budget,
+            meter: project.meter,
+        };
+        let save_leaf =
+            |leaf: &crate::share::Leaf| SavedLeaf { project: leaf.project, user: leaf.user, meter: leaf.meter };
+        Snapshot {
+            version: VERSION,
+            now: self.now,
+            unfinished: self.unfinished,
+            down: nodes.map(|(index, _)| NodeId::new(index)).collect(),
+            owners: shares.owners.iter().map(|owner| (owner.id, owner.meter, owner.unpromised)).collect(),
+            projects: shares.projects.iter().map(save_project).collect(),
+            leaves: shares.leaves.iter().map(save_leaf).collect(),
+            shapes: order
+                .iter()
+                .map(|index| (self.queue.shapes[*index].request.clone(), self.queue.shapes[*index].memo))
+                .collect(),
+            swept: self.queue.swept,
+            jobs: self.queue.jobs.values().map(save_job).collect(),
+            runs: self.runs.iter().map(save_run).collect(),
+            pledges: self.promises.by_job.values().cloned().collect(),
+            turn: self.promises.turn,
+        }
+    }
+
+    /// The scheduler that the snapshot was taken of. The founding must be the one it was made with.
+    pub fn restore(config: Config, founding: &Founding, from: Snapshot) -> Scheduler {
+        assert_eq!(from.version, VERSION, "a scheduler snapshot of a version that this release does not read");
+        let mut sched = Scheduler::new(config, founding);
+        for node in &from.down {
+            sched.cluster.set_up(*node, false);
+        }
+        for index in 0..sched.cluster.nodes.len() {
+            let node = NodeId::new(index as u32);
+            if !from.down.contains(&node) && !sched.cluster.nodes[index].up {
+                sched.cluster.set_up(node, true);
+            }
+        }
+        sched.restore_shares(&from);
+        sched.restore_work(from);
+        sched.cluster.grown.clear();
+        sched
+    }
+
+    fn restore_shares(&mut self, from: &Snapshot) {
+        // Owners come in the order in which they became known, so that every index is as it was.
+        for (owner, _, _) in &from.owners {
+            self.shares.owner(*owner, 1);
+        }
+        for project in &from.projects {
+            self.shares.set_project(project.id, project.owner, project.weight);
+        }
+        for leaf in &from.leaves {
+            self.shares.leaf(leaf.project, leaf.user);
+        }
+        for (owner, (_, meter, unpromised)) in self.shares.owners.iter_mut().zip(&from.owners) {
+            (owner.meter, owner.unpromised) = (*meter, *unpromised);
+        }
+        for (project, saved) in self.shares.projects.iter_mut().zip(&from.projects) {
+            (project.meter, project.budget) = (saved.meter, saved.budget);
+        }
+        for (leaf, saved) in self.shares.leaves.iter_mut().zip(&from.leaves) {
+            leaf.meter = saved.meter;
+        }
+    }
+
+    fn restore_work(&mut self, from: Snapshot) {
+        let mut shapes = Vec::new();
+        for (request, memo) in from.shapes {
+            let mut shape = Shape::new(request.clone(), &self.estate);
+            let nodes = &self.cluster.nodes;
+            shape.possible = feasible(&shape, &self.estate, |node| nodes[node.index()].up);
+            shape.never = !shape.possible && !feasible(&shape, &self.estate, |_| true);
+            shape.memo = memo;
+            shapes.push((self.queue.restore_shape(request.clone(), shape), request));
+        }
+        self.queue.swept = from.swept;
+        for job in from.jobs {
+            let leaf = &self.shares.leaves[job.leaf];
+            let (shape, request) = &shapes[job.shape];
+            let ask = Ask {
+                run: job.run,
+                project: self.shares.projects[leaf.project].id,
+                user: leaf.user,
+                request: request.clone(),
+                limit: job.limit,
+                qos: job.qos,
+                nice: job.nice,
+                since: job.since,
+            };
+            self.queue.push(&ask, job.leaf, *shape);
+            self.shares.wait(job.leaf, true);
+        }
+        for run in from.runs {
+            self.cluster.take(run.run, run.until, &run.on);
+            self.runs.insert(run.run, Run { on: run.on, until: run.until, leaf: run.leaf, rate: run.rate });
+        }
+        for pledge in from.pledges {
+            self.promises.insert(pledge);
+        }
+        self.promises.turn = from.turn;
+        (self.now, self.unfinished) = (from.now, from.unfinished);
+    }
+}

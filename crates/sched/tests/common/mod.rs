@@ -1,0 +1,145 @@
+//! Small estates and short ways to say what happens to them.
+#![expect(dead_code, reason = "each test binary uses a part of it")]
+use madang_model::{
+    Allocation, Device, EngineKind, Founding, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
+    Qos, Request, RunId, Site, SiteId, Span, Time, UserId,
+};
+use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step};
+
+/// One site; each island is (racks, nodes in a rack, GPUs in a node).
+pub fn estate(islands: &[(u32, u32, u32)]) -> Founding {
+    let mut founding = empty();
+    founding.sites.push(site(0, &[(0, 5100), (1, 4900)]));
+    for (index, (racks, nodes, gpus)) in (0..).zip(islands) {
+        add_island(&mut founding, 0, index, *racks, *nodes, *gpus);
+    }
+    founding
+}
+
+pub fn empty() -> Founding {
+    Founding {
+        name: "test".into(),
+        title: "Test".into(),
+        title_ko: "Test".into(),
+        parties: vec![],
+        classes: vec![],
+        sites: vec![],
+        islands: vec![],
+        nodes: vec![],
+        partitions: vec![],
+        prices: vec![],
+        money: vec![],
+    }
+}
+
+pub fn site(id: u32, shares: &[(u32, u32)]) -> Site {
+    Site {
+        id: SiteId::new(id),
+        name: format!("site{id}"),
+        title: format!("Site {id}"),
+        title_ko: format!("Site {id}"),
+        operator: PartyId::new(0),
+        engine: EngineKind::Model,
+        shares: shares.iter().map(|(party, share)| (PartyId::new(*party), *share)).collect(),
+        source: String::new(),
+    }
+}
+
+pub fn add_island(founding: &mut Founding, site: u32, island: u32, racks: u32, nodes: u32, gpus: u32) {
+    founding.islands.push(Island {
+        id: IslandId::new(island),
+        site: SiteId::new(site),
+        name: format!("island{island}"),
+    });
+    for rack in 0..racks {
+        for _ in 0..nodes {
+            let id = NodeId::new(founding.nodes.len() as u32);
+            founding.nodes.push(Node {
+                id,
+                name: format!("n{}", id.number()),
+                site: SiteId::new(site),
+                island: IslandId::new(island),
+                rack,
+                device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 144_384 }),
+                gpus,
+                cpus: gpus.max(2) * 8,
+                memory_mib: 1024 * u64::from(gpus.max(2)),
+                features: vec![],
+                pretend: false,
+                health: Health::Up,
+            });
+        }
+    }
+}
+
+/// A job of `nodes` nodes with `gpus` GPUs each and a fair part of CPUs and memory.
+pub fn request(nodes: u32, gpus: u32) -> Request {
+    let part = Part {
+        nodes,
+        gpus,
+        cpus: gpus.max(1) * 8,
+        memory_mib: 1024 * u64::from(gpus.max(1)),
+        model: None,
+        exclusive: false,
+        features: vec![],
+    };
+    Request { parts: vec![part], sites: vec![SiteId::new(0)], include: vec![], exclude: vec![], across_islands: false }
+}
+
+pub fn at(secs: u64) -> Time {
+    Time::from_millis(secs * 1000)
+}
+
+pub fn run(job: u64) -> RunId {
+    RunId { job: JobId::new(job), attempt: 1 }
+}
+
+pub fn ask(job: u64, request: Request, limit_secs: u64) -> Ask {
+    Ask {
+        run: run(job),
+        project: ProjectId::new(1),
+        user: UserId::new(1),
+        request,
+        limit: Span::from_secs(limit_secs),
+        qos: Qos::Normal,
+        nice: 0,
+        since: at(0),
+    }
+}
+
+pub fn queued(job: u64, nodes: u32, gpus: u32, limit_secs: u64) -> Event {
+    Event::Queued(ask(job, request(nodes, gpus), limit_secs))
+}
+
+pub fn project(id: u32, owner: u32) -> Vec<Event> {
+    let id = ProjectId::new(id);
+    vec![
+        Event::Project { id, owner: PartyId::new(owner), weight: 1 },
+        Event::Budget(id, Budget::Left(madang_model::GpuTime::from_hours(1_000_000))),
+    ]
+}
+
+/// A scheduler with project 1 of owner 0.
+pub fn sched(founding: &Founding) -> Scheduler {
+    let mut sched = Scheduler::new(Config::default(), founding);
+    sched.step(at(0), project(1, 0));
+    sched
+}
+
+/// Steps, and insists that all invariants hold.
+pub fn step(sched: &mut Scheduler, secs: u64, events: Vec<Event>) -> Step {
+    let step = sched.step(at(secs), events);
+    assert_eq!(sched.audit(), Vec::<String>::new());
+    step
+}
+
+/// `job-3: n0[ff] n1[0f]`, one line for each start.
+pub fn starts(step: &Step) -> String {
+    step.starts.iter().map(|start| format!("{}: {}\n", start.run.job, nodes(&start.on))).collect()
+}
+
+pub fn nodes(on: &Allocation) -> String {
+    let names: Vec<String> =
+        on.slots.iter().map(|slot| format!("n{}[{:02x}]", slot.node.number(), slot.devices)).collect();
+    names.join(" ")
+}
