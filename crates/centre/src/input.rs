@@ -17,9 +17,25 @@ pub struct Signed {
     pub by: String,
     /// The caller's own key: the same key again gives the first answer again and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub key: Option<Key>,
     /// What is asked or reported.
     pub input: Input,
+}
+
+/// What makes a retry safe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The caller's own name for the request; keys of different callers never meet.
+    pub name: String,
+    /// A hash of the request by the edge: the same name with another hash is refused.
+    pub print: String,
+}
+
+impl Signed {
+    /// An input of the centre itself, for which nobody waits.
+    pub fn own(input: Input) -> Signed {
+        Signed { ticket: 0, by: String::new(), key: None, input }
+    }
 }
 
 fn is_zero(number: &u64) -> bool {

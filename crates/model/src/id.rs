@@ -58,7 +58,7 @@ macro_rules! id {
     };
 }
 
-id!(/** What is submitted. Never reused. An array's tasks have consecutive ids, the first equal to the array's. */ JobId, u64, "job");
+id!(/** What is submitted. Never reused. An array's tasks have the ids that follow the array's own. */ JobId, u64, "job");
 id!(/** Who spends: the account that Slurm's `--account` names. */ ProjectId, u32, "project");
 id!(/** A person or a service that signs in. */ UserId, u32, "user");
 id!(/** An owner, operator or holder of the right of use. */ PartyId, u32, "party");

@@ -379,4 +379,6 @@ pub struct Job {
     pub runs: Vec<EndedRun>,
     /// Attempts so far.
     pub attempts: u32,
+    /// When the present attempt was sent to its engine.
+    pub sent: Option<Time>,
 }

@@ -1,0 +1,292 @@
+//! Arrays: a hundred thousand tasks cost one record and a window of jobs.
+//!
+//! A task becomes a [`Job`] only when it may soon start: at most [`WINDOW`] tasks of an array wait as jobs at a time,
+//! and never more than its `%limit` wait or run. Tasks have the ids that follow the array's own, in order.
+use crate::effect::{Effect, Keep, Notice};
+use crate::input::Array;
+use crate::refusal::{Code, Refusal};
+use crate::state::{Centre, Todo};
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+use madang_model::{Dependency, DependencyKind, Job, JobId, JobSpec, JobState, Outcome, Time};
+use serde::{Deserialize, Serialize};
+
+/// Most tasks of one array that wait as jobs.
+pub(crate) const WINDOW: u32 = 256;
+/// Most tasks of one array.
+const MOST_TASKS: u64 = 100_000;
+
+/// An array: what its tasks share and how far they have come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayRecord {
+    /// The array's own id; its tasks have the ids that follow.
+    pub id: JobId,
+    /// What every task runs.
+    pub spec: JobSpec,
+    /// When it was submitted.
+    pub submitted: Time,
+    /// Ascending ranges of task indices: (first, last, step).
+    pub ranges: Vec<(u32, u32, u32)>,
+    /// Number of tasks.
+    pub count: u32,
+    /// Most tasks that wait as jobs or run at once.
+    pub at_once: Option<u32>,
+    /// Order of the first task that is not a job yet.
+    pub first_waiting: u32,
+    /// Tasks that are jobs and not ended.
+    pub live: u32,
+    /// Of these, tasks that wait.
+    pub queued: u32,
+    /// Tasks ended well.
+    pub succeeded: u32,
+    /// Tasks ended otherwise.
+    pub failed: u32,
+    /// Ended tasks whose records are still in the core.
+    pub in_sight: u32,
+    /// Orders of tasks cancelled before they became jobs.
+    pub skipped: BTreeSet<u32>,
+    /// True while held: no further task becomes a job.
+    pub held: bool,
+    /// True once cancelled: no further task ever becomes a job.
+    pub cancelled: bool,
+}
+
+impl ArrayRecord {
+    pub(crate) fn new(id: JobId, spec: JobSpec, submitted: Time, array: Array, held: bool) -> Result<Self, Refusal> {
+        let count = check_ranges(&array)?;
+        Ok(ArrayRecord {
+            id,
+            spec,
+            submitted,
+            ranges: array.ranges,
+            count,
+            at_once: array.at_once,
+            first_waiting: 0,
+            live: 0,
+            queued: 0,
+            succeeded: 0,
+            failed: 0,
+            in_sight: 0,
+            skipped: BTreeSet::new(),
+            held,
+            cancelled: false,
+        })
+    }
+
+    /// The index of the task with this order, from 0.
+    pub fn task_at(&self, order: u32) -> u32 {
+        let mut left = order;
+        for &(first, last, step) in &self.ranges {
+            let size = (last - first) / step + 1;
+            if left < size {
+                return first + left * step;
+            }
+            left -= size;
+        }
+        u32::MAX
+    }
+
+    /// The order of a task index, from 0.
+    pub fn order_of(&self, task: u32) -> Option<u32> {
+        let mut before = 0;
+        for &(first, last, step) in &self.ranges {
+            if first <= task && task <= last && (task - first) % step == 0 {
+                return Some(before + (task - first) / step);
+            }
+            before += (last - first) / step + 1;
+        }
+        None
+    }
+
+    /// The id of the task with this order.
+    pub fn job_at(&self, order: u32) -> JobId {
+        JobId::new(self.id.number() + 1 + u64::from(order))
+    }
+
+    /// Tasks that are not jobs yet.
+    pub fn waiting(&self) -> u32 {
+        if self.cancelled { 0 } else { self.count - self.first_waiting - self.skipped.len() as u32 }
+    }
+
+    /// True once every task has ended.
+    pub fn is_over(&self) -> bool {
+        self.waiting() == 0 && self.live == 0
+    }
+
+    /// True when another task may become a job.
+    fn has_room(&self) -> bool {
+        let below_limit = self.at_once.is_none_or(|most| self.live < most);
+        self.waiting() > 0 && !self.held && self.queued < WINDOW && below_limit
+    }
+}
+
+fn check_ranges(array: &Array) -> Result<u32, Refusal> {
+    let mut count = 0u64;
+    let mut after = None;
+    for &(first, last, step) in &array.ranges {
+        if step == 0 || last < first || after.is_some_and(|before| first <= before) {
+            return Err(Refusal::new(Code::Invalid, format!("array range {first}-{last}:{step} is not ascending")));
+        }
+        count += u64::from((last - first) / step) + 1;
+        after = Some(last);
+    }
+    if count == 0 || count > MOST_TASKS {
+        let fact = format!("an array has 1 to {MOST_TASKS} tasks, this one {count}");
+        return Err(Refusal::new(Code::Invalid, fact));
+    }
+    if array.at_once == Some(0) {
+        return Err(Refusal::new(Code::Invalid, "an array's %limit is at least 1"));
+    }
+    Ok(count as u32)
+}
+
+impl Centre {
+    /// Turn tasks into jobs while the array has room and its own wait is over.
+    pub(crate) fn fill_array(&mut self, id: JobId) {
+        if !self.array_gate_is_open(id) {
+            return;
+        }
+        while let Some(record) = self.arrays.get_mut(&id).filter(|record| record.has_room()) {
+            while record.skipped.remove(&record.first_waiting) {
+                record.first_waiting += 1;
+            }
+            let order = record.first_waiting;
+            record.first_waiting += 1;
+            record.live += 1;
+            record.queued += 1;
+            let job = record.job_at(order);
+            let task = record.task_at(order);
+            let mut spec = record.spec.clone();
+            spec.begin = None;
+            spec.after = task_waits(&self.arrays, &spec.after, task);
+            let submitted = self.arrays[&id].submitted;
+            let record = Job {
+                id: job,
+                spec,
+                submitted,
+                eligible: None,
+                task: Some((id, task)),
+                held: false,
+                state: JobState::Pending { why: madang_model::Blocked::Fresh },
+                runs: Vec::new(),
+                attempts: 0,
+                sent: None,
+            };
+            self.jobs.insert(job, Box::new(record));
+            self.notice(Notice::Job(job));
+            self.enter_queue(job);
+        }
+    }
+
+    /// A task left the queue for an engine.
+    pub(crate) fn array_started(&mut self, array: JobId) {
+        if let Some(record) = self.arrays.get_mut(&array) {
+            record.queued -= 1;
+        }
+        self.todo.push_back(Todo::Fill(array));
+    }
+
+    /// A task went back to the queue.
+    pub(crate) fn array_requeued(&mut self, array: JobId) {
+        if let Some(record) = self.arrays.get_mut(&array) {
+            record.queued += 1;
+        }
+    }
+
+    /// A task ended.
+    pub(crate) fn array_ended(&mut self, array: JobId, outcome: Outcome, was_queued: bool) {
+        let Some(record) = self.arrays.get_mut(&array) else { return };
+        record.live -= 1;
+        record.in_sight += 1;
+        record.queued -= u32::from(was_queued);
+        if outcome.is_success() {
+            record.succeeded += 1;
+        } else {
+            record.failed += 1;
+        }
+        self.todo.push_back(Todo::Fill(array));
+        self.array_perhaps_over(array);
+    }
+
+    /// A task's record left the core; the array's own follows the last.
+    pub(crate) fn array_lost_sight(&mut self, array: JobId) {
+        let Some(record) = self.arrays.get_mut(&array) else { return };
+        record.in_sight -= 1;
+        self.array_perhaps_gone(array);
+    }
+
+    fn array_perhaps_gone(&mut self, array: JobId) {
+        let gone = self.arrays.get(&array).is_some_and(|record| record.is_over() && record.in_sight == 0);
+        if gone && let Some(record) = self.arrays.remove(&array) {
+            let all_well = record.failed == 0 && !record.cancelled;
+            let outcome = if all_well { Outcome::Completed } else { Outcome::Failed { exit: 1, signal: 0 } };
+            self.outcomes.insert(array, outcome);
+        }
+    }
+
+    pub(crate) fn array_perhaps_over(&mut self, array: JobId) {
+        if self.arrays.get(&array).is_some_and(ArrayRecord::is_over) {
+            self.wake_waiters(array);
+            self.array_perhaps_gone(array);
+        }
+    }
+
+    /// Cancel what is not a job yet; the record of it stands for all of those tasks.
+    pub(crate) fn array_cancel_rest(&mut self, array: JobId) -> u32 {
+        let Some(record) = self.arrays.get_mut(&array) else { return 0 };
+        let rest = record.waiting();
+        record.cancelled = true;
+        record.failed += rest;
+        let whole = Job {
+            id: array,
+            spec: record.spec.clone(),
+            submitted: record.submitted,
+            eligible: None,
+            task: None,
+            held: false,
+            state: JobState::Ended { outcome: Outcome::Cancelled, at: self.now },
+            runs: Vec::new(),
+            attempts: 0,
+            sent: None,
+        };
+        self.counts.waiting -= rest;
+        self.count_project(whole.spec.project, -i64::from(rest), 0);
+        self.counts.ended += u64::from(rest);
+        if rest > 0 {
+            self.out.push(Effect::Keep(Keep::Job(Box::new(whole))));
+        }
+        self.array_perhaps_over(array);
+        rest
+    }
+
+    /// Cancel one task that is not a job yet.
+    pub(crate) fn array_skip(&mut self, array: JobId, order: u32) {
+        let Some(record) = self.arrays.get_mut(&array) else { return };
+        if record.cancelled || order < record.first_waiting || !record.skipped.insert(order) {
+            return;
+        }
+        record.failed += 1;
+        let project = record.spec.project;
+        self.counts.waiting -= 1;
+        self.counts.ended += 1;
+        self.count_project(project, -1, 0);
+        self.array_perhaps_over(array);
+    }
+}
+
+/// A task's own waits: `aftercorr` on an array becomes a wait for the task of the same index.
+fn task_waits(
+    arrays: &alloc::collections::BTreeMap<JobId, ArrayRecord>,
+    waits: &[Dependency],
+    task: u32,
+) -> Vec<Dependency> {
+    let own = |wait: &Dependency| {
+        let other = arrays.get(&wait.on)?;
+        let on = other.job_at(other.order_of(task)?);
+        Some(Dependency { on, kind: DependencyKind::Succeeded, delay: wait.delay })
+    };
+    let corresponding = waits.iter().filter(|wait| wait.kind == DependencyKind::Corresponding);
+    corresponding.map(|wait| own(wait).unwrap_or_else(|| wait.clone())).collect()
+}

@@ -1,0 +1,84 @@
+//! The scheduling cycle: tell the scheduler what happened, hold budgets for what it starts, hand the starts over.
+use crate::input::Report;
+use crate::state::Centre;
+use alloc::format;
+use madang_model::{Blocked, JobState};
+use madang_sched::{Event, PromiseEnd, Start};
+
+/// Most rounds in one step: a start may make room for another task of its array, which may start at once too.
+const ROUNDS: u32 = 8;
+
+impl Centre {
+    pub(crate) fn run_cycle(&mut self) {
+        if self.sched.is_none() {
+            return;
+        }
+        for _ in 0..ROUNDS {
+            for project in core::mem::take(&mut self.dirty) {
+                let budget = self.budget(project);
+                self.events.push(Event::Budget(project, budget));
+            }
+            let events = core::mem::take(&mut self.events);
+            let now = self.now;
+            let Some(sched) = self.sched.as_mut() else { return };
+            let step = sched.step(now, events);
+            self.wake = step.wake;
+            for anomaly in step.anomalies {
+                self.anomaly(format!("the scheduler was told of something it does not know: {anomaly:?}"));
+            }
+            for (job, end) in step.promises {
+                match end {
+                    PromiseEnd::Kept { .. } => self.promises.0 += 1,
+                    PromiseEnd::Broken { .. } => {
+                        self.promises.1 += 1;
+                        self.notice(crate::effect::Notice::Job(job));
+                    }
+                }
+            }
+            for start in step.starts {
+                self.begin(start);
+            }
+            self.settle();
+            if self.events.is_empty() {
+                return;
+            }
+        }
+        self.wake = Some(self.now);
+    }
+
+    fn begin(&mut self, start: Start) {
+        let Start { run, on, .. } = start;
+        let spec = match self.jobs.get(&run.job) {
+            Some(job) if matches!(job.state, JobState::Pending { .. }) => &job.spec,
+            _ => {
+                self.events.push(Event::Ended(run));
+                return self.anomaly(format!("the scheduler started {run}, which does not wait"));
+            }
+        };
+        let (project, limit, gpus) = (spec.project, spec.limit, spec.request.gpus());
+        if self.hold_budget(run, project, gpus, limit) {
+            return self.start_run(run, on);
+        }
+        self.events.push(Event::Ended(run));
+        self.anomaly(format!("the scheduler started {run} beyond its budget; the job is held"));
+        if let Some(job) = self.jobs.get_mut(&run.job) {
+            job.held = true;
+            job.eligible = None;
+            job.state = JobState::Pending { why: Blocked::Held };
+        }
+    }
+
+    /// When the core wants to be stepped again if nothing happens before.
+    pub fn wake(&self) -> Option<madang_model::Time> {
+        let begins = self.index.begins.first().map(|(at, _)| *at);
+        let edges = self.index.award_edges.first().map(|(at, _)| *at);
+        let overdue = self.index.overdue.first().map(|(at, _)| *at);
+        [self.wake, begins, edges, overdue].into_iter().flatten().min()
+    }
+}
+
+impl From<Report> for crate::input::Signed {
+    fn from(report: Report) -> Self {
+        crate::input::Signed::own(crate::input::Input::Report(report))
+    }
+}

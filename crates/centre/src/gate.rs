@@ -1,0 +1,259 @@
+//! Gates: what keeps a job from even queueing — a hold, a begin time, other jobs.
+//!
+//! Everything that opens a gate names the job on a list ([`Todo`]) and [`Centre::settle`] works it off, so that long
+//! chains of dependents cost no stack.
+use crate::state::{Centre, Todo};
+use madang_model::{Blocked, Dependency, DependencyKind, Job, JobId, JobState, Outcome, RunId, Time};
+use madang_sched::{Ask, Event};
+
+/// What is known of a job or an array as something to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Never seen, or long forgotten.
+    Unknown,
+    /// Not started.
+    Waiting,
+    /// Started then.
+    Started(Time),
+    /// Ended so.
+    Ended(Outcome),
+}
+
+/// Whether a wait is over.
+enum Verdict {
+    Met,
+    NotYet { look_at: Option<Time> },
+    Never,
+}
+
+/// A gate: open, or shut for a reason and perhaps until a moment.
+enum Gate {
+    Open,
+    Shut { why: Blocked, look_at: Option<Time> },
+}
+
+impl Centre {
+    /// Work off the list of what is to be looked at.
+    pub(crate) fn settle(&mut self) {
+        while let Some(todo) = self.todo.pop_front() {
+            match todo {
+                Todo::Gate(id) if self.arrays.contains_key(&id) => self.fill_array(id),
+                Todo::Gate(id) => self.look_at_gate(id),
+                Todo::Fill(id) => self.fill_array(id),
+            }
+        }
+    }
+
+    /// A job begins to wait: enter it wherever something may wake it, and look at its gate.
+    pub(crate) fn enter_queue(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        for wait in &job.spec.after {
+            self.index.waiters.entry(wait.on).or_default().insert(id);
+        }
+        let name = (job.spec.user, job.spec.name.clone());
+        self.index.named.entry(name).or_default().insert(id);
+        self.todo.push_back(Todo::Gate(id));
+    }
+
+    /// A job no longer waits: nothing need wake it.
+    pub(crate) fn leave_queue(&mut self, id: JobId) {
+        let job = &self.jobs[&id];
+        for on in job.spec.after.iter().map(|wait| wait.on) {
+            if let Some(waiting) = self.index.waiters.get_mut(&on) {
+                waiting.remove(&id);
+                if waiting.is_empty() {
+                    self.index.waiters.remove(&on);
+                }
+            }
+        }
+    }
+
+    /// Whoever waits for this job or array is to be looked at.
+    pub(crate) fn wake_waiters(&mut self, id: JobId) {
+        if let Some(waiting) = self.index.waiters.get(&id) {
+            self.todo.extend(waiting.iter().copied().map(Todo::Gate));
+        }
+    }
+
+    /// Open or shut a waiting job's gate.
+    pub(crate) fn look_at_gate(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let JobState::Pending { .. } = job.state else { return };
+        let queued = job.eligible.is_some();
+        match self.gate(job) {
+            Gate::Open if queued => {}
+            Gate::Open => self.ask(id),
+            Gate::Shut { why, look_at } => {
+                self.index.begins.extend(look_at.map(|at| (at, id)));
+                let never = matches!(why, Blocked::DependencyNever { .. });
+                let job = self.jobs.get_mut(&id).expect("looked up above");
+                job.state = JobState::Pending { why };
+                job.eligible = None;
+                if queued {
+                    self.events.push(Event::Withdrawn(id));
+                }
+                if never && self.jobs[&id].spec.kill_on_invalid {
+                    self.end_waiting(id, Outcome::Cancelled);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, id: JobId) {
+        let now = self.now;
+        let job = self.jobs.get_mut(&id).expect("asked for a job that is there");
+        job.eligible = Some(now);
+        job.state = JobState::Pending { why: Blocked::Fresh };
+        let since = if job.attempts == 0 { now } else { job.submitted };
+        let ask = self.ask_of(&self.jobs[&id], since);
+        self.events.push(Event::Queued(ask));
+    }
+
+    /// What the scheduler is told of a job. Its limit is what the hold covers, so promises count on the grace too.
+    pub(crate) fn ask_of(&self, job: &Job, since: Time) -> Ask {
+        Ask {
+            run: RunId { job: job.id, attempt: job.attempts + 1 },
+            project: job.spec.project,
+            user: job.spec.user,
+            request: job.spec.request.clone(),
+            limit: self.covered(job.spec.limit),
+            qos: job.spec.qos,
+            nice: job.spec.nice,
+            since,
+        }
+    }
+
+    fn gate(&self, job: &Job) -> Gate {
+        if job.held || job.task.is_some_and(|(array, _)| self.arrays.get(&array).is_some_and(|record| record.held)) {
+            return Gate::Shut { why: Blocked::Held, look_at: None };
+        }
+        if let Some(at) = job.spec.begin.filter(|at| *at > self.now) {
+            return Gate::Shut { why: Blocked::Begin { at }, look_at: Some(at) };
+        }
+        if let shut @ Gate::Shut { .. } = self.waits(&job.spec.after, job.spec.after_any) {
+            return shut;
+        }
+        if job.spec.singleton {
+            let name = (job.spec.user, job.spec.name.clone());
+            let before = self.index.named.get(&name).and_then(|ids| ids.first().copied());
+            if let Some(on) = before.filter(|first| *first < job.id) {
+                return Gate::Shut { why: Blocked::Dependency { on }, look_at: None };
+            }
+        }
+        Gate::Open
+    }
+
+    /// Whether an array may turn tasks into jobs, as far as its own waits go.
+    pub(crate) fn array_gate_is_open(&mut self, id: JobId) -> bool {
+        let Some(record) = self.arrays.get(&id) else { return false };
+        if let Some(at) = record.spec.begin.filter(|at| *at > self.now) {
+            self.index.begins.insert((at, id));
+            return false;
+        }
+        match self.array_waits(id) {
+            Gate::Open => true,
+            Gate::Shut { why, look_at } => {
+                self.index.begins.extend(look_at.map(|at| (at, id)));
+                let never = matches!(why, Blocked::DependencyNever { .. });
+                if never && self.arrays[&id].spec.kill_on_invalid {
+                    self.array_cancel_rest(id);
+                }
+                false
+            }
+        }
+    }
+
+    fn array_waits(&self, id: JobId) -> Gate {
+        let spec = &self.arrays[&id].spec;
+        let whole = spec.after.iter().filter(|wait| wait.kind != DependencyKind::Corresponding);
+        let whole: alloc::vec::Vec<Dependency> = whole.cloned().collect();
+        self.waits(&whole, spec.after_any)
+    }
+
+    /// Why an array's tasks that are not jobs yet wait.
+    pub(crate) fn array_why(&self, id: JobId) -> Blocked {
+        let record = &self.arrays[&id];
+        if record.held {
+            return Blocked::Held;
+        }
+        if let Some(at) = record.spec.begin.filter(|at| *at > self.now) {
+            return Blocked::Begin { at };
+        }
+        match self.array_waits(id) {
+            Gate::Shut { why, .. } => why,
+            Gate::Open if record.at_once.is_some_and(|most| record.live >= most) => Blocked::ArrayLimit,
+            Gate::Open => Blocked::Priority { behind: None },
+        }
+    }
+
+    fn waits(&self, waits: &[Dependency], any: bool) -> Gate {
+        let mut shut = None;
+        let mut met = 0;
+        for wait in waits {
+            match self.verdict(wait) {
+                Verdict::Met if any => return Gate::Open,
+                Verdict::Met => met += 1,
+                Verdict::Never if any => {
+                    shut.get_or_insert(Gate::Shut { why: Blocked::DependencyNever { on: wait.on }, look_at: None });
+                }
+                Verdict::Never => {
+                    return Gate::Shut { why: Blocked::DependencyNever { on: wait.on }, look_at: None };
+                }
+                Verdict::NotYet { look_at } => {
+                    shut = Some(Gate::Shut { why: Blocked::Dependency { on: wait.on }, look_at });
+                }
+            }
+        }
+        if met == waits.len() { Gate::Open } else { shut.unwrap_or(Gate::Open) }
+    }
+
+    fn verdict(&self, wait: &Dependency) -> Verdict {
+        const NOT_YET: Verdict = Verdict::NotYet { look_at: None };
+        match (wait.kind, self.fate(wait.on)) {
+            (_, Fate::Unknown) => Verdict::Never,
+            (DependencyKind::Started, Fate::Started(at)) if self.now < at + wait.delay => {
+                Verdict::NotYet { look_at: Some(at + wait.delay) }
+            }
+            (DependencyKind::Started, Fate::Started(_) | Fate::Ended(_)) => Verdict::Met,
+            (_, Fate::Waiting | Fate::Started(_)) => NOT_YET,
+            (DependencyKind::Ended, Fate::Ended(_)) => Verdict::Met,
+            (DependencyKind::Succeeded | DependencyKind::Corresponding, Fate::Ended(outcome)) => {
+                if outcome.is_success() { Verdict::Met } else { Verdict::Never }
+            }
+            (DependencyKind::Failed, Fate::Ended(outcome)) => {
+                if outcome.is_success() {
+                    Verdict::Never
+                } else {
+                    Verdict::Met
+                }
+            }
+        }
+    }
+
+    /// What became of a job, an array, or a task that is not a job yet.
+    pub(crate) fn fate(&self, id: JobId) -> Fate {
+        if let Some(job) = self.jobs.get(&id) {
+            return match job.state {
+                JobState::Pending { .. } => Fate::Waiting,
+                JobState::Starting { since, .. } | JobState::Running { since, .. } => Fate::Started(since),
+                JobState::Completing { since, .. } => Fate::Started(since.unwrap_or(job.submitted)),
+                JobState::Ended { outcome, .. } => Fate::Ended(outcome),
+            };
+        }
+        if let Some(outcome) = self.outcomes.get(&id) {
+            return Fate::Ended(*outcome);
+        }
+        let Some((_, record)) = self.arrays.range(..=id).next_back() else { return Fate::Unknown };
+        let order = id.number() - record.id.number();
+        match order {
+            0 if record.is_over() && record.failed > 0 => Fate::Ended(Outcome::Failed { exit: 1, signal: 0 }),
+            0 if record.is_over() => Fate::Ended(Outcome::Completed),
+            0 if record.waiting() == 0 && record.queued == 0 => Fate::Started(record.submitted),
+            0 => Fate::Waiting,
+            _ if order > u64::from(record.count) => Fate::Unknown,
+            _ if record.cancelled || record.skipped.contains(&(order as u32 - 1)) => Fate::Ended(Outcome::Cancelled),
+            _ if order as u32 > record.first_waiting => Fate::Waiting,
+            _ => Fate::Unknown,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Nodes: drained and resumed by operators, lost and found by engines.
+use crate::effect::{Notice, Reply};
+use crate::refusal::{Code, Refusal};
+use crate::state::Centre;
+use alloc::format;
+use alloc::string::String;
+use madang_model::{Health, NodeId};
+use madang_sched::Event;
+
+impl Centre {
+    pub(crate) fn drain(&mut self, node: &str, why: String) -> Result<Reply, Refusal> {
+        let id = self.node_named(node)?;
+        crate::submit::check_text("reason", &why, crate::submit::NAME_MOST)?;
+        if why.trim().is_empty() {
+            return Err(Refusal::new(Code::Invalid, format!("draining {node} needs a reason"))
+                .hint("say why, for those who wait for it"));
+        }
+        if let Health::Down { .. } = self.health[id.index()] {
+            return Err(Refusal::new(Code::WrongState, format!("{node} is down already")));
+        }
+        self.set_health(id, Health::Drain { why });
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn resume(&mut self, node: &str) -> Result<Reply, Refusal> {
+        let id = self.node_named(node)?;
+        if self.health[id.index()] == Health::Up {
+            return Err(Refusal::new(Code::WrongState, format!("{node} takes work already")));
+        }
+        self.set_health(id, Health::Up);
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn node_up(&mut self, node: &str) {
+        match self.node_named(node) {
+            Ok(id) if matches!(self.health[id.index()], Health::Down { .. }) => self.set_health(id, Health::Up),
+            Ok(_) => {}
+            Err(refusal) => self.anomaly(format!("a node came back that is not known: {refusal}")),
+        }
+    }
+
+    /// What runs there is lost and told to stop wherever it can still be reached.
+    pub(crate) fn node_down(&mut self, node: &str, why: String) {
+        match self.node_named(node) {
+            Ok(id) => {
+                self.set_health(id, Health::Down { why });
+                self.stop_all_on(id);
+            }
+            Err(refusal) => self.anomaly(format!("a node was lost that is not known: {refusal}")),
+        }
+    }
+
+    fn set_health(&mut self, id: NodeId, health: Health) {
+        if self.health[id.index()] != health {
+            self.health[id.index()] = health.clone();
+            self.events.push(Event::Node(id, health));
+            self.notice(Notice::Node(id));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What engines report, and what time brings. A report that does not fit is an anomaly: counted, kept, survived.
+use crate::effect::{Effect, Notice};
+use crate::input::Report;
+use crate::state::{Centre, Todo};
+use alloc::format;
+use alloc::vec::Vec;
+use madang_model::{JobState, Outcome, RunId, StopCause, Time};
+
+/// When the core stops waiting for the engine to end a run by itself.
+pub(crate) fn last_call(until: Time) -> Time {
+    until + crate::GRACE + crate::PATIENCE
+}
+
+impl Centre {
+    /// What the clock alone brings: begin times, awards that begin or end, runs that outlive their limit.
+    pub(crate) fn let_time_pass(&mut self) {
+        while let Some(&(at, id)) = self.index.begins.first().filter(|(at, _)| *at <= self.now) {
+            self.index.begins.remove(&(at, id));
+            self.todo.push_back(Todo::Gate(id));
+        }
+        while let Some(&(at, project)) = self.index.award_edges.first().filter(|(at, _)| *at <= self.now) {
+            self.index.award_edges.remove(&(at, project));
+            self.dirty.insert(project);
+        }
+        while let Some(&(at, run)) = self.index.overdue.first().filter(|(at, _)| *at <= self.now) {
+            self.index.overdue.remove(&(at, run));
+            self.give_up_on(run);
+        }
+        self.settle();
+    }
+
+    fn give_up_on(&mut self, run: RunId) {
+        let Some(job) = self.jobs.get(&run.job) else { return };
+        match job.state {
+            JobState::Running { .. } => self.stop_run(run.job, StopCause::Limit),
+            // The lost node takes no work while it is down, so nothing can be placed on what it may still run.
+            JobState::Completing { cause: StopCause::NodeLost, .. } => {
+                self.end_run(run.job, Outcome::NodeFailed, self.now);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        match report {
+            Report::Started { run, at } => self.started(run, at),
+            Report::Ended { run, at, outcome } => self.run_ended(run, at, outcome),
+            Report::Unknown { run } => self.unknown(run),
+            Report::NodeUp { node } => self.node_up(&node),
+            Report::NodeDown { node, why } => self.node_down(&node, why),
+        }
+    }
+
+    /// The run a job is at, if it is at one.
+    fn current(&self, run: RunId) -> Option<&JobState> {
+        let state = &self.jobs.get(&run.job)?.state;
+        match state {
+            JobState::Starting { run: now, .. }
+            | JobState::Running { run: now, .. }
+            | JobState::Completing { run: now, .. }
+                if *now == run =>
+            {
+                Some(state)
+            }
+            _ => None,
+        }
+    }
+
+    fn started(&mut self, run: RunId, at: Time) {
+        let owner_of = |centre: &Centre| centre.projects[centre.jobs[&run.job].spec.project.index()].owner;
+        match self.current(run) {
+            None => self.stale_start(run),
+            Some(JobState::Starting { on, since: sent, .. }) => {
+                let since = at.clamp(*sent, self.now);
+                let on = on.clone();
+                self.flow(owner_of(self), on.gpus().milli(), since, true);
+                let job = self.jobs.get_mut(&run.job).expect("a current run has a job");
+                let until = since + job.spec.limit;
+                job.state = JobState::Running { run, on, since, until };
+                self.index.overdue.insert((last_call(until), run));
+                self.wake_waiters(run.job);
+                self.notice(Notice::Job(run.job));
+            }
+            Some(JobState::Completing { on, since: None, .. }) => {
+                let gpus = on.gpus().milli();
+                let job = self.jobs.get_mut(&run.job).expect("a current run has a job");
+                let began = at.clamp(job.sent.unwrap_or(self.now), self.now);
+                if let JobState::Completing { since, .. } = &mut job.state {
+                    *since = Some(began);
+                }
+                self.flow(owner_of(self), gpus, began, true);
+            }
+            Some(_) => self.anomaly(format!("{run} reported its start twice")),
+        }
+    }
+
+    /// A start of a try that is not the present one: it must not go on.
+    fn stale_start(&mut self, run: RunId) {
+        self.anomaly(format!("{run} reported a start, but is not the present try of its job"));
+        let former = self.jobs.get(&run.job).and_then(|job| job.runs.iter().find(|ended| ended.run == run));
+        if let Some(site) = former.map(|ended| self.site_of(&ended.on)) {
+            self.out.push(Effect::Stop { site, run, cause: StopCause::Stale });
+        }
+    }
+
+    fn run_ended(&mut self, run: RunId, at: Time, outcome: Outcome) {
+        let (outcome, lost_start) = match self.current(run) {
+            None => return self.anomaly(format!("{run} reported an end, but is not the present try of its job")),
+            Some(JobState::Starting { since, .. }) => (outcome, (outcome != Outcome::LaunchFailed).then_some(*since)),
+            Some(JobState::Completing { cause, .. }) => (stopped_as(*cause, outcome), None),
+            Some(_) => (outcome, None),
+        };
+        if let Some(sent) = lost_start {
+            self.anomaly(format!("{run} reported an end without a start; it is taken to have begun when it was sent"));
+            self.started(run, sent);
+        }
+        let since = match self.current(run) {
+            Some(JobState::Running { since, .. }) => *since,
+            _ => Time::default(),
+        };
+        self.end_run(run.job, outcome, at.clamp(since, self.now.max(since)));
+    }
+
+    /// The engine has never heard of a run.
+    fn unknown(&mut self, run: RunId) {
+        let outcome = match self.current(run) {
+            None => return,
+            Some(JobState::Completing { cause, .. }) => stopped_as(*cause, Outcome::Cancelled),
+            Some(JobState::Starting { .. }) => Outcome::Requeued,
+            Some(_) => Outcome::NodeFailed,
+        };
+        self.anomaly(format!("the engine does not know {run}"));
+        self.end_run(run.job, outcome, self.now);
+    }
+
+    pub(crate) fn stop_all_on(&mut self, node: madang_model::NodeId) {
+        let jobs: Vec<_> = self.index.on_node.get(&node).into_iter().flatten().copied().collect();
+        for id in jobs {
+            match self.jobs[&id].state {
+                JobState::Starting { .. } | JobState::Running { .. } => self.stop_run(id, StopCause::NodeLost),
+                JobState::Completing { run, .. } => {
+                    self.index.overdue.insert((self.now + crate::GRACE + crate::PATIENCE, run));
+                    if let Some(job) = self.jobs.get_mut(&id)
+                        && let JobState::Completing { cause, .. } = &mut job.state
+                        && *cause != StopCause::Cancelled
+                    {
+                        *cause = StopCause::NodeLost;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// How a run that was told to stop ended: as told, unless it came to its own end at its limit.
+fn stopped_as(cause: StopCause, reported: Outcome) -> Outcome {
+    match (cause, reported) {
+        (StopCause::Limit, Outcome::Completed) => Outcome::Completed,
+        (StopCause::Limit, _) => Outcome::TimedOut,
+        (StopCause::Cancelled, _) => Outcome::Cancelled,
+        (StopCause::Requeue, _) => Outcome::Requeued,
+        (StopCause::NodeLost | StopCause::Stale, _) => Outcome::NodeFailed,
+    }
+}

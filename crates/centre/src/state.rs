@@ -1,0 +1,262 @@
+//! What a centre holds, and the step that changes it.
+use crate::array::ArrayRecord;
+use crate::effect::{Effect, Keep, Notice, Reply};
+use crate::input::{Input, Signed};
+use crate::keys::Keys;
+use crate::refusal::{Code, Refusal};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use madang_ledger::Book;
+use madang_model::{
+    Founding, GpuTime, Health, Job, JobId, NodeId, Outcome, Project, ProjectId, RunId, Time, User, UserId,
+};
+use madang_sched::{Config, Event, Scheduler};
+
+/// The state machine.
+pub struct Centre {
+    pub(crate) now: Time,
+    pub(crate) founding: Option<Founding>,
+    pub(crate) sched: Option<Scheduler>,
+    pub(crate) book: Book,
+    pub(crate) health: Vec<Health>,
+    pub(crate) users: Vec<User>,
+    pub(crate) projects: Vec<Project>,
+    pub(crate) next_award: u32,
+    pub(crate) next_job: u64,
+    pub(crate) jobs: BTreeMap<JobId, Box<Job>>,
+    pub(crate) arrays: BTreeMap<JobId, ArrayRecord>,
+    /// Ended jobs in the order of their ends; they leave after [`crate::RETAIN`].
+    pub(crate) ended: VecDeque<(Time, JobId)>,
+    /// How jobs that left ended, for dependencies; bounded.
+    pub(crate) outcomes: BTreeMap<JobId, Outcome>,
+    pub(crate) keys: Keys,
+    pub(crate) delivered: Vec<GpuTime>,
+    pub(crate) counts: Counts,
+    /// Promises kept and broken since opening.
+    pub(crate) promises: (u64, u64),
+    pub(crate) index: Index,
+    pub(crate) wake: Option<Time>,
+    /// What this step has produced so far.
+    pub(crate) out: Vec<Effect>,
+    /// What the scheduler is to be told.
+    pub(crate) events: Vec<Event>,
+    /// Projects whose budget changed in this step.
+    pub(crate) dirty: BTreeSet<ProjectId>,
+    /// What is to be looked at before the step ends. A list and not recursion: a chain of a hundred thousand
+    /// dependents must not grow the stack.
+    pub(crate) todo: VecDeque<Todo>,
+}
+
+/// Something to look at before the step ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Todo {
+    /// A waiting job's gate, or an array's.
+    Gate(JobId),
+    /// An array that may have room for another task.
+    Fill(JobId),
+}
+
+/// Numbers for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// Jobs sent to an engine and not ended.
+    pub running: u32,
+    /// Jobs and array tasks that wait.
+    pub waiting: u32,
+    /// Jobs ended since opening.
+    pub ended: u64,
+    /// Reports that did not fit since opening.
+    pub anomalies: u64,
+}
+
+/// Look-ups derived from the rest; rebuilt by a restore, never stored.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(crate) struct Index {
+    /// When something waits for that moment alone.
+    pub begins: BTreeSet<(Time, JobId)>,
+    /// Who waits for a job's (or array's) start or end.
+    pub waiters: BTreeMap<JobId, BTreeSet<JobId>>,
+    /// When the core stops waiting for the engine to end a run.
+    pub overdue: BTreeSet<(Time, RunId)>,
+    /// Waiting and running jobs by user and name, for those that are one at a time.
+    pub named: BTreeMap<(UserId, String), BTreeSet<JobId>>,
+    /// Names of users and projects.
+    pub users: BTreeMap<String, UserId>,
+    /// See `users`.
+    pub projects: BTreeMap<String, ProjectId>,
+    /// Names of nodes.
+    pub nodes: BTreeMap<String, NodeId>,
+    /// Runs on each node.
+    pub on_node: BTreeMap<NodeId, BTreeSet<JobId>>,
+    /// Moments at which awards begin or end.
+    pub award_edges: BTreeSet<(Time, ProjectId)>,
+    /// For each owner: GPUs held now, and the sum of GPUs x start of those runs.
+    pub flowing: BTreeMap<u32, (u64, u128)>,
+    /// Waiting and running jobs of each project.
+    pub by_project: BTreeMap<ProjectId, (u32, u32)>,
+}
+
+impl Centre {
+    /// A centre that waits to be founded.
+    pub fn new() -> Centre {
+        Centre {
+            now: Time::default(),
+            founding: None,
+            sched: None,
+            book: Book::new(),
+            health: Vec::new(),
+            users: Vec::new(),
+            projects: Vec::new(),
+            next_award: 1,
+            next_job: 1,
+            jobs: BTreeMap::new(),
+            arrays: BTreeMap::new(),
+            ended: VecDeque::new(),
+            outcomes: BTreeMap::new(),
+            keys: Keys::default(),
+            delivered: Vec::new(),
+            counts: Counts::default(),
+            promises: (0, 0),
+            index: Index::default(),
+            wake: None,
+            out: Vec::new(),
+            events: Vec::new(),
+            dirty: BTreeSet::new(),
+            todo: VecDeque::new(),
+        }
+    }
+
+    /// Take what happened, decide, and say what is to be done.
+    ///
+    /// `now` must not be before the last step's; that is the caller's promise and is asserted.
+    pub fn step(&mut self, now: Time, inputs: Vec<Signed>) -> Vec<Effect> {
+        assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
+        self.now = now;
+        self.let_time_pass();
+        for signed in inputs {
+            self.take(signed);
+        }
+        self.run_cycle();
+        self.keep_records();
+        core::mem::take(&mut self.out)
+    }
+
+    fn take(&mut self, signed: Signed) {
+        let Signed { ticket, by, key, input } = signed;
+        let answer = match key.as_ref().and_then(|key| self.keys.answered(&by, key)) {
+            Some(before) => before,
+            None => {
+                let answer = self.apply(&by, input);
+                self.settle();
+                if let (Some(key), Ok(reply)) = (key, &answer) {
+                    self.keys.remember(by, key, reply.clone());
+                }
+                answer
+            }
+        };
+        if ticket != 0 {
+            self.out.push(Effect::Reply { ticket, answer });
+        }
+    }
+
+    fn apply(&mut self, by: &str, input: Input) -> Result<Reply, Refusal> {
+        let input = match input {
+            Input::Found(founding) => return self.found(founding),
+            Input::Tick => return Ok(Reply::Done),
+            other if self.founding.is_none() => {
+                drop(other);
+                return Err(Refusal::new(Code::WrongTime, "the centre is not founded yet"));
+            }
+            other => other,
+        };
+        match input {
+            Input::Found(_) | Input::Tick => Ok(Reply::Done),
+            Input::User { name, role } => self.set_user(name, role),
+            Input::Project { name, title, owner, class } => self.make_project(name, title, &owner, &class),
+            Input::Member { project, user } => self.add_member(&project, &user),
+            Input::Award { project, granted, from, until } => self.grant(&project, granted, from, until),
+            Input::Submit(submission) => self.submit(by, submission),
+            Input::Cancel { job } => self.cancel(job),
+            Input::Hold { job } => self.hold(job),
+            Input::Release { job } => self.release(job),
+            Input::Requeue { job } => self.requeue(job),
+            Input::Alter { job, change } => self.alter(job, &change),
+            Input::Signal { job, signal, shell } => self.signal(job, signal, shell),
+            Input::Drain { node, why } => self.drain(&node, why),
+            Input::Resume { node } => self.resume(&node),
+            Input::Report(report) => {
+                self.report(report);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn found(&mut self, founding: Founding) -> Result<Reply, Refusal> {
+        if self.founding.is_some() {
+            return Err(Refusal::new(Code::WrongTime, "the centre is founded already"));
+        }
+        self.sched = Some(Scheduler::new(Config::default(), &founding));
+        self.health = founding.nodes.iter().map(|_| Health::Up).collect();
+        self.delivered = founding.parties.iter().map(|_| GpuTime::ZERO).collect();
+        self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();
+        self.founding = Some(founding);
+        Ok(Reply::Done)
+    }
+
+    /// What a founded centre was founded as; called only behind `apply`'s check.
+    pub(crate) fn base(&self) -> &Founding {
+        self.founding.as_ref().expect("founded: apply refuses everything else before")
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.out.push(Effect::Notice(notice));
+    }
+
+    pub(crate) fn anomaly(&mut self, text: String) {
+        self.counts.anomalies += 1;
+        self.out.push(Effect::Keep(Keep::Anomaly(self.now, text)));
+    }
+
+    /// Ledger entries and ended jobs go to the projections; old jobs leave.
+    fn keep_records(&mut self) {
+        let posted = self.book.take_new();
+        if !posted.is_empty() {
+            self.out.push(Effect::Keep(Keep::Ledger(posted)));
+        }
+        while let Some(&(at, id)) = self.ended.front() {
+            if self.ended.len() <= crate::RETAIN_MOST && self.now < at + crate::RETAIN {
+                break;
+            }
+            self.ended.pop_front();
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: JobId) {
+        const OUTCOMES: usize = 1_000_000;
+        let Some(job) = self.jobs.remove(&id) else { return };
+        if let madang_model::JobState::Ended { outcome, .. } = job.state {
+            self.outcomes.insert(id, outcome);
+        }
+        if let Some((array, _)) = job.task {
+            self.array_lost_sight(array);
+        }
+        if self.outcomes.len() > OUTCOMES {
+            self.outcomes.pop_first();
+        }
+    }
+
+    pub(crate) fn node_named(&self, name: &str) -> Result<NodeId, Refusal> {
+        let found = self.index.nodes.get(name).copied();
+        found.ok_or_else(|| Refusal::new(Code::NotFound, format!("no node is named {name}")))
+    }
+}
+
+impl Default for Centre {
+    fn default() -> Centre {
+        Centre::new()
+    }
+}

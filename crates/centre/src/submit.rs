@@ -1,0 +1,269 @@
+//! Submission: names resolved, bounds checked, the job or array made.
+use crate::array::ArrayRecord;
+use crate::effect::{Notice, Reply};
+use crate::gate::Fate;
+use crate::input::{Submission, Wait};
+use crate::refusal::{Code, Refusal};
+use crate::state::{Centre, Todo};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use madang_model::{
+    Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Partition, ProjectId, Request,
+    Role, SiteId, Span, UserId,
+};
+
+pub(crate) const NAME_MOST: usize = 1024;
+pub(crate) const COMMENT_MOST: usize = 4096;
+const PARTS_MOST: usize = 16;
+const WAITS_MOST: usize = 1024;
+const NODES_NAMED_MOST: usize = 4096;
+
+impl Centre {
+    pub(crate) fn submit(&mut self, by: &str, submission: Submission) -> Result<Reply, Refusal> {
+        let active = u64::from(self.counts.waiting) + u64::from(self.counts.running);
+        if active >= crate::MOST_JOBS {
+            let fact = format!("{active} jobs wait or run, the most there may be");
+            return Err(Refusal::new(Code::TooMany, fact).hint("try again when some have ended"));
+        }
+        let (array, held) = (submission.array.clone(), submission.held);
+        let spec = self.spec_of(by, submission)?;
+        let id = JobId::new(self.next_job);
+        match array {
+            None => {
+                self.next_job += 1;
+                self.count_project(spec.project, 1, 0);
+                self.counts.waiting += 1;
+                let job = Job {
+                    id,
+                    spec,
+                    submitted: self.now,
+                    eligible: None,
+                    task: None,
+                    held,
+                    state: JobState::Pending { why: Blocked::Fresh },
+                    runs: Vec::new(),
+                    attempts: 0,
+                    sent: None,
+                };
+                self.jobs.insert(id, Box::new(job));
+                self.enter_queue(id);
+            }
+            Some(array) => {
+                let record = ArrayRecord::new(id, spec, self.now, array, held)?;
+                self.next_job += 1 + u64::from(record.count);
+                self.count_project(record.spec.project, i64::from(record.count), 0);
+                self.counts.waiting += record.count;
+                for wait in &record.spec.after {
+                    self.index.waiters.entry(wait.on).or_default().insert(id);
+                }
+                self.arrays.insert(id, record);
+                self.todo.push_back(Todo::Fill(id));
+            }
+        }
+        self.notice(Notice::Job(id));
+        Ok(Reply::Job(id))
+    }
+
+    fn spec_of(&self, by: &str, submission: Submission) -> Result<JobSpec, Refusal> {
+        let user = self.submitter(by, &submission.user)?;
+        let project = self.payer(user, submission.project.as_deref())?;
+        check_text("name", &submission.name, NAME_MOST)?;
+        check_text("comment", &submission.comment, COMMENT_MOST)?;
+        let partition = self.partition(submission.partition.as_deref())?;
+        let request = self.request(partition, &submission)?;
+        let limit = submission.limit.unwrap_or(partition.default_limit);
+        check_limit(limit, partition)?;
+        if GpuTime::checked_of(request.gpus(), self.covered(limit)).is_none() {
+            return Err(Refusal::new(Code::Invalid, format!("{} for {limit} cannot be counted", request.gpus())));
+        }
+        if let Some(warning) = submission.warning
+            && !(1..=64).contains(&warning.signal)
+        {
+            return Err(Refusal::new(Code::Invalid, format!("{} is not a signal number", warning.signal)));
+        }
+        let sched = self.sched.as_ref().expect("founded: apply refuses everything else before");
+        sched.fits_ever(&request).map_err(|fact| {
+            Refusal::new(Code::Impossible, fact).hint("see what there is with: madang node list, or sinfo")
+        })?;
+        let after = self.waits_of(&submission.after)?;
+        Ok(JobSpec {
+            name: submission.name,
+            user,
+            project,
+            partition: partition.id,
+            request,
+            limit,
+            qos: submission.qos,
+            nice: submission.nice.clamp(-10_000, 10_000),
+            begin: submission.begin,
+            after,
+            after_any: submission.after_any,
+            singleton: submission.singleton,
+            kill_on_invalid: submission.kill_on_invalid,
+            requeue: submission.requeue,
+            warning: submission.warning,
+            launch: submission.launch,
+            model: submission.model,
+            comment: submission.comment,
+        })
+    }
+
+    fn submitter(&self, by: &str, user: &str) -> Result<UserId, Refusal> {
+        let id = self.user_named(user)?;
+        let may = by.is_empty()
+            || by == user
+            || self.user_named(by).is_ok_and(|by| self.users[by.index()].role >= Role::Operator);
+        if may {
+            return Ok(id);
+        }
+        Err(Refusal::new(Code::NotAllowed, format!("{by} may not submit for {user}")))
+    }
+
+    fn payer(&self, user: UserId, project: Option<&str>) -> Result<ProjectId, Refusal> {
+        let user = &self.users[user.index()];
+        let mine = || {
+            let names = user.projects.iter().map(|id| self.projects[id.index()].name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let Some(name) = project else {
+            let first = user.projects.first().copied();
+            return first.ok_or_else(|| {
+                Refusal::new(Code::NotAllowed, format!("{} is a member of no project", user.name))
+                    .hint("an officer can add you: madang project member PROJECT USER")
+            });
+        };
+        let found = self.index.projects.get(name).copied();
+        match found.filter(|id| user.role == Role::Admin || user.projects.contains(id)) {
+            Some(id) => Ok(id),
+            None => {
+                let fact = format!("{} is not a member of a project named {name}", user.name);
+                Err(Refusal::new(Code::NotFound, fact).hint(format!("your projects: {}", mine())))
+            }
+        }
+    }
+
+    fn partition(&self, name: Option<&str>) -> Result<&Partition, Refusal> {
+        let all = &self.base().partitions;
+        let found = match name {
+            None => all.first(),
+            Some(name) => all.iter().find(|partition| partition.name == name),
+        };
+        found.ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|partition| partition.name.as_str()).collect();
+            Refusal::new(Code::NotFound, format!("no partition is named {}", name.unwrap_or("(default)")))
+                .hint(format!("partitions are {}", names.join(", ")))
+        })
+    }
+
+    fn request(&self, partition: &Partition, submission: &Submission) -> Result<Request, Refusal> {
+        let parts = submission.parts.clone();
+        if parts.is_empty() || parts.len() > PARTS_MOST {
+            let fact = format!("a gang has 1 to {PARTS_MOST} parts, this one {}", parts.len());
+            return Err(Refusal::new(Code::Invalid, fact));
+        }
+        let estate = self.base().nodes.len() as u64;
+        let nodes: u64 = parts.iter().map(|part| u64::from(part.nodes)).sum();
+        if parts.iter().any(|part| part.nodes == 0 || part.cpus == 0) {
+            return Err(Refusal::new(Code::Invalid, "every part needs at least one node and one CPU on each"));
+        }
+        if nodes > estate || parts.iter().any(|part| part.gpus > 32) {
+            let fact = format!("asks for {nodes} nodes, the estate has {estate}; a node has at most 32 GPUs");
+            return Err(Refusal::new(Code::Impossible, fact));
+        }
+        let sites = self.sites(partition, &submission.sites)?;
+        self.check_engines(&sites, submission)?;
+        let include = self.nodes_named(&submission.include)?;
+        let exclude = self.nodes_named(&submission.exclude)?;
+        Ok(Request { parts, sites, include, exclude, across_islands: submission.across_islands })
+    }
+
+    fn sites(&self, partition: &Partition, names: &[String]) -> Result<Vec<SiteId>, Refusal> {
+        let mut sites = Vec::new();
+        for name in names {
+            let site = self.base().sites.iter().find(|site| site.name == *name);
+            let Some(site) = site.filter(|site| partition.sites.contains(&site.id)) else {
+                let fact = format!("partition {} has no site named {name}", partition.name);
+                return Err(Refusal::new(Code::NotFound, fact));
+            };
+            sites.push(site.id);
+        }
+        if sites.is_empty() {
+            sites.clone_from(&partition.sites);
+        }
+        sites.sort_unstable();
+        sites.dedup();
+        Ok(sites)
+    }
+
+    /// A site that runs real processes needs something to run.
+    fn check_engines(&self, sites: &[SiteId], submission: &Submission) -> Result<(), Refusal> {
+        let local = |id: &&SiteId| self.base().sites[id.index()].engine == EngineKind::Local;
+        let Some(site) = sites.iter().find(local) else { return Ok(()) };
+        let name = &self.base().sites[site.index()].name;
+        if submission.launch.is_none() {
+            return Err(Refusal::new(Code::Invalid, format!("site {name} runs real processes and there is no script"))
+                .hint("give a script, or name a partition that is modelled"));
+        }
+        if submission.model.is_some() {
+            let fact = format!("site {name} runs real processes, so a modelled run time means nothing there");
+            return Err(Refusal::new(Code::Invalid, fact));
+        }
+        Ok(())
+    }
+
+    fn nodes_named(&self, names: &[String]) -> Result<Vec<NodeId>, Refusal> {
+        if names.len() > NODES_NAMED_MOST {
+            let fact = format!("names {} nodes, at most {NODES_NAMED_MOST} may be named", names.len());
+            return Err(Refusal::new(Code::Invalid, fact));
+        }
+        let mut nodes = names.iter().map(|name| self.node_named(name)).collect::<Result<Vec<_>, _>>()?;
+        nodes.sort_unstable();
+        nodes.dedup();
+        Ok(nodes)
+    }
+
+    fn waits_of(&self, waits: &[Wait]) -> Result<Vec<Dependency>, Refusal> {
+        if waits.len() > WAITS_MOST {
+            let fact = format!("waits for {} jobs, at most {WAITS_MOST} are allowed", waits.len());
+            return Err(Refusal::new(Code::Invalid, fact));
+        }
+        let resolve = |wait: &Wait| {
+            let on = match wait.on.task {
+                None => Some(wait.on.job),
+                Some(task) => self
+                    .arrays
+                    .get(&wait.on.job)
+                    .and_then(|array| array.order_of(task).map(|order| array.job_at(order))),
+            };
+            let known = on.filter(|on| self.fate(*on) != Fate::Unknown);
+            let on = known.ok_or_else(|| {
+                Refusal::new(Code::NotFound, format!("waits for {}, which is not known", wait.on.job))
+            })?;
+            Ok(Dependency { on, kind: wait.kind, delay: wait.delay })
+        };
+        waits.iter().map(resolve).collect()
+    }
+}
+
+pub(crate) fn check_limit(limit: Span, partition: &Partition) -> Result<(), Refusal> {
+    if limit < Span::from_secs(1) {
+        return Err(Refusal::new(Code::Invalid, "the limit is below one second"));
+    }
+    if limit > partition.max_limit {
+        let fact = format!("asks for {limit}, partition {} allows {}", partition.name, partition.max_limit);
+        return Err(Refusal::new(Code::Invalid, fact));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_text(what: &str, text: &str, most: usize) -> Result<(), Refusal> {
+    if text.len() > most {
+        return Err(Refusal::new(Code::Invalid, format!("the {what} has {} bytes, at most {most}", text.len())));
+    }
+    if text.contains(['\0', '\n', '\r']) {
+        return Err(Refusal::new(Code::Invalid, format!("the {what} holds a line break or a NUL")));
+    }
+    Ok(())
+}

@@ -1,0 +1,423 @@
+//! Jobs' lives told from outside: inputs in, effects out, books checked after every step.
+use madang_centre::{Array, Centre, Effect, Input, Reply, Report, Signed, Submission, Target, Wait};
+use madang_ledger::Account;
+use madang_model::*;
+
+const HOUR: Span = Span::from_hours(1);
+
+struct Story {
+    centre: Centre,
+    now: Time,
+    starts: Vec<RunId>,
+    stops: Vec<(RunId, StopCause)>,
+}
+
+fn founding(nodes: u32, gpus: u32) -> Founding {
+    let party = |id, name: &str, share| Party {
+        id: PartyId::new(id),
+        name: name.into(),
+        title: name.into(),
+        title_ko: name.into(),
+        company_share: share,
+    };
+    let site = SiteId::new(0);
+    let node = |id| Node {
+        id: NodeId::new(id),
+        name: format!("n{id}"),
+        site,
+        island: IslandId::new(0),
+        rack: 0,
+        device: Some(Device { model: "h200".into(), memory_mib: 141_000 }),
+        gpus,
+        cpus: 64,
+        memory_mib: 512_000,
+        features: vec![],
+        pretend: false,
+        health: Health::Up,
+    };
+    Founding {
+        name: "tiny".into(),
+        title: "Tiny".into(),
+        title_ko: "Tiny".into(),
+        parties: vec![party(0, "public", 5100), party(1, "private", 4900)],
+        classes: vec![Class { name: "industry".into(), target: 10_000, rate: 1_000 }],
+        sites: vec![Site {
+            id: site,
+            name: "s".into(),
+            title: "S".into(),
+            title_ko: "S".into(),
+            operator: PartyId::new(1),
+            engine: EngineKind::Model,
+            shares: vec![(PartyId::new(0), 5100), (PartyId::new(1), 4900)],
+            source: "test".into(),
+        }],
+        islands: vec![Island { id: IslandId::new(0), site, name: "i".into() }],
+        nodes: (0..nodes).map(node).collect(),
+        partitions: vec![Partition {
+            id: PartitionId::new(0),
+            name: "gpu".into(),
+            sites: vec![site],
+            max_limit: Span::from_days(30),
+            default_limit: HOUR,
+        }],
+        prices: vec![Price {
+            model: "h200".into(),
+            from: Time::from_millis(0),
+            won_per_gpu_hour: Won::new(5_000),
+            source: "test".into(),
+        }],
+        money: vec![],
+    }
+}
+
+impl Story {
+    fn new(nodes: u32, gpus: u32) -> Story {
+        let mut story =
+            Story { centre: Centre::new(), now: Time::from_millis(1_000_000), starts: vec![], stops: vec![] };
+        story.ok(Input::Found(founding(nodes, gpus)));
+        story.ok(Input::User { name: "ann".into(), role: Role::Researcher });
+        story.ok(Input::Project {
+            name: "p".into(),
+            title: "P".into(),
+            owner: "public".into(),
+            class: "industry".into(),
+        });
+        story.ok(Input::Member { project: "p".into(), user: "ann".into() });
+        let until = story.now + Span::from_days(365);
+        story.ok(Input::Award { project: "p".into(), granted: GpuTime::from_hours(1000), from: story.now, until });
+        story
+    }
+
+    fn step(&mut self, inputs: Vec<Signed>) -> Vec<Effect> {
+        let effects = self.centre.step(self.now, inputs);
+        assert_eq!(self.centre.audit(), Vec::<String>::new());
+        for effect in &effects {
+            match effect {
+                Effect::Start { run, .. } => self.starts.push(*run),
+                Effect::Stop { run, cause, .. } => self.stops.push((*run, *cause)),
+                _ => {}
+            }
+        }
+        let stored = serde_json::to_string(&self.centre.snapshot()).expect("snapshots serialise");
+        let read = serde_json::from_str(&stored).expect("snapshots parse");
+        let restored = Centre::restore(read).expect("this release's snapshot");
+        assert_eq!(restored.snapshot(), self.centre.snapshot());
+        self.centre = restored;
+        effects
+    }
+
+    fn answer(&mut self, input: Input) -> Result<Reply, madang_centre::Refusal> {
+        let effects = self.step(vec![Signed { ticket: 7, by: String::new(), key: None, input }]);
+        let reply = effects.into_iter().find_map(|effect| match effect {
+            Effect::Reply { ticket: 7, answer } => Some(answer),
+            _ => None,
+        });
+        reply.expect("every ticket is answered")
+    }
+
+    fn ok(&mut self, input: Input) -> Reply {
+        self.answer(input).unwrap_or_else(|refusal| panic!("{refusal}"))
+    }
+
+    fn submit(&mut self, submission: Submission) -> JobId {
+        match self.ok(Input::Submit(submission)) {
+            Reply::Job(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.step(vec![report.into()]);
+    }
+
+    fn started(&mut self, job: JobId) {
+        let run = self.run_of(job);
+        self.report(Report::Started { run, at: self.now });
+    }
+
+    fn ended(&mut self, job: JobId, outcome: Outcome) {
+        let run = self.run_of(job);
+        self.report(Report::Ended { run, at: self.now, outcome });
+    }
+
+    fn run_of(&self, job: JobId) -> RunId {
+        RunId { job, attempt: self.centre.job(job).expect("known").attempts }
+    }
+
+    fn pass(&mut self, span: Span) {
+        self.now = self.now + span;
+        self.step(vec![]);
+    }
+
+    fn state(&self, job: JobId) -> String {
+        match &self.centre.job(job).expect("known").state {
+            JobState::Pending { .. } => format!("pending {:?}", self.centre.why(job)),
+            JobState::Starting { .. } => "starting".into(),
+            JobState::Running { .. } => "running".into(),
+            JobState::Completing { cause, .. } => format!("completing {cause:?}"),
+            JobState::Ended { outcome, .. } => format!("ended {outcome:?}"),
+        }
+    }
+
+    fn free(&self) -> GpuTime {
+        self.centre.book().balance(Account::Free(AwardId::new(1))).0
+    }
+}
+
+fn gang(nodes: u32, gpus: u32) -> Submission {
+    Submission {
+        user: "ann".into(),
+        name: "job".into(),
+        project: None,
+        partition: None,
+        sites: vec![],
+        parts: vec![Part { nodes, gpus, cpus: 4, memory_mib: 1000, model: None, exclusive: false, features: vec![] }],
+        include: vec![],
+        exclude: vec![],
+        across_islands: false,
+        limit: Some(HOUR),
+        qos: Qos::Normal,
+        nice: 0,
+        begin: None,
+        after: vec![],
+        after_any: false,
+        singleton: false,
+        kill_on_invalid: false,
+        requeue: true,
+        held: false,
+        warning: None,
+        array: None,
+        launch: None,
+        model: None,
+        comment: String::new(),
+    }
+}
+
+fn after(job: JobId, kind: DependencyKind) -> Submission {
+    let mut submission = gang(1, 1);
+    submission.after = vec![Wait { on: Target { job, task: None }, kind, delay: Span::ZERO }];
+    submission
+}
+
+#[test]
+fn a_job_is_held_for_charged_and_settled() {
+    let mut story = Story::new(2, 8);
+    let job = story.submit(gang(2, 8));
+    assert_eq!(story.state(job), "starting");
+    assert!(story.free() < GpuTime::from_hours(1000 - 16));
+    story.started(job);
+    story.pass(Span::from_mins(30));
+    story.ended(job, Outcome::Completed);
+    assert_eq!(story.state(job), "ended Completed");
+    assert_eq!(story.free(), GpuTime::from_hours(1000 - 8));
+    // 8 GPU-hours at 5,000 won, of which the class pays a tenth.
+    let owed = story.centre.book().balance(Account::Owes(ProjectId::new(0))).1;
+    assert_eq!(owed, Won::new(4_000));
+    assert_eq!(story.centre.delivered(PartyId::new(0)), GpuTime::from_hours(8));
+}
+
+#[test]
+fn a_lost_node_requeues_the_gang_and_gives_the_hours_back() {
+    let mut story = Story::new(3, 8);
+    let job = story.submit(gang(2, 8));
+    story.started(job);
+    story.pass(Span::from_mins(10));
+    story.report(Report::NodeDown { node: "n0".into(), why: "power".into() });
+    assert_eq!(story.state(job), "completing NodeLost");
+    assert_eq!(story.stops.len(), 1);
+    story.ended(job, Outcome::Cancelled);
+    assert_eq!(story.state(job), "starting", "on the two nodes left");
+    story.started(job);
+    story.ended(job, Outcome::Completed);
+    assert_eq!(story.free(), GpuTime::from_hours(1000));
+    assert_eq!(story.centre.book().balance(Account::Owes(ProjectId::new(0))).1, Won::ZERO);
+    assert_eq!(story.starts.len(), 2);
+}
+
+#[test]
+fn a_lost_node_that_never_answers_is_given_up_on() {
+    let mut story = Story::new(1, 8);
+    let job = story.submit(gang(1, 8));
+    story.started(job);
+    story.report(Report::NodeDown { node: "n0".into(), why: "power".into() });
+    story.pass(Span::from_mins(2));
+    assert!(story.state(job).starts_with("pending"), "{}", story.state(job));
+    story.report(Report::NodeUp { node: "n0".into() });
+    assert_eq!(story.state(job), "starting");
+}
+
+#[test]
+fn dependencies_open_and_shut_gates() {
+    let mut story = Story::new(1, 8);
+    let first = story.submit(gang(1, 1));
+    let good = story.submit(after(first, DependencyKind::Succeeded));
+    let bad = story.submit(after(first, DependencyKind::Failed));
+    let any = story.submit(after(first, DependencyKind::Ended));
+    let mut killed = after(first, DependencyKind::Succeeded);
+    killed.kill_on_invalid = true;
+    let killed = story.submit(killed);
+    assert!(story.state(good).contains("Dependency"));
+    story.started(first);
+    story.ended(first, Outcome::Failed { exit: 3, signal: 0 });
+    assert!(story.state(good).contains("DependencyNever"));
+    assert_eq!(story.state(bad), "starting");
+    assert_eq!(story.state(any), "starting");
+    assert_eq!(story.state(killed), "ended Cancelled");
+}
+
+#[test]
+fn a_long_chain_of_dependents_falls_without_recursion() {
+    let mut story = Story::new(1, 8);
+    let first = story.submit(gang(1, 1));
+    let mut last = first;
+    let mut inputs = Vec::new();
+    for _ in 0..20_000 {
+        let mut next = after(last, DependencyKind::Succeeded);
+        next.kill_on_invalid = true;
+        inputs.push(Signed::own(Input::Submit(next)));
+        last = JobId::new(last.number() + 1);
+    }
+    story.centre.step(story.now, inputs);
+    story.ok(Input::Cancel { job: Target { job: first, task: None } });
+    story.ended(first, Outcome::Cancelled);
+    assert_eq!(story.centre.counts().waiting, 0);
+    assert_eq!(story.centre.counts().ended, 20_001);
+}
+
+#[test]
+fn an_array_costs_a_window_and_keeps_its_limit() {
+    let mut story = Story::new(4, 8);
+    let mut submission = gang(1, 1);
+    submission.array = Some(Array { ranges: vec![(0, 99_999, 1)], at_once: Some(5) });
+    let array = story.submit(submission);
+    assert_eq!(story.starts.len(), 5);
+    assert_eq!(story.centre.counts().waiting, 99_995);
+    assert!(story.centre.jobs().count() <= 300);
+    let first = story.centre.resolve(Target { job: array, task: Some(0) })[0];
+    story.started(first);
+    story.ended(first, Outcome::Completed);
+    assert_eq!(story.starts.len(), 6);
+    story.ok(Input::Cancel { job: Target { job: array, task: Some(77_777) } });
+    assert_eq!(story.centre.counts().waiting, 99_993);
+    story.ok(Input::Cancel { job: Target { job: array, task: None } });
+    assert_eq!(story.centre.counts().waiting, 0);
+    for run in story.starts.clone().into_iter().skip(1) {
+        story.report(Report::Ended { run, at: story.now, outcome: Outcome::Cancelled });
+    }
+    assert_eq!(story.centre.counts().running, 0);
+    story.pass(Span::from_hours(1));
+    assert!(story.centre.array(array).is_none(), "it leaves with the last of its tasks");
+}
+
+#[test]
+fn a_singleton_waits_for_its_namesake() {
+    let mut story = Story::new(1, 8);
+    let mut chained = gang(1, 1);
+    chained.singleton = true;
+    let first = story.submit(chained.clone());
+    let second = story.submit(chained);
+    assert_eq!(story.state(first), "starting");
+    assert!(story.state(second).contains("Dependency"));
+    story.started(first);
+    story.ended(first, Outcome::Completed);
+    assert_eq!(story.state(second), "starting");
+}
+
+#[test]
+fn hold_release_requeue_cancel() {
+    let mut story = Story::new(1, 8);
+    let mut held = gang(1, 8);
+    held.held = true;
+    let job = story.submit(held);
+    let target = Target { job, task: None };
+    assert_eq!(story.state(job), "pending Held");
+    story.ok(Input::Release { job: target });
+    assert_eq!(story.state(job), "starting");
+    story.started(job);
+    story.ok(Input::Requeue { job: target });
+    assert_eq!(story.state(job), "completing Requeue");
+    story.ended(job, Outcome::Completed);
+    assert_eq!(story.state(job), "starting");
+    assert_eq!(story.run_of(job).attempt, 2);
+    story.report(Report::Started { run: RunId { job, attempt: 1 }, at: story.now });
+    assert_eq!(story.stops.last().map(|stop| stop.1), Some(StopCause::Stale));
+    story.ok(Input::Cancel { job: target });
+    story.ended(job, Outcome::Cancelled);
+    assert_eq!(story.state(job), "ended Cancelled");
+    assert!(story.answer(Input::Cancel { job: target }).is_err());
+}
+
+#[test]
+fn a_budget_blocks_and_an_award_frees() {
+    let mut story = Story::new(200, 8);
+    let mut big = gang(126, 8);
+    big.limit = Some(HOUR);
+    let job = story.submit(big);
+    assert!(story.state(job).contains("Budget"), "{}", story.state(job));
+    let until = story.now + Span::from_days(1);
+    story.ok(Input::Award { project: "p".into(), granted: GpuTime::from_hours(5000), from: story.now, until });
+    assert_eq!(story.state(job), "starting");
+}
+
+#[test]
+fn the_same_key_gives_the_same_answer_once() {
+    let mut story = Story::new(1, 8);
+    let key = |print: &str| Some(madang_centre::Key { name: "k".into(), print: print.into() });
+    let ask = |print: &str| Signed { ticket: 1, by: String::new(), key: key(print), input: Input::Submit(gang(1, 1)) };
+    let reply = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Reply { answer, .. } => Some(answer),
+            _ => None,
+        })
+    };
+    let first = reply(story.step(vec![ask("a")]));
+    let again = reply(story.step(vec![ask("a")]));
+    assert_eq!(first, again);
+    assert_eq!(story.centre.jobs().count(), 1);
+    let other = reply(story.step(vec![ask("b")])).expect("answered");
+    assert_eq!(other.map_err(|refusal| refusal.code), Err(madang_centre::Code::KeyReused));
+}
+
+#[test]
+fn begin_time_and_late_engines() {
+    let mut story = Story::new(1, 8);
+    let mut later = gang(1, 1);
+    later.begin = Some(story.now + HOUR);
+    let job = story.submit(later);
+    assert!(story.state(job).contains("Begin"));
+    assert_eq!(story.centre.wake(), Some(story.now + HOUR));
+    story.pass(HOUR);
+    assert_eq!(story.state(job), "starting");
+    story.started(job);
+    story.pass(HOUR);
+    story.pass(Span::from_mins(2));
+    assert_eq!(story.state(job), "completing Limit", "the core stops what the engine forgot");
+    story.ended(job, Outcome::Failed { exit: 0, signal: 15 });
+    assert_eq!(story.state(job), "ended TimedOut");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_names_and_numbers() {
+    let mut story = Story::new(2, 8);
+    let mut cases: Vec<(&str, Submission)> = Vec::new();
+    cases.push(("gpus", gang(1, 9)));
+    cases.push(("nodes", gang(3, 1)));
+    let mut case = gang(1, 1);
+    case.partition = Some("none".into());
+    cases.push(("partition", case));
+    let mut case = gang(1, 1);
+    case.project = Some("none".into());
+    cases.push(("project", case));
+    let mut case = gang(1, 1);
+    case.limit = Some(Span::MAX);
+    cases.push(("limit", case));
+    let mut case = gang(u32::MAX, u32::MAX);
+    case.parts.push(case.parts[0].clone());
+    cases.push(("overflow", case));
+    cases.push(("wait", after(JobId::new(999), DependencyKind::Ended)));
+    for (what, case) in cases {
+        let refusal = story.answer(Input::Submit(case)).expect_err(what);
+        assert!(!refusal.fact.is_empty());
+    }
+    assert_eq!(story.centre.jobs().count(), 0);
+}
