@@ -14,7 +14,7 @@ fn days_to(year: u16, month: u8, day: u8) -> i64 {
 
 /// Midnight UTC at the start of a date; `None` when there is no such date or it lies before 1970.
 pub(crate) fn midnight(year: u16, month: u8, day: u8) -> Option<Time> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let length = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         4 | 6 | 9 | 11 => 30,

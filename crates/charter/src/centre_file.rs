@@ -1,7 +1,7 @@
 //! The shape of a centre file: its tables, their keys, and which of them must be there. The first pass.
 //!
 //! Every table is read to its end before anything is given up, so that all its problems are found at once.
-use crate::reader::{At, Fields, Sheet, Spot};
+use crate::reader::{At, Fields, Sheet, Spot, Wrong};
 use crate::values::{self, NamePattern, Nodes};
 use madang_model::{EngineKind, Span, Time, Won};
 use toml::de::DeTable;
@@ -89,7 +89,7 @@ pub(crate) enum NodesEntry {
     /// The machine that reads the file, as it is found.
     ThisMachine,
     /// Equal nodes, described.
-    Modelled(ModelledNodes),
+    Modelled(Box<ModelledNodes>),
 }
 
 /// Equal nodes, described.
@@ -146,13 +146,12 @@ pub(crate) struct PartitionEntry {
 /// Reads the shape; `None`, or a sheet that is wrong, where it is not sound.
 pub(crate) fn read(sheet: &Sheet<'_>) -> Option<CentreFile> {
     let (tree, errors) = DeTable::parse_recoverable(sheet.text());
-    for error in &errors {
+    if let Some(error) = errors.first() {
+        // The parser reads on after an error, but what it finds then is mostly what the first one brought about.
         let offset = error.span().map_or(0, |span| span.start);
         let fact = format!("not TOML: {}", error.message().replace('\n', ", "));
-        sheet.wrong(&Spot { path: String::new(), offset }, crate::reader::Wrong::new(fact));
-    }
-    if !errors.is_empty() {
-        return None; // what could be recovered may mean something else
+        sheet.wrong(&Spot { path: String::new(), offset }, Wrong::new(fact));
+        return None;
     }
     let mut root = Fields::new(sheet, Spot::default(), tree.get_ref());
     let heading = root.need_table("centre").map(heading);
@@ -261,7 +260,7 @@ fn modelled(fields: &mut Fields<'_>, count: At<u32>) -> Option<NodesEntry> {
     let (per_rack, cpus, memory_mib) = (per_rack?.value, cpus?.value, memory?.value);
     let (names, gpus) = (names?, gpus?);
     let nodes = ModelledNodes { count, names, per_rack, gpus, gpu, gpu_memory, cpus, memory_mib, features, delivered };
-    Some(NodesEntry::Modelled(nodes))
+    Some(NodesEntry::Modelled(Box::new(nodes)))
 }
 
 fn price(mut fields: Fields<'_>) -> Option<PriceEntry> {

@@ -98,8 +98,10 @@ fn write_site(page: &mut String, founding: &Founding, site: &Site, sizes: &BTree
     writeln!(page, "site {} ({engine}): {} / {}", site.name, site.title, site.title_ko)?;
     writeln!(page, "  {total}; owners {}; operator {}", owners.join(", "), name(site.operator))?;
     for island in islands {
-        let first = founding.nodes.iter().find(|node| node.island == island.id);
-        let node = first.map_or(String::new(), |node| format!("; {}", node_kind(node)));
+        // Nodes stand in the order of their islands.
+        let first = founding.nodes.partition_point(|node| node.island < island.id);
+        let node = founding.nodes.get(first).filter(|node| node.island == island.id);
+        let node = node.map_or(String::new(), |node| format!("; {}", node_kind(node)));
         writeln!(page, "  island {}: {}{node}", island.name, size_of(island))?;
     }
     Ok(())
@@ -152,7 +154,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

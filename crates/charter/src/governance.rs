@@ -1,6 +1,6 @@
 //! Who owns, who is served, what it costs: parties with dated shares, classes, prices.
 use crate::calendar::date;
-use crate::centre_file::{CentreFile, ShareEntry};
+use crate::centre_file::{CentreFile, NodesEntry, ShareEntry};
 use crate::charter::CompanyShare;
 use crate::reader::{At, Sheet, Spot, Wrong};
 use crate::resolve::Names;
@@ -66,8 +66,8 @@ pub(crate) fn points(basis: u64) -> String {
 pub(crate) fn parties(sheet: &Sheet<'_>, file: &CentreFile, shares: &[CompanyShare]) -> Vec<Party> {
     let founded = founding_day(sheet, file, shares);
     let in_force = |party: PartyId| {
-        let own = shares.iter().filter(|share| share.party == party && Some(share.from) <= founded);
-        own.last().map_or(0, |share| share.share)
+        let mut own = shares.iter().filter(|share| share.party == party && Some(share.from) <= founded);
+        own.next_back().map_or(0, |share| share.share)
     };
     let party = |(number, entry): (u32, &crate::centre_file::PartyEntry)| {
         let id = PartyId::new(number);
@@ -125,4 +125,22 @@ pub(crate) fn prices(sheet: &Sheet<'_>, file: &CentreFile) -> Vec<Price> {
         });
     }
     prices
+}
+
+/// A centre that has prices has one for each kind of GPU it describes, so that none is given away by a slip.
+pub(crate) fn check_priced(sheet: &Sheet<'_>, file: &CentreFile, prices: &[Price]) {
+    if prices.is_empty() {
+        return;
+    }
+    let mut told = BTreeSet::new();
+    for island in file.sites.iter().flat_map(|site| &site.islands) {
+        let NodesEntry::Modelled(nodes) = &island.nodes else { continue };
+        let Some(gpu) = &nodes.gpu else { continue };
+        if prices.iter().all(|price| price.model != gpu.value) && told.insert(&gpu.value) {
+            let known: BTreeSet<&str> = prices.iter().map(|price| price.model.as_str()).collect();
+            let priced = known.into_iter().take(20).collect::<Vec<_>>().join(", ");
+            let fact = format!("there is no price for {}", gpu.value);
+            sheet.wrong(&gpu.spot, Wrong::new(fact).hint(format!("add a [[price]]; priced are {priced}")));
+        }
+    }
 }

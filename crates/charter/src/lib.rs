@@ -30,7 +30,7 @@ pub use problem::{Problem, Problems};
 use madang_model::Founding;
 
 /// The longest centre file that is read.
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 1 << 20;
 
 /// Reads a centre file. `file_name` is what problems are reported under; `machine` is what a node that a file calls
 /// "this machine" turns out to be.

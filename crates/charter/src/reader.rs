@@ -5,8 +5,12 @@
 //!
 //! Invariant: [`Fields::finish`] is called on every table that was opened, so that no key goes unread in silence.
 use crate::problem::{Problem, Problems};
+use crate::values::quoted;
 use std::cell::RefCell;
 use toml::de::{DeTable, DeValue};
+
+/// As many problems as are told one by one; a file with more is better begun anew.
+const MOST_PROBLEMS: usize = 100;
 
 /// A place in the file: its path for people and its byte offset.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +74,10 @@ impl<'a> Sheet<'a> {
             _ => {}
         }
         wrong.sort_by_key(|(spot, _)| spot.offset);
+        if let Some(more) = wrong.len().checked_sub(MOST_PROBLEMS).filter(|more| *more > 0) {
+            wrong.truncate(MOST_PROBLEMS + 1);
+            wrong[MOST_PROBLEMS].1 = Wrong::new(format!("and {more} more problems from here on"));
+        }
         let problem = |(spot, wrong): (Spot, Wrong)| {
             let (line, column) = line_and_column(self.text, spot.offset);
             Problem { file: self.file.into(), line, column, path: spot.path, fact: wrong.fact, hint: wrong.hint }
@@ -162,7 +170,11 @@ impl<'a> Fields<'a> {
             }
             Some((spot, DeValue::Table(table))) => Some(Fields::new(self.sheet, spot, table)),
             Some((spot, _)) => {
-                self.sheet.wrong(&spot, Wrong::new(format!("{key} is not a table")).hint(format!("write [{key}]")));
+                let hint = match self.spot.path.as_str() {
+                    "" => format!("write [{key}]"),
+                    _ => format!("write {key} = {{ … }}"),
+                };
+                self.sheet.wrong(&spot, Wrong::new(format!("{key} is not a table")).hint(hint));
                 None
             }
         }
@@ -212,14 +224,14 @@ impl<'a> Fields<'a> {
         let mut map = Vec::new();
         for (name, value) in entries {
             let name_text = name.get_ref().clone().into_owned();
-            let path = format!("{}.{name_text}", fields.spot.path);
+            let path = join(&fields.spot.path, &name_text);
             match parse(value.get_ref()) {
                 Ok(value) => {
                     let spot = Spot { path, offset: name.span().start };
                     map.push((At { value: name_text, spot }, value));
                 }
                 Err(wrong) => {
-                    let fact = format!("{key}.{name_text} {}", wrong.fact);
+                    let fact = format!("{} {}", join(key, &name_text), wrong.fact);
                     self.sheet.wrong(&Spot { path, offset: value.span().start }, Wrong { fact, ..wrong });
                 }
             }
@@ -239,7 +251,8 @@ impl<'a> Fields<'a> {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            self.sheet.wrong(&spot, Wrong::new(format!("unknown key {name}{}", self.whereabouts())).hint(hint));
+            self.sheet
+                .wrong(&spot, Wrong::new(format!("unknown key {}{}", join("", name), self.whereabouts())).hint(hint));
         }
     }
 
@@ -260,8 +273,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A path and one more key, which is quoted where it is not plain: a file's bytes never reach a terminal as they are.
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    let plain =
+        !key.is_empty() && key.len() <= 40 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let key = if plain { key.to_owned() } else { quoted(key) };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 /// The candidate that a misspelt word most likely stands for: at most a third of its letters away.

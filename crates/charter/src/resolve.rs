@@ -13,6 +13,8 @@ pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -
     let site_names = Names::of(sheet, "site", file.sites.iter().map(|site| &site.name));
     let company_shares = governance::company_shares(sheet, file);
     let estate = estate::estate(sheet, file, &party_names, machine);
+    let prices = governance::prices(sheet, file);
+    governance::check_priced(sheet, file, &prices);
     let founding = Founding {
         name: file.heading.name.clone(),
         title: file.heading.titles.english.clone(),
@@ -23,7 +25,7 @@ pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -
         islands: estate.islands,
         nodes: estate.nodes,
         partitions: estate::partitions(sheet, file, &site_names),
-        prices: governance::prices(sheet, file),
+        prices,
         money: file.money.iter().map(money).collect(),
     };
     let facts = file.facts.iter().map(fact).collect();
@@ -52,7 +54,7 @@ impl<'f> Names<'f> {
         let mut places = BTreeMap::new();
         for (place, name) in (0u32..).zip(names) {
             if places.contains_key(name.value.as_str()) {
-                sheet.wrong(&name.spot, Wrong::new(format!("there is a {kind} named {} already", name.value)));
+                sheet.wrong(&name.spot, Wrong::new(format!("another {kind} is named {}", name.value)));
             } else {
                 places.insert(name.value.as_str(), place);
             }

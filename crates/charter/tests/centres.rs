@@ -101,7 +101,8 @@ fn this_machine_alone() {
         partitions
           gpu (default): here; 1h unless asked, 7d at most
           here: here; 1h unless asked, 7d at most
-    "#]].assert_eq(&describe(&founding));
+    "#]]
+    .assert_eq(&describe(&founding));
 }
 
 #[test]
@@ -119,7 +120,8 @@ fn this_machine_joins_the_plan() {
         site here (this machine): This machine / 이 컴퓨터
           2 GPUs in 1 node; owners public 51%, private 49%; operator public
           island here: 2 GPUs in 1 node; box with 2 x pretend of 81,920 MiB, 4 CPUs, 16,000 MiB, pretend
-    "#]].assert_eq(&page[from..from + until]);
+    "#]]
+    .assert_eq(&page[from..from + until]);
     let again = add_site(&mut founding, &machine(), Order::Last);
     assert_eq!(again.map_err(|clash| clash.to_string()), Err("the centre has a site named here already".into()));
 
@@ -158,5 +160,6 @@ fn this_machine_as_it_is_found() {
         here2 2 x pretend 4 CPUs pretend
         here1 2 x h200 4 CPUs pretend
         here2 0 x none 4 CPUs pretend
-    "#]].assert_eq(&shown);
+    "#]]
+    .assert_eq(&shown);
 }

@@ -1,0 +1,452 @@
+//! What is said of files that are wrong: one small sound file, and each case one change to it.
+use expect_test::{Expect, expect};
+use madang_charter::{Machine, load};
+
+const SOUND: &str = r#"[centre]
+name = "small"
+title = "Small"
+founded = 2025-02-20
+
+[[party]]
+name = "public"
+title = "Public"
+share = [{ from = 2025-01-01, share = "51%", reason = "r", approver = "a", source = "s" }]
+
+[[party]]
+name = "private"
+title = "Private"
+share = [{ from = 2025-01-01, share = "49%", reason = "r", approver = "a", source = "s" }]
+
+[[class]]
+name = "research"
+target = "100%"
+rate = "7.5%"
+source = "s"
+
+[[site]]
+name = "one"
+title = "One"
+operator = "public"
+engine = "model"
+shares = { public = "51%", private = "49%" }
+source = "s"
+
+[[site.island]]
+name = "a"
+nodes = 4
+names = "n{1}"
+nodes_per_rack = 2
+gpus_per_node = 8
+gpu = "h200"
+gpu_memory = "141 GiB"
+cpus_per_node = 64
+memory_per_node = "1 TiB"
+
+[[price]]
+gpu = "h200"
+from = 2025-02-20
+won_per_gpu_hour = 5_000
+source = "s"
+
+[[money]]
+title = "In all"
+won = 2_000
+from = 2025-02-20
+source = "s"
+
+[[partition]]
+name = "gpu"
+sites = ["one"]
+max_limit = "7d"
+default_limit = "1h"
+"#;
+
+const ISLAND_B: &str = r#"
+[[site.island]]
+name = "b"
+nodes = 4
+names = "n{3}"
+nodes_per_rack = 2
+gpus_per_node = 0
+cpus_per_node = 64
+memory_per_node = "1 TiB"
+
+[[price]]"#;
+
+fn machine() -> Machine {
+    Machine { host: "box".into(), cpus: 4, memory_mib: 16_000, gpus: Vec::new(), pretend: false, pretend_nodes: 1 }
+}
+
+fn said(text: &str) -> String {
+    match load(text, "x.toml", &machine()) {
+        Ok(_) => "nothing is wrong".into(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// For each change of the sound file, what is said.
+fn check(changes: &[(&str, &str)], expected: Expect) {
+    let mut shown = String::new();
+    for (from, to) in changes {
+        assert!(SOUND.contains(from), "the sound file has {from}");
+        let to_line = to.trim().split('\n').next().filter(|line| !line.is_empty()).unwrap_or("nothing");
+        shown += &format!("{} > {to_line}\n", from.trim());
+        shown += &said(&SOUND.replacen(from, to, 1));
+        shown += "\n\n";
+    }
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn the_sound_file_is_sound() {
+    assert_eq!(said(SOUND), "nothing is wrong");
+}
+
+#[test]
+fn shape() {
+    check(
+        &[
+            ("[centre]", "[centre"),
+            ("name = \"small\"", ""),
+            ("name = \"small\"", "nmae = \"small\""),
+            ("name = \"small\"", "name = \"Small Centre\""),
+            ("name = \"small\"", "name = 7"),
+            ("title = \"Small\"", "title = \"\""),
+            ("title = \"Small\"", "title = \"a\\nb\""),
+            ("name = \"small\"", "name = \"small\"\n\"\\u001b[31m\" = 1"),
+            ("[[price]]", "[[prize]]"),
+            ("[[price]]", "[price]"),
+            ("[[class]]", "[[quite_other]]"),
+            ("sites = [\"one\"]", "sites = \"one\""),
+            ("sites = [\"one\"]", "sites = []"),
+            ("shares = { public = \"51%\", private = \"49%\" }", "shares = \"51%\""),
+            ("engine = \"model\"", "engine = \"kubernetes\""),
+            ("rate = \"7.5%\"", "rate = 7.5"),
+            ("rate = \"7.5%\"", "rate = \"7.555%\""),
+            ("rate = \"7.5%\"", "rate = \"-7.5%\""),
+            ("founded = 2025-02-20", "founded = \"2025-02-20\""),
+            ("founded = 2025-02-20", "founded = 2025-02-30"),
+            ("founded = 2025-02-20", "founded = 1969-02-20"),
+            ("founded = 2025-02-20", "founded = 2025-02-20T09:00:00"),
+            ("max_limit = \"7d\"", "max_limit = \"7 weeks\""),
+            ("max_limit = \"7d\"", "max_limit = \"0d\""),
+            ("\"141 GiB\"", "\"141 GB\""),
+            ("\"141 GiB\"", "\"999999 TiB\""),
+            ("won = 2_000", "won = -1"),
+            ("won = 2_000", "won = 99999999999999999999999999999"),
+            ("won = 2_000", "won = 2e12"),
+            ("nodes = 4", "nodes = 0"),
+            ("nodes = 4", "nodes = 200_001"),
+            ("nodes = 4", "nodes = \"this computer\""),
+            ("gpus_per_node = 8", "gpus_per_node = 33"),
+            ("names = \"n{1}\"", "names = \"n1\""),
+            ("names = \"n{1}\"", "names = \"n {1}\""),
+        ],
+        expect![[r#"
+            [centre] > [centre
+            x.toml:1:8: not TOML: unclosed table, expected `]`
+
+            name = "small" > nothing
+            x.toml:1:1: missing key name in centre
+
+            name = "small" > nmae = "small"
+            x.toml:1:1: missing key name in centre
+            x.toml:2:1: unknown key nmae in centre
+              hint: did you mean name?
+
+            name = "small" > name = "Small Centre"
+            x.toml:2:8: name cannot be "Small Centre"
+              hint: a name is a lower-case letter, then up to 31 lower-case letters, digits, hyphens or underscores
+
+            name = "small" > name = 7
+            x.toml:2:8: name must be text, not a whole number
+
+            title = "Small" > title = ""
+            x.toml:3:9: title is empty
+
+            title = "Small" > title = "a\nb"
+            x.toml:3:9: title has a line break or another control character
+
+            name = "small" > name = "small"
+            x.toml:3:1: unknown key "\u{1b}[31m" in centre
+              hint: known here: name, title, title_ko, founded
+
+            [[price]] > [[prize]]
+            x.toml:41:3: unknown key prize
+              hint: did you mean price?
+
+            [[price]] > [price]
+            x.toml:41:1: price is not a list of tables
+              hint: write [[price]]
+
+            [[class]] > [[quite_other]]
+            x.toml:1:1: missing table class
+            x.toml:16:3: unknown key quite_other
+              hint: known here: centre, party, class, site, price, money, fact, partition
+
+            sites = ["one"] > sites = "one"
+            x.toml:55:9: sites is not a list
+              hint: write sites = ["…"]
+
+            sites = ["one"] > sites = []
+            x.toml:55:9: sites is empty
+
+            shares = { public = "51%", private = "49%" } > shares = "51%"
+            x.toml:27:10: shares is not a table
+              hint: write shares = { … }
+
+            engine = "model" > engine = "kubernetes"
+            x.toml:26:10: engine cannot be "kubernetes"
+              hint: "model" for a modelled site, "local" for this machine
+
+            rate = "7.5%" > rate = 7.5
+            x.toml:19:8: rate must be a percentage, not a number with a point
+              hint: write it in quotes, as "51%"
+
+            rate = "7.5%" > rate = "7.555%"
+            x.toml:19:8: rate is not a percentage: "7.555%"
+              hint: write it as "51%" or "15.8%"
+
+            rate = "7.5%" > rate = "-7.5%"
+            x.toml:19:8: rate is not a percentage: "-7.5%"
+              hint: write it as "51%" or "15.8%"
+
+            founded = 2025-02-20 > founded = "2025-02-20"
+            x.toml:4:11: founded must be a date, not text
+              hint: write it without quotes, as 2025-02-20
+
+            founded = 2025-02-20 > founded = 2025-02-30
+            x.toml:4:11: not TOML: invalid date, expected day between 01 and 28
+
+            founded = 2025-02-20 > founded = 1969-02-20
+            x.toml:4:11: founded is not a date from 1970 on: 1969-02-20
+              hint: write it as 2025-02-20
+
+            founded = 2025-02-20 > founded = 2025-02-20T09:00:00
+            x.toml:4:11: founded has a time of day but no offset: 2025-02-20T09:00:00
+              hint: write a date alone, or add Z or +09:00
+
+            max_limit = "7d" > max_limit = "7 weeks"
+            x.toml:56:13: max_limit is not a length of time: "7 weeks"
+              hint: write it as "30m", "12h" or "7d"
+
+            max_limit = "7d" > max_limit = "0d"
+            x.toml:56:13: max_limit is out of range: "0d"
+              hint: from 1s to 3650d
+
+            "141 GiB" > "141 GB"
+            x.toml:37:14: gpu_memory is not an amount of memory: "141 GB"
+              hint: write it as "512 GiB"
+
+            "141 GiB" > "999999 TiB"
+            x.toml:37:14: gpu_memory is out of range: "999999 TiB"
+              hint: from 1 MiB to 64 TiB
+
+            won = 2_000 > won = -1
+            x.toml:49:7: won is out of range: -1
+              hint: from 0 to 1000000000000000
+
+            won = 2_000 > won = 99999999999999999999999999999
+            x.toml:49:7: won is out of range: 999999999999… (29 digits)
+              hint: from 0 to 1000000000000000
+
+            won = 2_000 > won = 2e12
+            x.toml:49:7: won must be a whole number, not a number with a point
+
+            nodes = 4 > nodes = 0
+            x.toml:32:9: nodes is out of range: 0
+              hint: from 1 to 200000
+
+            nodes = 4 > nodes = 200_001
+            x.toml:32:9: nodes is out of range: 200001
+              hint: from 1 to 200000
+
+            nodes = 4 > nodes = "this computer"
+            x.toml:32:9: nodes must be a number of nodes or "this machine", not text
+
+            gpus_per_node = 8 > gpus_per_node = 33
+            x.toml:35:17: gpus_per_node is out of range: 33
+              hint: from 0 to 32
+
+            names = "n{1}" > names = "n1"
+            x.toml:33:9: names is not a pattern for host names: "n1"
+              hint: put the first node's number in braces, as "na{0001}"
+
+            names = "n{1}" > names = "n {1}"
+            x.toml:33:9: names is not a pattern for host names: "n {1}"
+              hint: put the first node's number in braces, as "na{0001}"
+
+        "#]],
+    );
+}
+
+#[test]
+fn sense() {
+    check(
+        &[
+            ("operator = \"public\"", "operator = \"publik\""),
+            ("operator = \"public\"", "operator = \"nobody\""),
+            ("public = \"51%\", private", "public = \"50.5%\", private"),
+            ("public = \"51%\", private", "public = \"51%\", privat"),
+            ("share = \"51%\", reason", "share = \"29%\", reason"),
+            ("from = 2025-01-01, share = \"51%\"", "from = 2025-01-02, share = \"51%\""),
+            ("founded = 2025-02-20", "founded = 2024-12-31"),
+            ("founded = 2025-02-20", ""),
+            ("name = \"private\"", "name = \"public\""),
+            ("target = \"100%\"", "target = \"90%\""),
+            ("sites = [\"one\"]", "sites = [\"two\"]"),
+            ("sites = [\"one\"]", "sites = [\"one\", \"one\"]"),
+            ("default_limit = \"1h\"", "default_limit = \"8d\""),
+            ("gpu = \"h200\"\ngpu_memory", "gpu_memory"),
+            ("gpus_per_node = 8", "gpus_per_node = 0"),
+            ("engine = \"model\"", "engine = \"local\""),
+            ("gpu = \"h200\"\nfrom", "gpu = \"h100\"\nfrom"),
+            ("\n[[price]]", ISLAND_B),
+            ("\n[[price]]", &ISLAND_B.replace("\"b\"", "\"a\"").replace("{3}", "{5}")),
+            ("\n[[price]]", &ISLAND_B.replace("nodes = 4", "nodes = 199_997").replace("{3}", "{5}")),
+            (
+                "\n[[money]]",
+                "\n[[price]]\ngpu = \"h200\"\nfrom = 2025-02-20\nwon_per_gpu_hour = 1\nsource = \"s\"\n[[money]]",
+            ),
+        ],
+        expect![[r#"
+            operator = "public" > operator = "publik"
+            x.toml:25:12: there is no party named "publik"
+              hint: did you mean public?
+
+            operator = "public" > operator = "nobody"
+            x.toml:25:12: there is no party named "nobody"
+              hint: known: private, public
+
+            public = "51%", private > public = "50.5%", private
+            x.toml:27:12: owners' shares of site one sum to 99.5%, not 100%
+
+            public = "51%", private > public = "51%", privat
+            x.toml:27:28: there is no party named "privat"
+              hint: did you mean private?
+
+            share = "51%", reason > share = "29%", reason
+            x.toml:14:19: company shares in force from 2025-01-01 sum to 78%, not 100%
+
+            from = 2025-01-01, share = "51%" > from = 2025-01-02, share = "51%"
+            x.toml:14:19: company shares in force from 2025-01-01 sum to 49%, not 100%
+
+            founded = 2025-02-20 > founded = 2024-12-31
+            x.toml:4:11: no company share is in force on 2024-12-31, the first is from 2025-01-01
+
+            founded = 2025-02-20 > nothing
+            x.toml:1:1: missing key founded in centre, the day whose company shares are in force
+              hint: write founded = 2025-01-01
+
+            name = "private" > name = "public"
+            x.toml:12:8: another party is named public
+            x.toml:27:28: there is no party named "private"
+              hint: known: public
+
+            target = "100%" > target = "90%"
+            x.toml:18:10: class targets sum to 90%, not 100%
+
+            sites = ["one"] > sites = ["two"]
+            x.toml:55:10: there is no site named "two"
+              hint: known: one
+
+            sites = ["one"] > sites = ["one", "one"]
+            x.toml:55:17: partition gpu names site one twice
+
+            default_limit = "1h" > default_limit = "8d"
+            x.toml:57:17: default_limit 8d is longer than max_limit 7d
+
+            gpu = "h200"
+            gpu_memory > gpu_memory
+            x.toml:35:17: nodes with 8 GPUs do not say of which kind
+              hint: add gpu = "h200" and gpu_memory = "143771 MiB", or what they are
+
+            gpus_per_node = 8 > gpus_per_node = 0
+            x.toml:35:17: nodes without GPUs have a kind of GPU
+              hint: leave out gpu and gpu_memory
+
+            engine = "model" > engine = "local"
+            x.toml:22:1: site one is local, so it has one island with nodes = "this machine"
+              hint: a site that is described has engine = "model"
+
+            gpu = "h200"
+            from > gpu = "h100"
+            x.toml:36:7: there is no price for h200
+              hint: add a [[price]]; priced are h100
+
+            [[price]] > [[site.island]]
+            x.toml:44:9: island a has a node named n3 too
+              hint: node names are unique in the centre
+
+            [[price]] > [[site.island]]
+            x.toml:42:8: another island is named a
+
+            [[price]] > [[site.island]]
+            x.toml:43:9: the centre has more than 200000 nodes with island b
+
+            [[money]] > [[price]]
+            x.toml:49:8: h200 has two prices from 2025-02-20
+
+        "#]],
+    );
+}
+
+#[test]
+fn this_machine_where_it_cannot_be() {
+    let island = SOUND.find("[[site.island]]").expect("in the file");
+    let price = SOUND.find("[[price]]").expect("in the file");
+    let here = "[[site.island]]\nname = \"a\"\nnodes = \"this machine\"\n";
+    let text = format!("{}{here}{}", &SOUND[..island], &SOUND[price..]);
+    expect![[r#"
+        x.toml:30:1: island a is this machine, but site one is modelled
+          hint: a site of this machine has engine = "local""#]]
+    .assert_eq(&said(&text));
+    let local = text.replace("engine = \"model\"", "engine = \"local\"");
+    assert_eq!(said(&local), "nothing is wrong");
+    expect![[r#"
+        x.toml:32:1: unknown key gpus_per_node in site[0].island[0]
+          hint: known here: name, nodes"#]]
+    .assert_eq(&said(&local.replace("nodes = \"this", "gpus_per_node = 8\nnodes = \"this")));
+    let site = "[[site]]\nname = \"two\"\ntitle = \"Two\"\noperator = \"public\"\nengine = \"local\"\n\
+                shares = { public = \"100%\" }\nsource = \"s\"\n[[site.island]]\nname = \"c\"\n\
+                nodes = \"this machine\"\n\n[[price]]";
+    expect!["x.toml:37:10: site two is local, and so is site one: there is one machine here"]
+        .assert_eq(&said(&local.replace("[[price]]", site)));
+}
+
+#[test]
+fn all_problems_are_told_in_the_order_of_the_file() {
+    let text = SOUND.replace("operator = \"public\"", "operator = \"publik\"").replace("[\"one\"]", "[\"oen\"]");
+    let text = text.replace("target = \"100%\"", "target = \"99.99%\"");
+    expect![[r#"
+        x.toml:18:10: class targets sum to 99.99%, not 100%
+        x.toml:25:12: there is no party named "publik"
+          hint: did you mean public?
+        x.toml:55:10: there is no site named "oen"
+          hint: known: one"#]]
+    .assert_eq(&said(&text));
+    let problems = load(&text, "x.toml", &machine()).expect_err("it is wrong").0;
+    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    expect!["class[0].target site[0].operator partition[0].sites[0]"].assert_eq(&paths.join(" "));
+}
+
+#[test]
+fn a_great_many_problems_are_counted() {
+    let text = SOUND.replace("[centre]", &(0..1000).map(|number| format!("k{number} = 1\n")).collect::<String>());
+    let problems = load(&text, "x.toml", &machine()).expect_err("it is wrong").0;
+    assert_eq!(problems.len(), 101);
+    expect!["x.toml:100:1: and 904 more problems from here on"].assert_eq(&problems[100].to_string());
+}
+
+#[test]
+fn nothing_at_all() {
+    expect![[r#"
+        x.toml:1:1: missing table centre
+        x.toml:1:1: missing table party
+        x.toml:1:1: missing table class
+        x.toml:1:1: missing table site
+        x.toml:1:1: missing table partition"#]]
+    .assert_eq(&said(""));
+    expect!["x.toml:1:1: the file has 5242880 bytes, a centre file at most 1048576"]
+        .assert_eq(&said(&" ".repeat(5 << 20)));
+}
