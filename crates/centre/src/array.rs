@@ -92,7 +92,7 @@ impl ArrayRecord {
     pub fn order_of(&self, task: u32) -> Option<u32> {
         let mut before = 0;
         for &(first, last, step) in &self.ranges {
-            if first <= task && task <= last && (task - first) % step == 0 {
+            if first <= task && task <= last && (task - first).is_multiple_of(step) {
                 return Some(before + (task - first) / step);
             }
             before += (last - first) / step + 1;

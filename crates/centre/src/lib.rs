@@ -25,6 +25,7 @@ mod snapshot;
 mod state;
 mod submit;
 mod view;
+mod wishes;
 mod world;
 
 pub use array::ArrayRecord;

@@ -1,0 +1,268 @@
+//! What people may do to a job: cancel, hold, release, requeue, signal, alter.
+use crate::effect::{Effect, Notice, Reply};
+use crate::input::{Alteration, Target};
+use crate::refusal::{Code, Refusal};
+use crate::state::{Centre, Todo};
+use alloc::format;
+use alloc::vec::Vec;
+use madang_model::{Job, JobId, JobState, Outcome, StopCause};
+use madang_sched::Event;
+
+/// What a target means.
+enum Picked {
+    Array(JobId),
+    Job(JobId),
+    /// A task that is not a job yet: its array and order.
+    Task(JobId, u32),
+}
+
+impl Centre {
+    pub(crate) fn cancel(&mut self, target: Target) -> Result<Reply, Refusal> {
+        let done = match self.pick(target)? {
+            Picked::Array(array) => {
+                let rest = self.array_cancel_rest(array);
+                let live = self.live_tasks(array);
+                rest + live.into_iter().map(|id| self.cancel_job(id)).sum::<u32>()
+            }
+            Picked::Job(id) => self.cancel_job(id),
+            Picked::Task(array, order) => {
+                self.array_skip(array, order);
+                1
+            }
+        };
+        if done == 0 {
+            return Err(self.over(target));
+        }
+        Ok(Reply::Jobs(done))
+    }
+
+    fn cancel_job(&mut self, id: JobId) -> u32 {
+        match self.jobs[&id].state {
+            JobState::Pending { .. } => self.end_waiting(id, Outcome::Cancelled),
+            JobState::Starting { .. } | JobState::Running { .. } => self.stop_run(id, StopCause::Cancelled),
+            JobState::Completing { .. } => {
+                if let Some(job) = self.jobs.get_mut(&id)
+                    && let JobState::Completing { cause, .. } = &mut job.state
+                    && *cause == StopCause::Requeue
+                {
+                    *cause = StopCause::Cancelled;
+                }
+            }
+            JobState::Ended { .. } => return 0,
+        }
+        1
+    }
+
+    pub(crate) fn hold(&mut self, target: Target) -> Result<Reply, Refusal> {
+        self.set_held(target, true)
+    }
+
+    pub(crate) fn release(&mut self, target: Target) -> Result<Reply, Refusal> {
+        self.set_held(target, false)
+    }
+
+    fn set_held(&mut self, target: Target, held: bool) -> Result<Reply, Refusal> {
+        let ids = match self.pick(target)? {
+            Picked::Array(array) => {
+                if let Some(record) = self.arrays.get_mut(&array) {
+                    record.held = held;
+                }
+                self.todo.push_back(Todo::Fill(array));
+                let waiting = |id: &JobId| matches!(self.jobs[id].state, JobState::Pending { .. });
+                let ids: Vec<JobId> = self.live_tasks(array).into_iter().filter(waiting).collect();
+                self.todo.extend(ids.iter().copied().map(Todo::Gate));
+                return Ok(Reply::Jobs(ids.len().max(1) as u32));
+            }
+            Picked::Job(id) => [id],
+            Picked::Task(..) => {
+                let fact = "this task is not a job of its own yet";
+                return Err(Refusal::new(Code::WrongState, fact).hint("hold or release the whole array"));
+            }
+        };
+        for id in ids {
+            let job = self.jobs.get_mut(&id).expect("picked jobs are there");
+            match job.state {
+                // A running job that is held waits when it comes back: requeuehold.
+                JobState::Ended { .. } => return Err(self.over(target)),
+                _ => job.held = held,
+            }
+            self.todo.push_back(Todo::Gate(id));
+            self.notice(Notice::Job(id));
+        }
+        Ok(Reply::Jobs(1))
+    }
+
+    pub(crate) fn requeue(&mut self, target: Target) -> Result<Reply, Refusal> {
+        let ids = match self.pick(target)? {
+            Picked::Array(array) => self.live_tasks(array),
+            Picked::Job(id) => alloc::vec![id],
+            Picked::Task(..) => Vec::new(),
+        };
+        let mut done = 0;
+        for id in ids {
+            if matches!(self.jobs[&id].state, JobState::Starting { .. } | JobState::Running { .. }) {
+                self.stop_run(id, StopCause::Requeue);
+                done += 1;
+            }
+        }
+        if done == 0 {
+            let fact = format!("{} does not run", target.job);
+            return Err(Refusal::new(Code::WrongState, fact));
+        }
+        Ok(Reply::Jobs(done))
+    }
+
+    pub(crate) fn signal(&mut self, target: Target, signal: i32, shell: bool) -> Result<Reply, Refusal> {
+        if !(1..=64).contains(&signal) {
+            return Err(Refusal::new(Code::Invalid, format!("{signal} is not a signal number")).hint("1 to 64"));
+        }
+        let ids = match self.pick(target)? {
+            Picked::Array(array) => self.live_tasks(array),
+            Picked::Job(id) => alloc::vec![id],
+            Picked::Task(..) => Vec::new(),
+        };
+        let mut done = 0;
+        for id in ids {
+            if let JobState::Running { run, on, .. } = &self.jobs[&id].state {
+                let site = self.site_of(on);
+                self.out.push(Effect::Signal { site, run: *run, signal, shell });
+                done += 1;
+            }
+        }
+        if done == 0 {
+            return Err(Refusal::new(Code::WrongState, format!("{} does not run", target.job)));
+        }
+        Ok(Reply::Jobs(done))
+    }
+
+    pub(crate) fn alter(&mut self, target: Target, change: &Alteration) -> Result<Reply, Refusal> {
+        let ids = match self.pick(target)? {
+            Picked::Array(array) => {
+                self.check_alteration(&self.arrays[&array].spec.clone(), change)?;
+                let record = self.arrays.get_mut(&array).expect("picked arrays are there");
+                apply_alteration(&mut record.spec, change);
+                self.live_tasks(array)
+            }
+            Picked::Job(id) => alloc::vec![id],
+            Picked::Task(..) => {
+                let fact = "this task is not a job of its own yet";
+                return Err(Refusal::new(Code::WrongState, fact).hint("alter the whole array"));
+            }
+        };
+        for id in &ids {
+            if matches!(self.jobs[id].state, JobState::Ended { .. } | JobState::Completing { .. }) {
+                return Err(self.over(target));
+            }
+            self.check_alteration(&self.jobs[id].spec.clone(), change)?;
+        }
+        for id in &ids {
+            self.alter_job(*id, change);
+        }
+        Ok(Reply::Jobs(ids.len().max(1) as u32))
+    }
+
+    fn check_alteration(&self, spec: &madang_model::JobSpec, change: &Alteration) -> Result<(), Refusal> {
+        let partition = &self.base().partitions[spec.partition.index()];
+        if let Some(limit) = change.limit {
+            crate::submit::check_limit(limit, partition)?;
+        }
+        if let Some(name) = &change.name {
+            crate::submit::check_text("name", name, crate::submit::NAME_MOST)?;
+        }
+        if let Some(comment) = &change.comment {
+            crate::submit::check_text("comment", comment, crate::submit::COMMENT_MOST)?;
+        }
+        Ok(())
+    }
+
+    fn alter_job(&mut self, id: JobId, change: &Alteration) {
+        let named = change.name.is_some();
+        if named {
+            self.unname(id);
+        }
+        let job = self.jobs.get_mut(&id).expect("altered jobs are there");
+        apply_alteration(&mut job.spec, change);
+        let limit = job.spec.limit;
+        if let JobState::Running { run, since, until, .. } = &mut job.state {
+            let (run, before) = (*run, *until);
+            *until = *since + limit;
+            let after = *until;
+            self.index.overdue.remove(&(crate::report::last_call(before), run));
+            self.index.overdue.insert((crate::report::last_call(after), run));
+            self.events.push(Event::Extended(run, after + crate::GRACE));
+        } else if let (JobState::Pending { .. }, Some(since)) = (&job.state, job.eligible) {
+            self.events.push(Event::Withdrawn(id));
+            let ask = self.ask_of(&self.jobs[&id], since);
+            self.events.push(Event::Queued(ask));
+        }
+        if named {
+            let job = &self.jobs[&id];
+            let name = (job.spec.user, job.spec.name.clone());
+            self.index.named.entry(name).or_default().insert(id);
+        }
+        self.notice(Notice::Job(id));
+    }
+
+    fn pick(&self, target: Target) -> Result<Picked, Refusal> {
+        let unknown = || Refusal::new(Code::NotFound, format!("{} is not known", target.job));
+        if let Some(task) = target.task {
+            let record = self.arrays.get(&target.job).ok_or_else(unknown)?;
+            let order = record
+                .order_of(task)
+                .ok_or_else(|| Refusal::new(Code::NotFound, format!("{} has no task {task}", target.job)))?;
+            let id = record.job_at(order);
+            return match self.jobs.contains_key(&id) {
+                true => Ok(Picked::Job(id)),
+                false if order >= record.first_waiting => Ok(Picked::Task(target.job, order)),
+                false => Err(self.over(target)),
+            };
+        }
+        if self.jobs.contains_key(&target.job) {
+            return Ok(Picked::Job(target.job));
+        }
+        if self.arrays.contains_key(&target.job) {
+            return Ok(Picked::Array(target.job));
+        }
+        if self.outcomes.contains_key(&target.job) {
+            return Err(self.over(target));
+        }
+        let (_, record) = self.arrays.range(..target.job).next_back().ok_or_else(unknown)?;
+        let order = (target.job.number() - record.id.number() - 1) as u32;
+        if order < record.count && order >= record.first_waiting {
+            return Ok(Picked::Task(record.id, order));
+        }
+        Err(unknown())
+    }
+
+    fn over(&self, target: Target) -> Refusal {
+        Refusal::new(Code::WrongState, format!("{} is over", target.job))
+    }
+
+    /// Tasks of an array that are jobs and not ended.
+    pub(crate) fn live_tasks(&self, array: JobId) -> Vec<JobId> {
+        let Some(record) = self.arrays.get(&array) else { return Vec::new() };
+        let last = record.job_at(record.count);
+        let live = |(id, job): (&JobId, &alloc::boxed::Box<Job>)| {
+            (!matches!(job.state, JobState::Ended { .. })).then_some(*id)
+        };
+        self.jobs.range(record.job_at(0)..last).filter_map(live).collect()
+    }
+}
+
+fn apply_alteration(spec: &mut madang_model::JobSpec, change: &Alteration) {
+    if let Some(limit) = change.limit {
+        spec.limit = limit;
+    }
+    if let Some(qos) = change.qos {
+        spec.qos = qos;
+    }
+    if let Some(nice) = change.nice {
+        spec.nice = nice;
+    }
+    if let Some(name) = &change.name {
+        spec.name.clone_from(name);
+    }
+    if let Some(comment) = &change.comment {
+        spec.comment.clone_from(comment);
+    }
+}
