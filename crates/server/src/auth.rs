@@ -1,0 +1,284 @@
+//! Who is asking: bearer tokens, browser sessions, one-time sign-in codes.
+//!
+//! A secret is 256 bits from the system, shown once and stored only as its SHA-256; the table in memory is keyed by
+//! that hash, so a look-up tells nothing about the secret by its time. Revoking is effective at the next request.
+//!
+//! Invariants: a code is good once and for ten minutes; nothing here prints a secret; a secret's type has no `Debug`.
+
+use crate::store::journal::hex;
+use crate::store::{connect, sick};
+use crate::trouble::Trouble;
+use madang_model::{Span, Time};
+use parking_lot::Mutex;
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// How long a browser session lasts.
+pub const SESSION: Span = Span::from_hours(12);
+/// How long a sign-in code is good.
+pub const CODE: Span = Span::from_mins(10);
+/// Most tokens one user may have.
+const MOST_TOKENS: usize = 1_000;
+/// Most sessions and codes at a time, over all users.
+const MOST_SHORT: usize = 10_000;
+
+/// A secret as it is shown, once.
+pub struct Secret(String);
+
+impl Secret {
+    fn new(prefix: &str) -> Result<Secret, Trouble> {
+        let mut bytes = [0_u8; 32];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Trouble::new(format!("failed to draw a secret from the system: {error}")))?;
+        Ok(Secret(format!("{prefix}{}", hex(&bytes))))
+    }
+    /// The text, to be handed to its owner and to nobody else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+fn hashed(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// What kind of secret a row is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Token = 0,
+    Session = 1,
+    Code = 2,
+}
+
+/// A token, session or code, without its secret.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Its public number.
+    pub id: u64,
+    /// Login name of its user.
+    pub user: String,
+    /// What it is for.
+    pub note: String,
+    /// Made when.
+    pub made: Time,
+    /// Good until.
+    pub until: Time,
+    kind: Kind,
+}
+
+/// The passes of a centre.
+pub struct Passes {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    db: Connection,
+    by_hash: HashMap<[u8; 32], Pass>,
+    next: u64,
+}
+
+/// Why no more passes are made.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPass {
+    /// A bound is reached.
+    #[error("{0}")]
+    TooMany(String),
+    /// The disk or the system failed.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl Passes {
+    /// Opens the passes of a folder.
+    pub fn open(folder: &Path) -> Result<Passes, Trouble> {
+        let path = folder.join("access.db");
+        let db = connect(&path)?;
+        let read = || -> rusqlite::Result<(HashMap<[u8; 32], Pass>, u64)> {
+            db.execute_batch(
+                "CREATE TABLE IF NOT EXISTS passes (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE,
+                 user TEXT NOT NULL, note TEXT NOT NULL, made_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL) STRICT",
+            )?;
+            let mut rows = db.prepare("SELECT id, kind, hash, user, note, made_ms, until_ms FROM passes")?;
+            let rows = rows.query_map([], |row| {
+                let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+                let kind = match row.get::<_, i64>(1)? {
+                    0 => Kind::Token,
+                    1 => Kind::Session,
+                    _ => Kind::Code,
+                };
+                let (made, until) = (Time::from_millis(number(5)?), Time::from_millis(number(6)?));
+                let pass = Pass { id: number(0)?, user: row.get(3)?, note: row.get(4)?, made, until, kind };
+                Ok((row.get::<_, [u8; 32]>(2)?, pass))
+            })?;
+            let by_hash = rows.collect::<rusqlite::Result<HashMap<_, _>>>()?;
+            let next = by_hash.values().map(|pass| pass.id).max().unwrap_or(0) + 1;
+            Ok((by_hash, next))
+        };
+        let (by_hash, next) = read().map_err(|error| sick("open", &path, &error))?;
+        Ok(Passes { path, inner: Mutex::new(Inner { db, by_hash, next }) })
+    }
+
+    /// Makes a bearer token.
+    pub fn make_token(&self, now: Time, user: &str, note: &str, until: Time) -> Result<(Pass, Secret), NoPass> {
+        self.make(now, Kind::Token, user, note, until)
+    }
+
+    /// Makes a one-time sign-in code.
+    pub fn make_code(&self, now: Time, user: &str) -> Result<Secret, NoPass> {
+        self.make(now, Kind::Code, user, "", now + CODE).map(|(_, secret)| secret)
+    }
+
+    /// Swaps a code for a session; `None` when the code is not (or no longer) good.
+    pub fn sign_in(&self, now: Time, code: &str) -> Result<Option<(Pass, Secret)>, NoPass> {
+        let user = {
+            let mut inner = self.inner.lock();
+            let hash = hashed(code);
+            match inner.by_hash.get(&hash) {
+                Some(pass) if pass.kind == Kind::Code && now < pass.until => {
+                    let (id, user) = (pass.id, pass.user.clone());
+                    self.delete(&mut inner, hash, id)?;
+                    user
+                }
+                _ => return Ok(None),
+            }
+        };
+        self.make(now, Kind::Session, &user, "", now + SESSION).map(Some)
+    }
+
+    /// The user of a bearer token that is good now.
+    pub fn of_token(&self, now: Time, secret: &str) -> Option<Pass> {
+        self.find(now, Kind::Token, secret)
+    }
+
+    /// The user of a browser session that is good now.
+    pub fn of_session(&self, now: Time, secret: &str) -> Option<Pass> {
+        self.find(now, Kind::Session, secret)
+    }
+
+    /// True while the pass has neither ended nor been revoked.
+    pub fn is_good(&self, now: Time, id: u64) -> bool {
+        self.inner.lock().by_hash.values().any(|pass| pass.id == id && now < pass.until)
+    }
+
+    /// All bearer tokens that have not ended, ascending by number.
+    pub fn tokens(&self, now: Time) -> Vec<Pass> {
+        let inner = self.inner.lock();
+        let good = inner.by_hash.values().filter(|pass| pass.kind == Kind::Token && now < pass.until);
+        let mut tokens: Vec<Pass> = good.cloned().collect();
+        tokens.sort_unstable_by_key(|pass| pass.id);
+        tokens
+    }
+
+    /// Ends a pass at once; false when there is none of that number.
+    pub fn revoke(&self, id: u64) -> Result<bool, Trouble> {
+        let mut inner = self.inner.lock();
+        let Some(hash) = inner.by_hash.iter().find(|(_, pass)| pass.id == id).map(|(hash, _)| *hash) else {
+            return Ok(false);
+        };
+        self.delete(&mut inner, hash, id)?;
+        Ok(true)
+    }
+
+    fn find(&self, now: Time, kind: Kind, secret: &str) -> Option<Pass> {
+        let inner = self.inner.lock();
+        inner.by_hash.get(&hashed(secret)).filter(|pass| pass.kind == kind && now < pass.until).cloned()
+    }
+
+    fn make(&self, now: Time, kind: Kind, user: &str, note: &str, until: Time) -> Result<(Pass, Secret), NoPass> {
+        let secret = Secret::new(if kind == Kind::Token { "mdg_" } else { "" })?;
+        let mut inner = self.inner.lock();
+        self.make_room(&mut inner, now, kind, user)?;
+        let hash = hashed(secret.reveal());
+        let pass = Pass { id: inner.next, user: user.into(), note: note.into(), made: now, until, kind };
+        let insert = "INSERT INTO passes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let values = params![
+            pass.id.cast_signed(),
+            kind as i64,
+            hash,
+            pass.user,
+            pass.note,
+            pass.made.millis().cast_signed(),
+            pass.until.millis().cast_signed()
+        ];
+        inner.db.execute(insert, values).map_err(|error| sick("write", &self.path, &error))?;
+        inner.next += 1;
+        inner.by_hash.insert(hash, pass.clone());
+        Ok((pass, secret))
+    }
+
+    /// Drops what has ended, then checks the bounds.
+    fn make_room(&self, inner: &mut Inner, now: Time, kind: Kind, user: &str) -> Result<(), NoPass> {
+        if inner.by_hash.values().any(|pass| pass.until <= now) {
+            let ended = "DELETE FROM passes WHERE until_ms <= ?1";
+            let done = inner.db.execute(ended, [now.millis().cast_signed()]);
+            done.map_err(|error| sick("write", &self.path, &error))?;
+            inner.by_hash.retain(|_, pass| now < pass.until);
+        }
+        let same = |pass: &&Pass| (pass.kind == Kind::Token) == (kind == Kind::Token);
+        let (count, most) = match kind {
+            Kind::Token => (inner.by_hash.values().filter(same).filter(|pass| pass.user == user).count(), MOST_TOKENS),
+            _ => (inner.by_hash.values().filter(same).count(), MOST_SHORT),
+        };
+        if count < most {
+            return Ok(());
+        }
+        Err(NoPass::TooMany(format!("there are {count} already, the most there may be")))
+    }
+
+    fn delete(&self, inner: &mut Inner, hash: [u8; 32], id: u64) -> Result<(), Trouble> {
+        let done = inner.db.execute("DELETE FROM passes WHERE id = ?1", [id.cast_signed()]);
+        done.map_err(|error| sick("write", &self.path, &error))?;
+        inner.by_hash.remove(&hash);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("madang-auth-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("writable");
+        dir
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_ends_or_is_revoked_and_only_its_hash_is_stored() {
+        let dir = folder("token");
+        let (t0, t1) = (Time::from_millis(1_000), Time::from_millis(2_000));
+        let passes = Passes::open(&dir).expect("a fresh folder");
+        let (pass, secret) = passes.make_token(t0, "ann", "laptop", t1).expect("made");
+        drop(passes);
+        let passes = Passes::open(&dir).expect("again");
+        assert_eq!(passes.of_token(t0, secret.reveal()).map(|pass| pass.user), Some("ann".into()));
+        assert!(passes.of_token(t1, secret.reveal()).is_none(), "ended");
+        assert!(passes.of_session(t0, secret.reveal()).is_none(), "a token is no session");
+        assert!(passes.revoke(pass.id).expect("writable"));
+        assert!(passes.of_token(t0, secret.reveal()).is_none(), "revoked");
+        drop(passes);
+        for file in std::fs::read_dir(&dir).expect("listed").flatten() {
+            let bytes = std::fs::read(file.path()).expect("readable");
+            let found = bytes.windows(secret.reveal().len()).any(|part| part == secret.reveal().as_bytes());
+            assert!(!found, "the secret is in {:?}", file.path());
+        }
+        std::fs::remove_dir_all(&dir).expect("removable");
+    }
+
+    #[test]
+    fn a_code_is_good_once_and_for_ten_minutes() {
+        let dir = folder("code");
+        let t0 = Time::from_millis(1_000);
+        let passes = Passes::open(&dir).expect("a fresh folder");
+        let code = passes.make_code(t0, "ann").expect("made");
+        assert!(passes.sign_in(t0 + CODE, code.reveal()).expect("no error").is_none(), "too late");
+        let (_, session) = passes.sign_in(t0, code.reveal()).expect("no error").expect("good");
+        assert!(passes.sign_in(t0, code.reveal()).expect("no error").is_none(), "used");
+        assert!(passes.of_session(t0, session.reveal()).is_some());
+        assert!(passes.of_session(t0 + SESSION, session.reveal()).is_none(), "ended");
+        std::fs::remove_dir_all(&dir).expect("removable");
+    }
+}

@@ -1,0 +1,385 @@
+//! The core thread: the one place where the centre changes.
+//!
+//! It collects inputs, puts them on the disk in one commit, steps, and hands the effects over: starts and stops to
+//! engines, answers to callers, changes to whoever watches, records to the projections. Readers look at the centre
+//! through a lock that is only ever written for the length of a step.
+//!
+//! Invariants: journal before step before effects; a commit that fails ends the thread and with it the server, so
+//! that nobody is told of what is not safe; nothing in here waits for an engine or a caller.
+
+use crate::chart::Chart;
+use crate::clock::Clock;
+use crate::engines::{self, Engines};
+use crate::queue::{Answer, Found, Queue};
+use crate::store::{Batch, Head, Journal, Kept, Snapshots};
+use crate::trouble::Trouble;
+use madang_centre::{Centre, Effect, Input, Keep, Notice, Report, Signed};
+use madang_ledger::{Posting, Transaction};
+use madang_model::{AwardId, JobId, NodeId, Time};
+use madang_sim::Load;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{broadcast, oneshot};
+
+/// Inputs between two snapshots.
+const SNAPSHOT_EVERY: u64 = 50_000;
+/// The longest wait without looking around.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long records may wait for a commit to ride in when nothing else happens.
+const KEEP_WITHIN: Duration = Duration::from_millis(20);
+/// The least time between two steps in which only time passed.
+const TICK: Duration = Duration::from_millis(5);
+/// Most submissions of the demo's load in one batch.
+const LOAD_BATCH: usize = 256;
+/// Steps that a slow watcher may be behind.
+const CHANGES_KEPT: usize = 1_024;
+/// Rows read at a time in a replay.
+const PAGE: u32 = 1_024;
+
+/// What changed in one step.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Jobs.
+    pub jobs: Vec<JobId>,
+    /// Nodes.
+    pub nodes: Vec<NodeId>,
+}
+
+/// What the core thread and the rest share.
+pub struct Shared {
+    /// The centre, for reading.
+    pub centre: RwLock<Centre>,
+    /// The way to change it.
+    pub queue: Arc<Queue>,
+    /// What changed, step by step.
+    pub changes: broadcast::Sender<Arc<Changes>>,
+    /// GPUs held over time.
+    pub chart: Mutex<Chart>,
+    /// The journal's head.
+    pub head: Mutex<Head>,
+    /// True while the core takes inputs.
+    pub is_up: AtomicBool,
+    now: AtomicU64,
+}
+
+impl Shared {
+    /// A centre, as restored, and its journal's head.
+    pub fn new(centre: Centre, head: Head) -> Shared {
+        Shared {
+            chart: Mutex::new(Chart::new(head.at)),
+            centre: RwLock::new(centre),
+            queue: Arc::new(Queue::default()),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            head: Mutex::new(head),
+            is_up: AtomicBool::new(true),
+            now: AtomicU64::new(head.at.millis()),
+        }
+    }
+
+    /// The centre's clock, as of the core's last look at it.
+    pub fn now(&self) -> Time {
+        Time::from_millis(self.now.load(Ordering::Relaxed))
+    }
+}
+
+/// Puts a centre together again: the newest snapshot that fits, and the journal's tail.
+pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<Centre, Trouble> {
+    let (mut head, mut centre) = match snapshots.newest::<madang_centre::Snapshot>(journal)? {
+        Some((head, state)) => (head, Centre::restore(state).map_err(|refusal| Trouble::new(refusal.fact).hint(refusal.hint))?),
+        None => (Head::START, Centre::new()),
+    };
+    let mut records = Records::default();
+    loop {
+        let steps = journal.page(head, PAGE)?;
+        let Some(last) = steps.last() else { return Ok(centre) };
+        head = last.head;
+        let mut keeps = Vec::new();
+        for step in steps {
+            let effects = centre.step(step.head.at, step.inputs);
+            let kept = effects.into_iter().filter_map(|effect| match effect {
+                Effect::Keep(keep) => Some(keep),
+                _ => None,
+            });
+            records.name(&centre, step.head.seq, kept, &mut keeps);
+        }
+        journal.keep(&keeps)?;
+    }
+}
+
+/// The core thread's own.
+pub struct Core {
+    shared: Arc<Shared>,
+    journal: Journal,
+    snapshots: Snapshots,
+    clock: Clock,
+    engines: Engines,
+    load: Option<Load>,
+    records: Records,
+    answers: HashMap<u64, Answer>,
+    next_ticket: u64,
+    keeps: Vec<Kept>,
+    snapshot_at: u64,
+    writing: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What a core is made of.
+pub struct Parts {
+    /// Shared with the rest.
+    pub shared: Arc<Shared>,
+    /// The writer.
+    pub journal: Journal,
+    /// Where snapshots go.
+    pub snapshots: Snapshots,
+    /// The clock.
+    pub clock: Clock,
+    /// The engines.
+    pub engines: Engines,
+    /// The demo's load.
+    pub load: Option<Load>,
+}
+
+impl Core {
+    /// A core ready to run.
+    pub fn new(parts: Parts) -> Core {
+        let Parts { shared, journal, snapshots, clock, engines, load } = parts;
+        let snapshot_at = journal.head().inputs;
+        Core {
+            shared,
+            journal,
+            snapshots,
+            clock,
+            engines,
+            load,
+            records: Records::default(),
+            answers: HashMap::new(),
+            next_ticket: 1,
+            keeps: Vec::new(),
+            snapshot_at,
+            writing: None,
+        }
+    }
+
+    /// Runs until told to stop, or until a commit fails.
+    pub fn run(mut self) -> Result<(), Trouble> {
+        let done = self.turn_until_stopped();
+        self.shared.is_up.store(false, Ordering::Relaxed);
+        self.shared.queue.close();
+        self.answers.clear();
+        if let Some(writing) = self.writing.take() {
+            drop(writing.join());
+        }
+        done?;
+        self.journal.keep(&std::mem::take(&mut self.keeps))?;
+        let state = self.shared.centre.read().snapshot();
+        self.snapshots.write(self.journal.head(), &state)?;
+        self.journal.fold();
+        Ok(())
+    }
+
+    fn turn_until_stopped(&mut self) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        self.engines.take_up(now, &self.shared.centre.read(), &self.journal)?;
+        loop {
+            let found = self.shared.queue.take(self.patience());
+            let stop = found.stop;
+            let idle = found.asks.is_empty() && found.reports.is_empty();
+            self.turn(found, idle)?;
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long to wait for inputs.
+    fn patience(&mut self) -> Duration {
+        let now = self.clock.now();
+        let centre = self.shared.centre.read().wake().map(|at| at.max(now + millis(TICK)));
+        let load = self.load.as_ref().map(Load::next_at);
+        let next = [centre, self.engines.next_due(), load].into_iter().flatten().min();
+        let until = next.map_or(LONGEST_WAIT, |at| Duration::from_millis(at.since(now).millis()));
+        let most = if self.keeps.is_empty() { LONGEST_WAIT } else { KEEP_WITHIN };
+        until.min(most)
+    }
+
+    /// One round: what was found, what is due, one commit, one step.
+    fn turn(&mut self, found: Found, idle: bool) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        self.shared.now.store(now.millis(), Ordering::Relaxed);
+        let mut inputs = self.news(found.reports);
+        inputs.extend(self.engines.due(now).into_iter().map(|report| Signed::own(Input::Report(report))));
+        self.add_load(now, &mut inputs);
+        let mut blobs = Vec::new();
+        for ask in found.asks {
+            let mut signed = ask.signed;
+            signed.ticket = self.next_ticket;
+            self.next_ticket += 1;
+            self.answers.insert(signed.ticket, ask.answer);
+            blobs.extend(ask.blob);
+            inputs.push(signed);
+        }
+        let is_due = self.shared.centre.read().wake().is_some_and(|at| at <= now);
+        if !inputs.is_empty() || is_due {
+            self.step(now, inputs, &blobs)?;
+        }
+        if !found.flushes.is_empty() || (idle && !self.keeps.is_empty()) {
+            self.journal.keep(&std::mem::take(&mut self.keeps))?;
+        }
+        tell_all(found.flushes);
+        self.shared.chart.lock().sample(now, &self.shared.centre.read());
+        Ok(())
+    }
+
+    fn step(&mut self, now: Time, inputs: Vec<Signed>, blobs: &[crate::store::Blob]) -> Result<(), Trouble> {
+        let keeps = std::mem::take(&mut self.keeps);
+        self.journal.append(&Batch { now, inputs: &inputs, blobs }, &keeps)?;
+        for signed in &inputs {
+            if let Input::Report(Report::Ended { run, .. }) = signed.input {
+                self.engines.let_go(run);
+            }
+        }
+        let effects = self.shared.centre.write().step(now, inputs);
+        let head = self.journal.head();
+        *self.shared.head.lock() = head;
+        self.perform(now, effects)?;
+        if head.inputs - self.snapshot_at >= SNAPSHOT_EVERY {
+            self.snapshot();
+        }
+        Ok(())
+    }
+
+    /// Reports that are not repetitions.
+    fn news(&mut self, reports: Vec<Input>) -> Vec<Signed> {
+        let shared = Arc::clone(&self.shared);
+        let centre = shared.centre.read();
+        let (repeated, news): (Vec<Input>, Vec<Input>) =
+            reports.into_iter().partition(|input| engines::is_repeated(&centre, input));
+        for input in repeated {
+            if let Input::Report(Report::Ended { run, .. }) = input {
+                self.engines.let_go(run);
+            }
+        }
+        news.into_iter().map(Signed::own).collect()
+    }
+
+    fn perform(&mut self, now: Time, effects: Vec<Effect>) -> Result<(), Trouble> {
+        let shared = Arc::clone(&self.shared);
+        let centre = shared.centre.read();
+        let mut changes = Changes::default();
+        let mut kept = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Start { site, run, on, limit } => {
+                    self.engines.start(now, &centre, (site, run, &on, limit), &self.journal)?;
+                }
+                Effect::Stop { site, run, cause } => self.engines.stop(now, site, run, cause),
+                Effect::Signal { site, run, signal, shell } => self.engines.signal(now, site, run, (signal, shell)),
+                Effect::Reply { ticket, answer } => {
+                    if let Some(caller) = self.answers.remove(&ticket) {
+                        drop(caller.send(answer)); // a caller who left in between hears nothing
+                    }
+                }
+                Effect::Notice(Notice::Job(id)) => changes.jobs.push(id),
+                Effect::Notice(Notice::Node(id)) => changes.nodes.push(id),
+                Effect::Notice(Notice::Project(_)) => {}
+                Effect::Keep(keep) => kept.push(keep),
+            }
+        }
+        self.records.name(&centre, self.journal.head().seq, kept, &mut self.keeps);
+        if !(changes.jobs.is_empty() && changes.nodes.is_empty()) {
+            drop(self.shared.changes.send(Arc::new(changes))); // nobody watches: nobody is told
+        }
+        Ok(())
+    }
+
+    fn add_load(&mut self, now: Time, inputs: &mut Vec<Signed>) {
+        let Some(load) = &mut self.load else { return };
+        for _ in 0..LOAD_BATCH {
+            if load.next_at() > now {
+                return;
+            }
+            let (_, submission) = load.submit();
+            inputs.push(Signed::own(Input::Submit(submission)));
+        }
+    }
+
+    /// Writes a snapshot beside the core's work; when the one before is still being written, a little later.
+    fn snapshot(&mut self) {
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        let (head, snapshots) = (self.journal.head(), self.snapshots.clone());
+        let state = self.shared.centre.read().snapshot();
+        let write = move || {
+            if let Err(error) = snapshots.write(head, &state) {
+                tracing::warn!("no snapshot was written, the journal is longer to replay: {error}");
+            }
+        };
+        let thread = std::thread::Builder::new().name("snapshot".into()).spawn(write);
+        self.writing = thread.map_err(|error| tracing::warn!("failed to start the snapshot's thread: {error}")).ok();
+        self.snapshot_at = head.inputs;
+    }
+}
+
+/// Names what is kept, so that the tables can be asked by project and user.
+#[derive(Default)]
+struct Records {
+    awards: HashMap<AwardId, String>,
+}
+
+impl Records {
+    fn name(&mut self, centre: &Centre, seq: u64, keeps: impl IntoIterator<Item = Keep>, into: &mut Vec<Kept>) {
+        let keeps: VecDeque<Keep> = keeps.into_iter().collect();
+        let mut nth = 0;
+        for keep in keeps {
+            match keep {
+                Keep::Job(job) => {
+                    let user = centre.user_by_id(job.spec.user).name.clone();
+                    let project = centre.projects()[job.spec.project.index()].name.clone();
+                    into.push(Kept::Job { user, project, job });
+                }
+                Keep::Ledger(transactions) => {
+                    for transaction in transactions {
+                        let project = self.payer(centre, &transaction);
+                        into.push(Kept::Ledger { project, transaction });
+                    }
+                }
+                Keep::Anomaly(at, text) => {
+                    tracing::warn!("anomaly: {text}");
+                    into.push(Kept::Anomaly { seq, nth, at, text });
+                    nth += 1;
+                }
+            }
+        }
+    }
+
+    /// The project that a transaction belongs to: its job's, or its award's.
+    fn payer(&mut self, centre: &Centre, transaction: &Transaction) -> String {
+        let run = match transaction.posting {
+            Posting::Grant { award, .. } => return self.granted(centre, award),
+            Posting::Hold { run, .. } | Posting::Charge { run, .. } | Posting::Void { run } | Posting::Refund { run } => run,
+        };
+        let project = centre.job(run.job).map(|job| job.spec.project);
+        project.map(|id| centre.projects()[id.index()].name.clone()).unwrap_or_default()
+    }
+
+    fn granted(&mut self, centre: &Centre, award: AwardId) -> String {
+        if !self.awards.contains_key(&award) {
+            let all = centre.projects().iter();
+            self.awards = all.flat_map(|project| project.awards.iter().map(|award| (award.id, project.name.clone()))).collect();
+        }
+        self.awards.get(&award).cloned().unwrap_or_default()
+    }
+}
+
+fn tell_all(flushes: Vec<oneshot::Sender<()>>) {
+    for flush in flushes {
+        drop(flush.send(())); // a caller who left in between needs no telling
+    }
+}
+
+fn millis(duration: Duration) -> madang_model::Span {
+    madang_model::Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}

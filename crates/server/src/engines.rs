@@ -1,0 +1,219 @@
+//! The engines of a centre's sites: what carries out starts, stops and signals.
+//!
+//! Modelled sites share one model engine, which is asked with the core's clock. This machine's site has the local
+//! engine, whose reports come through a thread into the core's queue. Neither waits, neither decides.
+
+use crate::launch::{self, Launched};
+use crate::queue::Queue;
+use crate::store::Journal;
+use crate::trouble::Trouble;
+use madang_centre::{ArrayRecord, Centre, GRACE, Input, Report};
+use madang_engine::{ArrayInfo, LocalEngine, NodeShare, Order};
+use madang_model::{
+    Allocation, EngineKind, Founding, Job, JobState, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause, Time,
+};
+use madang_sim::ModelEngine;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// All engines of a centre.
+pub struct Engines {
+    modelled: Vec<bool>,
+    model: ModelEngine,
+    local: Option<LocalEngine>,
+    queue: Arc<Queue>,
+}
+
+/// What a start names: site, run, what it holds, how long it may run.
+pub type Start<'a> = (SiteId, RunId, &'a Allocation, Span);
+
+impl Engines {
+    /// The engines of a centre, `local` for the site that runs real processes.
+    pub fn new(founding: &Founding, local: Option<LocalEngine>, queue: Arc<Queue>) -> Engines {
+        let modelled = founding.sites.iter().map(|site| site.engine == EngineKind::Model).collect();
+        Engines { modelled, model: ModelEngine::new(), local, queue }
+    }
+
+    /// After a restart: what the core believes to run is compared with what engines know. A start that may not have
+    /// left is sent again, for engines start a run once at most; so is a stop.
+    pub fn take_up(&mut self, now: Time, centre: &Centre, journal: &Journal) -> Result<(), Trouble> {
+        let known: BTreeSet<RunId> = self.local.iter().flat_map(LocalEngine::known).collect();
+        for job in centre.jobs() {
+            let (run, on) = match &job.state {
+                JobState::Starting { run, on, .. }
+                | JobState::Running { run, on, .. }
+                | JobState::Completing { run, on, .. } => (*run, on),
+                JobState::Pending { .. } | JobState::Ended { .. } => continue,
+            };
+            let site = site_of(centre, on);
+            let is_modelled = self.is_modelled(site);
+            match &job.state {
+                JobState::Starting { .. } => self.start(now, centre, (site, run, on, job.spec.limit), journal)?,
+                JobState::Running { since, .. } if is_modelled => {
+                    self.model.adopt(run, *since, job.spec.limit, job.spec.model);
+                }
+                JobState::Running { .. } if !known.contains(&run) => {
+                    self.queue.report(Input::Report(Report::Unknown { run }));
+                }
+                JobState::Completing { since, cause, .. } => {
+                    if let (true, Some(since)) = (is_modelled, since) {
+                        self.model.adopt(run, *since, job.spec.limit, job.spec.model);
+                    }
+                    self.stop(now, site, run, *cause);
+                }
+                _ => {}
+            }
+        }
+        for run in known.into_iter().filter(|run| !is_current(centre, *run)) {
+            if let Some(local) = &mut self.local {
+                local.stop(run, StopCause::Stale);
+            }
+            self.let_go(run);
+        }
+        Ok(())
+    }
+
+    /// Starts a run.
+    pub fn start(&mut self, now: Time, centre: &Centre, start: Start<'_>, journal: &Journal) -> Result<(), Trouble> {
+        let (site, run, on, limit) = start;
+        let Some(job) = centre.job(run.job) else { return Ok(()) };
+        if self.is_modelled(site) {
+            self.model.start(now, run, limit, job.spec.model);
+            return Ok(());
+        }
+        let blob = launch::name_of(job).map(|name| journal.blob(name)).transpose()?.flatten();
+        let launched = blob.and_then(|blob| serde_json::from_slice::<Launched>(&blob).ok());
+        match (&mut self.local, launched) {
+            (Some(local), Some(launched)) => local.start(order(centre, job, launched, (run, on, limit))),
+            _ => {
+                tracing::error!("failed to start {run}: this server has no engine or no launch for it");
+                self.queue.report(Input::Report(Report::Ended { run, at: now, outcome: Outcome::LaunchFailed }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run.
+    pub fn stop(&mut self, now: Time, site: SiteId, run: RunId, cause: StopCause) {
+        let is_modelled = self.is_modelled(site);
+        match &mut self.local {
+            _ if is_modelled => self.model.stop(now, run, cause),
+            Some(local) => local.stop(run, cause),
+            None => self.queue.report(Input::Report(Report::Unknown { run })),
+        }
+    }
+
+    /// Signals a run: a number, and whether the batch shell alone gets it.
+    pub fn signal(&mut self, now: Time, site: SiteId, run: RunId, (signal, shell): (i32, bool)) {
+        let is_modelled = self.is_modelled(site);
+        match &mut self.local {
+            _ if is_modelled => self.model.signal(now, run, signal),
+            Some(local) => local.signal(run, signal, shell),
+            None => {}
+        }
+    }
+
+    /// The end of a run is on the disk: its engine need not remember it.
+    pub fn let_go(&mut self, run: RunId) {
+        if let Some(local) = &mut self.local {
+            local.forget(run);
+        }
+    }
+
+    /// When the model engine next has something to report.
+    pub fn next_due(&self) -> Option<Time> {
+        self.model.next_due()
+    }
+
+    /// What the model engine has to report by now.
+    pub fn due(&mut self, now: Time) -> Vec<Report> {
+        self.model.due(now)
+    }
+
+    fn is_modelled(&self, site: SiteId) -> bool {
+        self.modelled.get(site.index()).copied().unwrap_or(true)
+    }
+}
+
+/// The site of an allocation.
+pub fn site_of(centre: &Centre, on: &Allocation) -> SiteId {
+    let node = on.slots.first().and_then(|slot| centre.founding()?.nodes.get(slot.node.index()));
+    node.map_or(SiteId::new(0), |node| node.site)
+}
+
+/// True of a report that the core has taken before: engines repeat themselves after a restart until they are told to
+/// forget, and a repetition is neither news nor an anomaly.
+pub fn is_repeated(centre: &Centre, input: &Input) -> bool {
+    match input {
+        Input::Report(Report::Ended { run, .. }) => !is_current(centre, *run),
+        Input::Report(Report::Started { run, .. }) => {
+            matches!(centre.job(run.job).map(|job| &job.state), Some(JobState::Running { run: now, .. }) if now == run)
+        }
+        _ => false,
+    }
+}
+
+/// True of a run that the core waits for the end of.
+fn is_current(centre: &Centre, run: RunId) -> bool {
+    match centre.job(run.job).map(|job| &job.state) {
+        Some(
+            JobState::Starting { run: current, .. }
+            | JobState::Running { run: current, .. }
+            | JobState::Completing { run: current, .. },
+        ) => *current == run,
+        _ => false,
+    }
+}
+
+/// Everything the local engine needs to know of a run.
+fn order(centre: &Centre, job: &Job, launched: Launched, start: (RunId, &Allocation, Span)) -> Order {
+    let (run, on, limit) = start;
+    let founding = centre.founding().expect("a job is there, so the centre is founded");
+    let spec = &job.spec;
+    Order {
+        run,
+        spec: launched.spec,
+        job_name: spec.name.clone(),
+        user_name: centre.user_by_id(spec.user).name.clone(),
+        project: centre.projects()[spec.project.index()].name.clone(),
+        partition: founding.partitions[spec.partition.index()].name.clone(),
+        qos: qos_name(spec.qos).to_owned(),
+        comment: spec.comment.clone(),
+        cluster: founding.name.clone(),
+        nodes: on.slots.iter().map(|slot| share(founding, slot)).collect(),
+        parts: launched.parts,
+        limit,
+        warning: spec.warning,
+        array: job.task.and_then(|(array, task)| centre.array(array).map(|record| array_info(record, task))),
+        restart_count: run.attempt.saturating_sub(1),
+        grace: GRACE,
+    }
+}
+
+fn share(founding: &Founding, slot: &Slot) -> NodeShare {
+    let node = &founding.nodes[slot.node.index()];
+    NodeShare {
+        name: node.name.clone(),
+        part: slot.part,
+        devices: (0..32).filter(|device| slot.devices >> device & 1 == 1).collect(),
+        cpus: slot.cpus,
+        memory_mib: slot.memory_mib,
+        model: node.device.as_ref().map(|device| device.model.clone()),
+        pretend: node.pretend,
+    }
+}
+
+fn array_info(record: &ArrayRecord, task: u32) -> ArrayInfo {
+    let (min, _, step) = record.ranges.first().copied().unwrap_or((task, task, 1));
+    let max = record.ranges.last().map_or(task, |(_, last, _)| *last);
+    ArrayInfo { job: record.id.number(), task, count: record.count, min, max, step }
+}
+
+/// An urgency by name.
+pub fn qos_name(qos: Qos) -> &'static str {
+    match qos {
+        Qos::Low => "low",
+        Qos::Normal => "normal",
+        Qos::High => "high",
+    }
+}

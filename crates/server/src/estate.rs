@@ -1,0 +1,69 @@
+//! What of the founding the edge looks at again and again: names, and the few kinds of node that each site has.
+
+use madang_model::{EngineKind, Founding, Node, Partition, SiteId};
+use std::collections::HashMap;
+
+/// Equal nodes of a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// GPU model, lower case; empty for none.
+    pub model: String,
+    /// GPUs.
+    pub gpus: u32,
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+}
+
+/// The founding with what is derived from it. It never changes: health is the core's.
+pub struct Estate {
+    /// As founded.
+    pub founding: Founding,
+    /// Kinds of node, by site.
+    pub shapes: Vec<Vec<Shape>>,
+    nodes: HashMap<String, usize>,
+}
+
+impl Estate {
+    /// Derives what is needed of a founding.
+    pub fn new(founding: Founding) -> Estate {
+        let mut shapes: Vec<Vec<Shape>> = vec![Vec::new(); founding.sites.len()];
+        for node in &founding.nodes {
+            let (shape, known) = (shape(node), &mut shapes[node.site.index()]);
+            if !known.contains(&shape) {
+                known.push(shape);
+            }
+        }
+        let nodes = founding.nodes.iter().enumerate().map(|(at, node)| (node.name.clone(), at)).collect();
+        Estate { founding, shapes, nodes }
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name).map(|at| &self.founding.nodes[*at])
+    }
+
+    /// The partition of this name, or the default for none.
+    pub fn partition(&self, name: Option<&str>) -> Option<&Partition> {
+        match name {
+            Some(name) => self.founding.partitions.iter().find(|partition| partition.name == name),
+            None => self.founding.partitions.first(),
+        }
+    }
+
+    /// True for a site where nothing is real.
+    pub fn is_modelled(&self, site: SiteId) -> bool {
+        self.founding.sites[site.index()].engine == EngineKind::Model
+    }
+
+    /// The site that runs real processes, if the centre has one.
+    pub fn local_site(&self) -> Option<SiteId> {
+        self.founding.sites.iter().find(|site| site.engine == EngineKind::Local).map(|site| site.id)
+    }
+}
+
+fn shape(node: &Node) -> Shape {
+    let model = node.device.as_ref().map(|device| device.model.clone()).unwrap_or_default();
+    Shape { model, gpus: node.gpus, cpus: node.cpus, memory_mib: node.memory_mib }
+}
