@@ -1,1 +1,35 @@
-//! Placeholder while the house is built.
+//! Engines carry out effects and report back. Here: real processes on this machine.
+//!
+//! Three kinds of process, each with one task, so that none has to be trusted to live:
+//!
+//! - the **server** holds a [`LocalEngine`], which writes orders and reads reports;
+//! - the **nursery** ([`nursery_main`]) forks a shepherd for each order, because forking something small is cheap;
+//! - a **shepherd** starts one run's script, watches its limits, ends its whole tree and writes down how it ended.
+//!
+//! Invariants: a run starts at most once; its end is written before it is told; jobs outlive the server; nothing of a
+//! run outlives its end. An order leaves no choice open: engines do not decide.
+pub mod cgroup;
+pub mod detect;
+pub mod environ;
+pub mod hostlist;
+pub mod order;
+pub mod pattern;
+pub mod tasks;
+
+mod cpus;
+mod keeper;
+mod launch;
+mod local;
+mod nursery;
+mod procfs;
+mod reader;
+mod run_dir;
+mod shepherd;
+mod strays;
+mod sys;
+mod tree;
+mod wire;
+
+pub use local::{Error, LocalEngine, Options};
+pub use nursery::nursery_main;
+pub use order::{ArrayInfo, EngineReport, Kind, LaunchSpec, NodeShare, Order, PartInfo};

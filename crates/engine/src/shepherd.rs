@@ -1,0 +1,426 @@
+//! The shepherd: one small process per run, which starts the script, watches limits, obeys the engine, ends every
+//! process of the run and writes down how it ended. It outlives the server; a new server connects to `ctl.sock`.
+//!
+//! Invariants: the right to start is claimed before anything else; the end is written before it is told; when it is
+//! told nothing of the run is left. Durations come from a clock that nobody sets.
+use crate::cgroup::Cgroup;
+use crate::environ;
+use crate::launch::{self, Launch};
+use crate::order::Kind;
+use crate::procfs::Identity;
+use crate::run_dir::{self, EndRecord, Sealed, StartRecord, now};
+use crate::sys::{self, Reaped, SingleThread};
+use crate::tree;
+use crate::wire::{Command, Hello, Lines, Look, Notice, say};
+use madang_model::{Outcome, Span, StopCause, Time};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often memory is looked at where the kernel does not limit it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How often killing is repeated after the grace period.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The life of a shepherd; entered in a fresh fork of the nursery.
+pub(crate) fn main(single: SingleThread, dir: &Path, engine: UnixStream, lock: File, hello: &Hello) -> ! {
+    let lived = catch_unwind(AssertUnwindSafe(|| live(single, dir, engine, lock, hello)));
+    match lived {
+        Ok(Ok(())) => std::process::exit(0),
+        Ok(Err(error)) => eprintln!("madang shepherd: {}: {error}", dir.display()),
+        Err(_) => eprintln!("madang shepherd: {}: a bug ended it", dir.display()),
+    }
+    std::process::exit(1)
+}
+
+fn live(single: SingleThread, dir: &Path, engine: UnixStream, lock: File, hello: &Hello) -> io::Result<()> {
+    sys::keep_children();
+    SigSet::all().thread_set_mask()?;
+    nix::unistd::setsid()?;
+    prctl::set_child_subreaper(true)?;
+    prctl::set_name(c"madang-shepherd")?;
+    // The folder is the current one so that the socket's name is short however long the path is.
+    std::env::set_current_dir(dir)?;
+    let here = Path::new(".");
+    match run_dir::claim(here, run_dir::SHEPHERD, &Identity::own()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        other => other?,
+    }
+    drop(lock);
+    let sealed: Sealed =
+        run_dir::read(here, run_dir::ORDER).ok_or_else(|| io::Error::other("the order cannot be read"))?;
+    let mut shepherd = Shepherd::new(dir, sealed, engine)?;
+    shepherd.begin(single, hello);
+    while !shepherd.is_over() {
+        shepherd.wait()?;
+    }
+    shepherd.finish()
+}
+
+struct Shepherd {
+    dir: PathBuf,
+    sealed: Sealed,
+    signals: SignalFd,
+    listener: UnixListener,
+    peers: Vec<Peer>,
+    cgroup: Option<Cgroup>,
+    clock: Instant,
+    started: Time,
+    limit: Span,
+    warned: bool,
+    script: Script,
+    stopping: Option<Stopping>,
+    look_at: Instant,
+    peak_bytes: u64,
+    note: String,
+}
+
+struct Peer {
+    stream: UnixStream,
+    lines: Lines,
+}
+
+/// Where the script stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Script {
+    /// There is none: a held allocation.
+    Held,
+    /// It runs as this process.
+    Runs(i32),
+    /// It is over.
+    Over { exit: i32, signal: i32 },
+}
+
+struct Stopping {
+    why: Why,
+    kill_at: Instant,
+}
+
+/// Why a run is being ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Told(StopCause),
+    Memory,
+}
+
+impl Shepherd {
+    fn new(dir: &Path, sealed: Sealed, engine: UnixStream) -> io::Result<Shepherd> {
+        let mut watched = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM] {
+            watched.add(signal);
+        }
+        let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let listener = UnixListener::bind(run_dir::SOCKET)?;
+        listener.set_nonblocking(true)?;
+        engine.set_nonblocking(true)?;
+        let clock = Instant::now();
+        Ok(Shepherd {
+            dir: dir.to_owned(),
+            limit: sealed.order.limit,
+            sealed,
+            signals,
+            listener,
+            peers: vec![Peer { stream: engine, lines: Lines::default() }],
+            cgroup: None,
+            clock,
+            started: now(),
+            warned: false,
+            script: Script::Held,
+            stopping: None,
+            look_at: clock + LOOK,
+            peak_bytes: 0,
+            note: String::new(),
+        })
+    }
+
+    /// Starts the script. A job that cannot start has started and failed, as in Slurm.
+    fn begin(&mut self, single: SingleThread, hello: &Hello) {
+        if self.sealed.order.spec.kind == Kind::Batch {
+            self.script = match self.start(single, hello) {
+                Ok(pid) => Script::Runs(pid),
+                Err(note) => {
+                    self.note = note;
+                    Script::Over { exit: 1, signal: 0 }
+                }
+            };
+        }
+        let process = if let Script::Runs(pid) = self.script { Identity::of(pid) } else { None };
+        let record = StartRecord { at: self.started, process };
+        run_dir::write(Path::new("."), run_dir::STARTED, &record).ok();
+        self.tell(&Notice::Started(self.started));
+    }
+
+    fn start(&mut self, single: SingleThread, hello: &Hello) -> Result<i32, String> {
+        let order = &self.sealed.order;
+        let cwd = launch::working_folder(order);
+        let (stdin, stdout, stderr) = launch::open_files(order, &cwd)?;
+        launch::write_script(Path::new(run_dir::SCRIPT), &order.spec.script)
+            .map_err(|error| format!("could not write the script: {error}"))?;
+        let argv = launch::argv(&order.spec.script, &self.dir.join(run_dir::SCRIPT), &order.spec.args);
+        let env = environ::environment(order, &hello.surroundings, &self.sealed.mark, self.started);
+        let memory = order.nodes.iter().map(|node| node.memory_mib).sum();
+        let cpus = order.nodes.iter().map(|node| node.cpus).sum();
+        self.cgroup = self.sealed.cgroup.as_deref().and_then(|path| Cgroup::create(path, memory, cpus).ok());
+        let launch = Launch {
+            argv: argv.into_iter().map(text).collect::<Result<_, _>>()?,
+            env: env.into_iter().map(|(name, value)| text(format!("{name}={value}"))).collect::<Result<_, _>>()?,
+            cwd,
+            stdin,
+            stdout,
+            stderr,
+            umask: order.spec.umask.unwrap_or(0o022),
+            cpus: self.sealed.cpus.clone(),
+            joining: self.cgroup.as_ref().map(Cgroup::joining),
+        };
+        launch::spawn(single, &launch).map_err(|error| format!("could not make a process: {}", error.desc()))
+    }
+
+    fn is_over(&self) -> bool {
+        match self.script {
+            Script::Held => self.stopping.is_some(),
+            Script::Runs(_) => false,
+            Script::Over { .. } => true,
+        }
+    }
+
+    /// Waits for whatever comes next and deals with it. Ended children first: a script that ended by itself ended so,
+    /// even if an order to stop it came in the same moment.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self.deadline().map_or(PollTimeout::NONE, |at| {
+            let left = at.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+            PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
+        });
+        let mut ready = vec![
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+        ];
+        ready.extend(self.peers.iter().map(|peer| PollFd::new(peer.stream.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut ready, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        drop(ready);
+        self.take_signals();
+        if !self.is_over() {
+            self.take_peers();
+            self.take_commands();
+            self.take_time();
+        }
+        Ok(())
+    }
+
+    /// The next moment at which something is due.
+    fn deadline(&self) -> Option<Instant> {
+        let due = match &self.stopping {
+            Some(stopping) => Some(stopping.kill_at),
+            None if self.warned => self.limit_at(),
+            None => self.warning_at().or(self.limit_at()),
+        };
+        let look = self.watches_memory().then_some(self.look_at);
+        due.into_iter().chain(look).min()
+    }
+
+    /// `None` when no clock goes that far.
+    fn limit_at(&self) -> Option<Instant> {
+        self.clock.checked_add(Duration::from_millis(self.limit.millis()))
+    }
+
+    fn warning_at(&self) -> Option<Instant> {
+        let warning = self.sealed.order.warning?;
+        let after = self.limit.millis().saturating_sub(warning.before.millis());
+        self.clock.checked_add(Duration::from_millis(after))
+    }
+
+    fn watches_memory(&self) -> bool {
+        matches!(self.script, Script::Runs(_)) && !self.cgroup.as_ref().is_some_and(Cgroup::limits_memory)
+    }
+
+    fn take_signals(&mut self) {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            if info.ssi_signo == Signal::SIGTERM as u32 {
+                // The machine is going down, or an operator wants it so.
+                self.stop(Why::Told(StopCause::NodeLost));
+            }
+        }
+        let script = &mut self.script;
+        tree::reap(|Reaped { pid, exit, signal }| {
+            if *script == Script::Runs(pid) {
+                *script = Script::Over { exit, signal };
+            }
+        });
+    }
+
+    fn take_peers(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if stream.set_nonblocking(true).is_ok() && say(&stream, &Notice::Started(self.started)).is_ok() {
+                self.peers.push(Peer { stream, lines: Lines::default() });
+            }
+        }
+    }
+
+    fn take_commands(&mut self) {
+        let mut commands = Vec::new();
+        self.peers.retain_mut(|peer| {
+            loop {
+                match peer.lines.next(&peer.stream) {
+                    Look::Message(command) => commands.push(command),
+                    Look::Nothing => return true,
+                    Look::Closed => return false,
+                }
+            }
+        });
+        for command in commands {
+            self.obey(command);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match (command, self.script) {
+            (Command::Stop(cause), _) => self.stop(Why::Told(cause)),
+            (Command::Signal { signal: libc::SIGKILL, shell: false }, _) => tree::signal_all(libc::SIGKILL),
+            (Command::Signal { signal, shell }, _) => self.signal(signal, shell),
+            (Command::Limit(limit), _) => {
+                self.limit = limit;
+                self.warned = self.warned && self.warning_at().is_some_and(|at| at <= Instant::now());
+            }
+            (Command::Release(exit), Script::Held) => self.script = Script::Over { exit, signal: 0 },
+            (Command::Release(_), _) => {}
+        }
+    }
+
+    fn signal(&self, signal: i32, shell: bool) {
+        match self.script {
+            Script::Runs(pid) if shell => drop(sys::kill(pid, signal)),
+            _ if shell => {}
+            _ => tree::signal_steps(signal),
+        }
+    }
+
+    /// The first reason counts.
+    fn stop(&mut self, why: Why) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let grace = if why == Why::Memory { Span::ZERO } else { self.sealed.order.grace };
+        let now = Instant::now();
+        let kill_at = now.checked_add(Duration::from_millis(grace.millis())).unwrap_or(now);
+        self.stopping = Some(Stopping { why, kill_at });
+        if why != Why::Memory {
+            tree::signal_all(libc::SIGTERM);
+            tree::signal_all(libc::SIGCONT);
+        }
+    }
+
+    /// What is due by the clock.
+    fn take_time(&mut self) {
+        let now = Instant::now();
+        if self.watches_memory() && now >= self.look_at {
+            self.look_at = now + LOOK;
+            self.look_at_memory();
+        }
+        if let Some(stopping) = &mut self.stopping {
+            if now >= stopping.kill_at {
+                stopping.kill_at = now + AGAIN;
+                tree::signal_all(libc::SIGKILL);
+            }
+            return;
+        }
+        if let (false, Some(warning)) = (self.warned, self.sealed.order.warning)
+            && self.warning_at().is_some_and(|at| now >= at)
+        {
+            self.warned = true;
+            self.signal(warning.signal, warning.shell);
+        }
+        if self.limit_at().is_some_and(|at| now >= at) {
+            self.stop(Why::Told(StopCause::Limit));
+        }
+    }
+
+    fn look_at_memory(&mut self) {
+        let limit = self.sealed.order.nodes.iter().map(|node| node.memory_mib).sum::<u64>().saturating_mul(1 << 20);
+        let memory = tree::memory(limit);
+        self.peak_bytes = self.peak_bytes.max(memory);
+        if limit > 0 && memory > limit {
+            self.note = format!("used {} MiB of memory, its limit is {} MiB", memory >> 20, limit >> 20);
+            self.stop(Why::Memory);
+        }
+    }
+
+    fn tell(&self, notice: &Notice) {
+        for peer in &self.peers {
+            // A peer that is gone asks again, or reads the record.
+            say(&peer.stream, notice).ok();
+        }
+    }
+
+    /// Ends what is left, writes down the end, tells it.
+    fn finish(mut self) -> io::Result<()> {
+        tree::end_all(&self.signals, self.cgroup.as_ref());
+        let record = self.end_record();
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.remove();
+        }
+        let here = Path::new(".");
+        let mut written = run_dir::replace(here, run_dir::ENDED, &record);
+        self.take_peers();
+        self.tell(&Notice::Ended(record.clone()));
+        // A full disk: the end was told to whoever listens, and the record waits for room.
+        while written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            std::thread::sleep(AGAIN);
+            written = run_dir::replace(here, run_dir::ENDED, &record);
+        }
+        written
+    }
+
+    fn end_record(&self) -> EndRecord {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
+        let resident = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024);
+        let cpu = usage.map_or(0, |usage| millis(usage.user_time()) + millis(usage.system_time()));
+        let cpu = self.cgroup.as_ref().and_then(Cgroup::cpu).map_or(cpu, |cpu| cpu.as_millis() as u64);
+        let peak = self.cgroup.as_ref().and_then(Cgroup::peak_bytes).unwrap_or(self.peak_bytes.max(resident));
+        let (exit, signal) = if let Script::Over { exit, signal } = self.script { (exit, signal) } else { (0, 0) };
+        EndRecord {
+            started: Some(self.started),
+            at: self.started.after(Span::from_millis(self.clock.elapsed().as_millis() as u64)),
+            outcome: self.outcome(exit, signal),
+            exit,
+            signal,
+            peak_bytes: peak,
+            cpu: Span::from_millis(cpu),
+            note: self.note.clone(),
+        }
+    }
+
+    fn outcome(&self, exit: i32, signal: i32) -> Outcome {
+        match self.stopping.as_ref().map(|stopping| stopping.why) {
+            Some(Why::Memory) => Outcome::OutOfMemory,
+            Some(Why::Told(StopCause::Cancelled | StopCause::Stale)) => Outcome::Cancelled,
+            Some(Why::Told(StopCause::Limit)) => Outcome::TimedOut,
+            Some(Why::Told(StopCause::Requeue)) => Outcome::Requeued,
+            Some(Why::Told(StopCause::NodeLost)) => Outcome::NodeFailed,
+            None if self.cgroup.as_ref().is_some_and(Cgroup::out_of_memory) => Outcome::OutOfMemory,
+            None if (exit, signal) == (0, 0) => Outcome::Completed,
+            None => Outcome::Failed { exit, signal },
+        }
+    }
+}
+
+fn text(text: String) -> Result<CString, String> {
+    CString::new(text).map_err(|_| "an argument holds a zero byte".to_owned())
+}
+
+fn millis(time: nix::sys::time::TimeVal) -> u64 {
+    u64::try_from(time.tv_sec() * 1000 + time.tv_usec() / 1000).unwrap_or(0)
+}
