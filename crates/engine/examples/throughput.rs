@@ -33,7 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let secs = begun.elapsed().as_secs_f64();
-    println!("{jobs} jobs, {at_once} at once: {:.0} jobs/s, {:.2} ms each", jobs as f64 / secs, secs * 1e3 / jobs as f64);
+    println!(
+        "{jobs} jobs, {at_once} at once: {:.0} jobs/s, {:.2} ms each",
+        jobs as f64 / secs,
+        secs * 1e3 / jobs as f64
+    );
     drop(engine);
     std::fs::remove_dir_all(&dir)?;
     Ok(())

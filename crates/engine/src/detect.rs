@@ -77,8 +77,7 @@ fn gpus() -> Option<Vec<Gpu>> {
 /// The GRES type of a maker's name: `NVIDIA A100-SXM4-80GB` is `a100`, `NVIDIA GeForce RTX 4090` is `rtx4090`.
 pub fn gres_type(title: &str) -> String {
     let lower = title.to_ascii_lowercase();
-    let words: Vec<&str> =
-        lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let vendor = |word: &&&str| ["nvidia", "tesla", "quadro", "geforce", "graphics", "device"].contains(*word);
     let mut words = words.iter().filter(|word| !vendor(word)).copied();
     let Some(first) = words.next() else { return "gpu".to_owned() };

@@ -6,6 +6,9 @@
 //! Invariant: `expand(&compress(names))` is `names`, each once, grouped by prefix and ascending within a group.
 use std::collections::BTreeSet;
 
+/// A name's trailing digits: their value and themselves.
+type Number<'a> = (u64, &'a str);
+
 /// The most names that one text may stand for.
 pub const MAX_HOSTS: usize = 65_536;
 
@@ -28,7 +31,7 @@ pub enum NotAHostlist {
 
 /// Writes names in Slurm's compressed form, as in `SLURM_JOB_NODELIST`.
 pub fn compress(names: &[String]) -> String {
-    let mut groups: Vec<(&str, BTreeSet<(u64, &str)>)> = Vec::new();
+    let mut groups: Vec<(&str, BTreeSet<Number<'_>>)> = Vec::new();
     for name in names {
         let (prefix, digits) = split(name);
         let number = (digits.parse().unwrap_or(0), digits);
@@ -49,8 +52,8 @@ fn split(name: &str) -> (&str, &str) {
     if name.len() - at > 18 { (name, "") } else { name.split_at(at) }
 }
 
-fn group_text(prefix: &str, numbers: &BTreeSet<(u64, &str)>) -> String {
-    let mut ranges: Vec<((u64, &str), (u64, &str))> = Vec::new();
+fn group_text(prefix: &str, numbers: &BTreeSet<Number<'_>>) -> String {
+    let mut ranges: Vec<(Number<'_>, Number<'_>)> = Vec::new();
     for &(value, text) in numbers {
         match ranges.last_mut() {
             Some((first, last)) if value == last.0 + 1 && padded(value, first.1.len()) == text => *last = (value, text),

@@ -1,24 +1,23 @@
 //! Keeps a nursery alive: starts it, hands it runs, starts another when it dies.
 use crate::nursery::READY;
 use crate::wire::{self, Hello};
+use madang_model::Span;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// How long a new nursery may wait for the folder's lock, in milliseconds.
-const PATIENCE_MILLIS: u16 = 10_000;
 
 /// What a nursery is started with.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub helper: PathBuf,
-    pub hello: Hello,
+    hello: Hello,
+    patience: Span,
     nursery: Option<Nursery>,
 }
 
@@ -29,14 +28,15 @@ struct Nursery {
 }
 
 impl Keeper {
-    pub fn new(helper: PathBuf, hello: Hello) -> Keeper {
-        Keeper { helper, hello, nursery: None }
+    /// No nursery is started yet. One may wait that long for the folder's lock.
+    pub fn new(helper: PathBuf, hello: Hello, patience: Span) -> Keeper {
+        Keeper { helper, hello, patience, nursery: None }
     }
 
     /// Starts a nursery if none is there. `WouldBlock` means that another engine holds the folder.
     pub fn ensure(&mut self) -> io::Result<()> {
         if self.nursery.is_none() {
-            self.nursery = Some(Nursery::start(&self.helper, &self.hello)?);
+            self.nursery = Some(Nursery::start(&self.helper, &self.hello, self.patience)?);
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Keeper {
 }
 
 impl Nursery {
-    fn start(helper: &PathBuf, hello: &Hello) -> io::Result<Nursery> {
+    fn start(helper: &Path, hello: &Hello, patience: Span) -> io::Result<Nursery> {
         let (socket, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let log = File::options().create(true).append(true).open(hello.dir.join("shepherds.log"))?;
         let child = Command::new(helper)
@@ -75,7 +75,7 @@ impl Nursery {
         let nursery = Nursery { child, socket };
         wire::send(&nursery.socket, &serde_json::to_vec(hello)?, None)?;
         let mut ready = [PollFd::new(nursery.socket.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut ready, PollTimeout::from(PATIENCE_MILLIS))? == 0 {
+        if poll(&mut ready, PollTimeout::from(u16::try_from(patience.millis()).unwrap_or(u16::MAX)))? == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let (answer, _) = wire::receive(&nursery.socket)?;

@@ -5,6 +5,7 @@
 use crate::order::Order;
 use crate::pattern::{self, Names};
 use crate::sys::{self, SingleThread};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
@@ -86,7 +87,9 @@ fn open_output(path: &Path, append: bool) -> Result<File, String> {
 }
 
 fn blocking(file: File) -> io::Result<File> {
-    nix::fcntl::fcntl(&file, nix::fcntl::F_SETFL(nix::fcntl::OFlag::empty()))?;
+    let mut flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+    flags.remove(OFlag::O_NONBLOCK);
+    fcntl(&file, FcntlArg::F_SETFL(flags))?;
     Ok(file)
 }
 

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// How the engine is set up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The program that, called with `nursery`, runs [`crate::nursery_main`].
     pub helper: PathBuf,
@@ -39,6 +39,20 @@ pub struct Options {
     pub path_prefix: Option<PathBuf>,
     /// A cgroup v2 folder in which to make one group per run; see [`crate::cgroup::find`].
     pub cgroup: Option<PathBuf>,
+    /// How long to wait for a former server that is ending.
+    pub patience: Span,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            helper: PathBuf::new(),
+            extra_env: Vec::new(),
+            path_prefix: None,
+            cgroup: None,
+            patience: Span::from_secs(10),
+        }
+    }
 }
 
 /// Why the engine could not be opened.
@@ -106,6 +120,9 @@ pub(crate) struct Run {
     pub started: Option<Time>,
     pub ended: Option<EndRecord>,
     pub tries: u32,
+    /// What it was told to stay true: told again to whoever shepherds it next.
+    pub stop: Option<StopCause>,
+    pub limit: Option<Span>,
 }
 
 /// The stream to a shepherd.
@@ -129,7 +146,7 @@ impl LocalEngine {
         let dir = dir.canonicalize().map_err(folder)?;
         let files = raise_file_limit();
         let hello = Hello { dir: dir.clone(), surroundings: surroundings(&options), files };
-        let mut keeper = Keeper::new(options.helper, hello);
+        let mut keeper = Keeper::new(options.helper, hello, options.patience);
         keeper.ensure().map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => Error::Busy { path: dir.clone() },
             _ => Error::Nursery { helper: keeper.helper.clone(), source },
@@ -233,12 +250,18 @@ impl LocalEngine {
     }
 
     fn command(&self, run: RunId, command: &Command) {
-        let state = self.inner.state();
-        match state.runs.get(&run) {
-            None => state.report(EngineReport::Unknown { run }),
+        let mut state = self.inner.state();
+        let Some(known) = state.runs.get_mut(&run) else {
+            return state.report(EngineReport::Unknown { run });
+        };
+        match command {
+            Command::Stop(cause) => known.stop = known.stop.or(Some(*cause)),
+            Command::Limit(limit) => known.limit = Some(*limit),
+            Command::Signal { .. } | Command::Release(_) => {}
+        }
+        if let Some(link) = &known.link {
             // A stream that is broken or full is a shepherd that is dead or dying; the reader finds out.
-            Some(Run { link: Some(link), .. }) => drop(wire::say(&link.stream, command)),
-            Some(_) => {}
+            wire::say(&link.stream, command).ok();
         }
     }
 }
@@ -294,7 +317,11 @@ impl Inner {
         self.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
         state.unlink(run);
         state.by_token.insert(token, run);
-        state.runs.entry(run).or_default().link = Some(Link { token, stream, lines: Lines::default() });
+        let known = state.runs.entry(run).or_default();
+        for command in known.limit.map(Command::Limit).into_iter().chain(known.stop.map(Command::Stop)) {
+            wire::say(&stream, &command).ok();
+        }
+        known.link = Some(Link { token, stream, lines: Lines::default() });
         Ok(())
     }
 
