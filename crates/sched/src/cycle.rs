@@ -2,21 +2,10 @@
 use crate::api::{BrokenBy, Budget, Event, Promise, PromiseEnd, Start, Step};
 use crate::place::{self, Now, Short};
 use crate::promise::{GRACE, Pledge};
-use crate::queue::Rank;
-use crate::rank::Ranking;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use madang_model::{Allocation, JobId, Span, Time};
-
-/// What a leaf may try next.
-struct Head {
-    job: JobId,
-    shape: usize,
-    /// True when the shape is known to fail, so that all it can get is a promise.
-    only_promise: bool,
-}
 
 impl Scheduler {
     /// Applies what happened, then runs one cycle.
@@ -59,21 +48,29 @@ impl Scheduler {
 
     /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.
     fn mend(&mut self, now: Time, step: &mut Step) {
-        let mut shaken = Vec::new();
-        for (job, pledge) in &self.promises.by_job {
-            let class = self.queue.kind(&self.queue.jobs[job]).0;
-            let covered = self.covers(self.shares.leaves[pledge.leaf].project, class.need);
-            let cause = if covered { pledge.shaken } else { Some(BrokenBy::Budget) };
-            shaken.extend(cause.map(|cause| (pledge.promise.start, *job, cause)));
-        }
+        self.drop_uncovered(step);
+        let pledges = self.promises.by_job.iter();
+        let mut shaken: Vec<(Time, JobId, BrokenBy)> =
+            pledges.filter_map(|(job, p)| p.shaken.map(|cause| (p.promise.start, *job, cause))).collect();
         shaken.sort_by_key(|(start, job, _)| (*start, *job));
         for (_, job, cause) in shaken {
-            if cause == BrokenBy::Budget {
-                self.break_promise(job, cause, step);
-            } else {
-                self.promise_anew(now, job, cause, step);
-            }
+            self.promise_anew(now, job, cause, step);
         }
+    }
+
+    /// Ends the promises that their projects' budgets no longer cover.
+    fn drop_uncovered(&mut self, step: &mut Step) {
+        let pledges = self.promises.by_job.iter();
+        let short: Vec<JobId> = pledges.filter(|(job, _)| !self.affordable(**job)).map(|(job, _)| *job).collect();
+        for job in short {
+            self.break_promise(job, BrokenBy::Budget, step);
+        }
+    }
+
+    /// True when the waiting job's project can pay for it.
+    fn affordable(&self, job: JobId) -> bool {
+        let waiting = &self.queue.jobs[&job];
+        self.covers(self.shares.leaves[waiting.leaf].project, self.queue.kind(waiting).0.need)
     }
 
     /// A promise from scratch for a job whose promise cannot stand.
@@ -98,7 +95,8 @@ impl Scheduler {
             pledges.filter(|(_, p)| p.promise.start <= now).map(|(job, p)| (p.promise.start, *job)).collect();
         due.sort_unstable();
         for (_, job) in due {
-            if self.try_start(now, job, step).is_err()
+            if self.affordable(job)
+                && self.try_start(now, job, step).is_err()
                 && let Some(run) = self.promises.overrun(&self.cluster, job, now)
             {
                 self.promise_anew(now, job, BrokenBy::Overrun(run), step);
@@ -118,6 +116,7 @@ impl Scheduler {
             if self.unfinished {
                 return;
             }
+            self.drop_uncovered(step);
             self.promises.by_job.values_mut().for_each(|pledge| pledge.settled = true);
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = false);
             if self.cluster.grown.count_ones(..) == 0 {
@@ -135,80 +134,12 @@ impl Scheduler {
         self.promises.by_job.values().any(|pledge| !pledge.settled)
             || (0..)
                 .zip(&self.shares.owners)
-                .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.may_promise(index))
+                .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.places(index) > 0)
             || self.queue.classes.iter().any(|(_, class)| live(class.shape, class.limit))
     }
 
-    /// One pass in rank order; false when a bound was met.
-    fn pass(&mut self, now: Time, step: &mut Step) -> bool {
-        let mut ranking = Ranking::new(&mut self.shares, now);
-        let mut barren = BTreeSet::new();
-        while let Some(turn) = ranking.next() {
-            let Some(head) = self.head(turn.leaf, &barren) else {
-                ranking.drop(turn);
-                continue;
-            };
-            if head.only_promise {
-                let fitting = self.queue.shapes[head.shape].memo.map_or(0, |memo| memo.fitting);
-                let charge = Ranking::charge(self.queue.shapes[head.shape].rate);
-                match self.give_promise(now, head.job, fitting) {
-                    Some(_) => ranking.served(turn, &self.shares, charge),
-                    None => {
-                        barren.insert(head.shape);
-                    }
-                }
-                continue;
-            }
-            if step.report.tries >= self.config.tries || step.starts.len() >= self.config.starts as usize {
-                return false;
-            }
-            step.report.tries += 1;
-            let promised = self.promises.by_job.contains_key(&head.job);
-            let overtakes = self.promises.by_job.len() > usize::from(promised);
-            match self.try_start(now, head.job, step) {
-                Ok(()) => {
-                    step.report.backfilled += u32::from(overtakes && !promised);
-                    ranking.served(turn, &self.shares, 0);
-                }
-                Err(_) if promised => {}
-                Err(short) => self.note(head.job, head.shape, short),
-            }
-        }
-        true
-    }
-
-    /// The first job of the leaf that may start or be promised a start.
-    fn head(&self, leaf: usize, barren: &BTreeSet<usize>) -> Option<Head> {
-        let project = self.shares.leaves[leaf].project;
-        let owner = self.shares.projects[project].owner;
-        let mut slots = None;
-        let mut best: Option<(Rank, Head)> = None;
-        for (class, line) in self.queue.lines.get(leaf)? {
-            let class = &self.queue.classes[*class];
-            let shape = &self.queue.shapes[class.shape];
-            let failed = shape.failed(class.limit);
-            if !shape.possible
-                || (failed && (barren.contains(&class.shape) || !*slots.get_or_insert_with(|| self.may_promise(owner))))
-                || !self.covers(project, class.need)
-            {
-                continue;
-            }
-            let Some(rank) = line.iter().find(|rank| !self.promises.by_job.contains_key(&rank.3)) else { continue };
-            if best.as_ref().is_none_or(|(least, _)| rank < least) {
-                best = Some((*rank, Head { job: rank.3, shape: class.shape, only_promise: failed }));
-            }
-        }
-        for (job, pledge) in self.promises.by_job.iter().filter(|(_, pledge)| pledge.leaf == leaf && !pledge.settled) {
-            if best.as_ref().is_none_or(|(least, _)| pledge.rank < *least) {
-                let shape = self.queue.classes[self.queue.jobs[job].class].shape;
-                best = Some((pledge.rank, Head { job: *job, shape, only_promise: false }));
-            }
-        }
-        best.map(|(_, head)| head)
-    }
-
     /// Starts the job if it can be placed now; its own promise does not stand in its way.
-    fn try_start(&mut self, now: Time, job: JobId, step: &mut Step) -> Result<(), Short> {
+    pub(crate) fn try_start(&mut self, now: Time, job: JobId, step: &mut Step) -> Result<(), Short> {
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
         let end = now.after(class.limit).after(GRACE);
         self.promises.lift(job);
@@ -251,14 +182,14 @@ impl Scheduler {
     }
 
     /// Remembers that a shape failed at the job's limit.
-    fn note(&mut self, job: JobId, shape: usize, short: Short) {
+    pub(crate) fn note(&mut self, job: JobId, shape: usize, short: Short) {
         let limit = self.queue.kind(&self.queue.jobs[&job]).0.limit;
         let limit = if short.behind.is_some() { limit } else { Span::ZERO };
         self.queue.shapes[shape].memo = Some(Memo { limit, fitting: short.fitting, behind: short.behind });
     }
 
     /// Promises the job the earliest start that can be told now.
-    fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
+    pub(crate) fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
         let waiting = &self.queue.jobs[&job];
         let (class, shape) = self.queue.kind(waiting);
         let (start, on) = self.promises.earliest(&self.cluster, shape, now)?;

@@ -77,13 +77,13 @@ impl Scheduler {
         let mut ranking = Ranking::new(&mut shares, now);
         let mut lines: BTreeMap<usize, alloc::vec::IntoIter<(Rank, u64)>> = BTreeMap::new();
         let mut ahead = 0;
-        while let Some(turn) = ranking.next() {
-            let line = lines.entry(turn.leaf).or_insert_with(|| self.in_order(turn.leaf).into_iter());
+        while let Some(leaf) = ranking.next() {
+            let line = lines.entry(leaf).or_insert_with(|| self.in_order(leaf).into_iter());
             match line.next() {
                 Some((rank, _)) if rank == waiting.rank => return ahead,
-                Some((_, rate)) => ranking.served(turn, &shares, Ranking::charge(rate)),
+                Some((_, rate)) => ranking.served(&shares, Ranking::charge(rate)),
                 None => {
-                    ranking.drop(turn);
+                    ranking.drop_next();
                     continue;
                 }
             }
@@ -127,17 +127,13 @@ impl Scheduler {
             return Some(change);
         }
         let [part] = ask.request.parts.as_slice() else { return None };
-        let fewer: [(u32, fn(u32) -> Change); 2] =
-            [(part.nodes.saturating_sub(1), Change::Nodes), (part.gpus.saturating_sub(1), Change::Gpus)];
-        for (most, change) in fewer {
-            let tried = |count: u64| starts(&changed(&ask, change(count as u32)).request, class.limit);
-            if let Some(found) = largest(u64::from(most), tried)
-                && let Some(change) = verified(change(found as u32))
-            {
-                return Some(change);
-            }
-        }
-        None
+        let nodes = |count: u64| Change::Nodes(count as u32);
+        let gpus = |count: u64| Change::Gpus(count as u32);
+        let fewer = |most: u32, change: &dyn Fn(u64) -> Change| {
+            let most = u64::from(most.saturating_sub(1));
+            largest(most, |count| starts(&changed(&ask, change(count)).request, class.limit)).map(change)
+        };
+        fewer(part.nodes, &nodes).and_then(verified).or_else(|| fewer(part.gpus, &gpus).and_then(verified))
     }
 
     /// True if a job like this one with another request or limit could be placed and paid for now.

@@ -17,6 +17,7 @@ mod cycle;
 mod estate;
 mod events;
 mod explain;
+mod pass;
 mod place;
 mod promise;
 mod queue;

@@ -68,7 +68,8 @@ pub(crate) fn feasible(shape: &Shape, estate: &Estate, lets: impl Fn(NodeId) -> 
         let nodes = estate.pools[fit.pool].nodes.iter().copied();
         list.extend(nodes.filter(|node| lets(*node)).map(|node| Candidate { node, left: 0 }));
     };
-    !shape.parts.is_empty() && assemble(shape, estate, &mut all).is_ok()
+    let asks = !shape.parts.is_empty() && shape.parts.iter().all(|part| part.nodes > 0);
+    asks && assemble(shape, estate, &mut all).is_ok()
 }
 
 /// One node for one part: the fullest that fits; whole nodes from the rack with the fewest to spare.
@@ -188,24 +189,27 @@ fn gather(
     if !include.iter().all(|node| node.index() < estate.nodes.len() && islands.contains(&estate.island(*node))) {
         return Err(0);
     }
-    let mut picks: Vec<Pick> = Vec::new();
-    let (mut offered, mut left, mut served) = (0, 0, 0);
+    let mut lists = Vec::new();
+    let mut fresh = Vec::new();
     for (index, part) in (0u32..).zip(&shape.parts) {
         let mut list: Vec<(Candidate, &Fitting)> = Vec::new();
-        let mut fresh = Vec::new();
         for fit in part.fitting.iter().filter(|fit| islands.contains(&estate.pools[fit.pool].island)) {
             offer(index, fit, &mut fresh);
-            list.extend(fresh.drain(..).map(|candidate| (candidate, fit)));
+            list.extend(fresh.drain(..).filter(|one| shape.allows(one.node)).map(|one| (one, fit)));
         }
-        list.retain(|(candidate, _)| {
-            shape.allows(candidate.node) && !picks.iter().any(|pick| pick.node == candidate.node)
-        });
-        served += (list.len() as u32).min(part.nodes);
-        let Some(chosen) = choose(part.nodes as usize, include, list, estate, &mut offered) else {
-            return Err(served);
-        };
+        lists.push((index, part.nodes, list));
+    }
+    let offered = lists.iter().map(|(_, _, list)| list.len()).sum();
+    let served = lists.iter().map(|(_, nodes, list)| (list.len() as u32).min(*nodes)).sum();
+    // The part with the fewest candidates chooses first: what serves a demanding part serves the others too.
+    lists.sort_by_key(|(index, _, list)| (list.len(), *index));
+    let mut picks: Vec<Pick> = Vec::new();
+    let mut left = 0;
+    for (part, nodes, mut list) in lists {
+        list.retain(|(candidate, _)| !picks.iter().any(|pick| pick.node == candidate.node));
+        let chosen = choose(nodes as usize, include, list, estate).ok_or(served)?;
         left = left.max(chosen.iter().map(|(candidate, _)| candidate.left).max().unwrap_or(0));
-        picks.extend(chosen.iter().map(|(candidate, fit)| Pick { part: index, node: candidate.node, need: fit.need }));
+        picks.extend(chosen.iter().map(|(candidate, fit)| Pick { part, node: candidate.node, need: fit.need }));
     }
     let complete = include.iter().all(|node| picks.iter().any(|pick| pick.node == *node));
     if complete { Ok(((left, offered), picks)) } else { Err(served) }
@@ -217,12 +221,10 @@ fn choose<'a>(
     include: &[NodeId],
     list: Vec<(Candidate, &'a Fitting)>,
     estate: &Estate,
-    offered: &mut usize,
 ) -> Option<Vec<(Candidate, &'a Fitting)>> {
     if list.len() < count {
         return None;
     }
-    *offered += list.len();
     let whole = list.iter().all(|(_, fit)| fit.whole);
     let (mut chosen, mut rest): (Vec<_>, Vec<_>) =
         list.into_iter().partition(|(candidate, _)| include.binary_search(&candidate.node).is_ok());

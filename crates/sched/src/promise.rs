@@ -98,10 +98,10 @@ impl Promises {
         self.on_node.get(&node).into_iter().flatten().map(|(job, _)| *job).collect()
     }
 
-    /// What is held or set aside on the node at a moment.
-    fn occupied(&self, cluster: &Cluster, node: NodeId, now: Time, at: Time) -> Amount {
+    /// What is held or set aside on the node at a moment, when runs are gone as `gone` says by their limits.
+    fn occupied(&self, cluster: &Cluster, node: NodeId, at: Time, gone: impl Fn(Time) -> Time) -> Amount {
         let holds = cluster.nodes[node.index()].holds.iter();
-        let held = holds.filter(|hold| gone(hold.until, now) > at).fold(Amount::default(), |sum, h| sum.plus(h.amount));
+        let held = holds.filter(|hold| gone(hold.until) > at).fold(Amount::default(), |sum, h| sum.plus(h.amount));
         let pledges = self.on_node.get(&node).into_iter().flatten();
         pledges
             .filter(|(job, _)| self.by_job[job].promise.start <= at && at < self.by_job[job].end())
@@ -117,18 +117,21 @@ impl Promises {
             .filter(|(_, pledge)| pledge.promise.start < end && pledge.end() > now)
             .find(|(_, pledge)| {
                 let at = pledge.promise.start.max(now);
-                !self.occupied(cluster, node, now, at).plus(need).within(total)
+                !self.occupied(cluster, node, at, |until| gone(until, now)).plus(need).within(total)
             })
             .map(|(job, _)| job)
     }
 
-    /// True when the promise's nodes can hold it at its start beside all else that is due there then.
+    /// True when the promise's nodes can hold it at its start beside all else that is due there then. A run that is
+    /// overdue already breaks it only if it is still there at the start.
     pub fn holds(&self, cluster: &Cluster, job: JobId, now: Time) -> bool {
         let pledge = &self.by_job[&job];
         let at = pledge.promise.start.max(now);
         pledge.promise.on.slots.iter().all(|slot| {
             cluster.nodes[slot.node.index()].up
-                && self.occupied(cluster, slot.node, now, at).within(cluster.estate.total(slot.node))
+                && self
+                    .occupied(cluster, slot.node, at, |until| until.after(GRACE))
+                    .within(cluster.estate.total(slot.node))
         })
     }
 

@@ -1,46 +1,35 @@
-//! Who is next: the leaves that still have something to try in this cycle, as a tree in order of standing.
+//! Who is next: the leaves that still have something to try in this pass, as a tree in order of standing.
 //!
 //! Invariants: a branch without leaves is not in the tree; ties go to the smaller id.
 use crate::share::{Meter, Shares};
-use alloc::vec::Vec;
+use alloc::collections::BTreeMap;
 use madang_model::{PartyId, ProjectId, Span, Time, UserId};
 
 /// Binary places of a key, so that small differences in use count beside large weights.
 const PLACES: u32 = 20;
 
-#[derive(Debug)]
-struct Twig {
-    key: (u128, UserId),
-    leaf: usize,
-}
+/// Children in order of (use for their weight, id).
+type Ordered<Id, Child> = BTreeMap<(u128, Id), Child>;
 
 #[derive(Debug)]
 struct Limb {
-    key: (u128, ProjectId),
     project: usize,
+    /// What was charged in this pass beside the meter.
     extra: u128,
-    twigs: Vec<Twig>,
+    leaves: Ordered<UserId, usize>,
 }
 
 #[derive(Debug)]
 struct Bough {
-    key: (u128, PartyId),
     owner: usize,
     extra: u128,
-    limbs: Vec<Limb>,
-}
-
-/// Where a leaf is in the tree.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
-    pub leaf: usize,
-    at: (usize, usize, usize),
+    limbs: Ordered<ProjectId, Limb>,
 }
 
 /// The tree of one pass.
 #[derive(Debug)]
 pub(crate) struct Ranking {
-    boughs: Vec<Bough>,
+    boughs: Ordered<PartyId, Bough>,
 }
 
 fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
@@ -50,13 +39,13 @@ fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
 impl Ranking {
     /// All leaves with something waiting, their meters brought up to now.
     pub fn new(shares: &mut Shares, now: Time) -> Ranking {
-        let mut boughs = Vec::new();
+        let mut boughs = BTreeMap::new();
         for owner in 0..shares.owners.len() {
             if shares.owners[owner].waiting > 0 {
                 shares.owners[owner].meter.advance(now, &mut shares.decay);
                 let limbs = limbs(shares, owner, now);
                 let share = &shares.owners[owner];
-                boughs.push(Bough { key: (key(&share.meter, 0, share.weight), share.id), owner, extra: 0, limbs });
+                boughs.insert((key(&share.meter, 0, share.weight), share.id), Bough { owner, extra: 0, limbs });
             }
         }
         Ranking { boughs }
@@ -68,66 +57,64 @@ impl Ranking {
     }
 
     /// The leaf whose turn it is.
-    pub fn next(&self) -> Option<Turn> {
-        let first = |keys: &mut dyn Iterator<Item = (u128, u32)>| keys.enumerate().min_by_key(|(_, key)| *key);
-        let (o, _) = first(&mut self.boughs.iter().map(|bough| (bough.key.0, bough.key.1.number())))?;
-        let limbs = &self.boughs[o].limbs;
-        let (p, _) = first(&mut limbs.iter().map(|limb| (limb.key.0, limb.key.1.number())))?;
-        let twigs = &limbs[p].twigs;
-        let (u, _) = first(&mut twigs.iter().map(|twig| (twig.key.0, twig.key.1.number())))?;
-        Some(Turn { leaf: twigs[u].leaf, at: (o, p, u) })
+    pub fn next(&self) -> Option<usize> {
+        let bough = self.boughs.first_key_value()?.1;
+        let limb = bough.limbs.first_key_value()?.1;
+        limb.leaves.first_key_value().map(|(_, leaf)| *leaf)
     }
 
-    /// The leaf has nothing more to try.
-    pub fn drop(&mut self, turn: Turn) {
-        let (o, p, u) = turn.at;
-        let bough = &mut self.boughs[o];
-        bough.limbs[p].twigs.swap_remove(u);
-        if bough.limbs[p].twigs.is_empty() {
-            bough.limbs.swap_remove(p);
+    /// The leaf whose turn it is has nothing more to try.
+    pub fn drop_next(&mut self) {
+        let Some(mut bough) = self.boughs.first_entry() else { return };
+        let Some(mut limb) = bough.get_mut().limbs.first_entry() else { return };
+        limb.get_mut().leaves.pop_first();
+        if limb.get().leaves.is_empty() {
+            limb.remove();
         }
-        if bough.limbs.is_empty() {
-            self.boughs.swap_remove(o);
+        if bough.get().limbs.is_empty() {
+            bough.remove();
         }
     }
 
-    /// Puts the leaf's path where it belongs after it was served, by the shares' meters and by `charge` beside them
-    /// (milli-GPU x milliseconds, for this pass only).
-    pub fn served(&mut self, turn: Turn, shares: &Shares, charge: u128) {
-        let (o, p, u) = turn.at;
-        let bough = &mut self.boughs[o];
+    /// The leaf whose turn it is was served: puts it where it belongs by the shares' meters, and by `charge` beside
+    /// them (milli-GPU x milliseconds, for this pass only).
+    pub fn served(&mut self, shares: &Shares, charge: u128) {
+        let Some(((_, party), mut bough)) = self.boughs.pop_first() else { return };
+        if let Some(((_, id), mut limb)) = bough.limbs.pop_first() {
+            if let Some(((old, user), leaf)) = limb.leaves.pop_first() {
+                let fresh = key(&shares.leaves[leaf].meter, 0, 1);
+                limb.leaves.insert((if charge == 0 { fresh } else { old + (charge << PLACES) }, user), leaf);
+            }
+            limb.extra += charge;
+            let project = &shares.projects[limb.project];
+            bough.limbs.insert((key(&project.meter, limb.extra, u64::from(project.weight)), id), limb);
+        }
         bough.extra += charge;
-        bough.key.0 = key(&shares.owners[bough.owner].meter, bough.extra, shares.owners[bough.owner].weight);
-        let limb = &mut bough.limbs[p];
-        limb.extra += charge;
-        let project = &shares.projects[limb.project];
-        limb.key.0 = key(&project.meter, limb.extra, u64::from(project.weight));
-        let twig = &mut limb.twigs[u];
-        twig.key.0 =
-            if charge == 0 { key(&shares.leaves[twig.leaf].meter, 0, 1) } else { twig.key.0 + (charge << PLACES) };
+        let owner = &shares.owners[bough.owner];
+        self.boughs.insert((key(&owner.meter, bough.extra, owner.weight), party), bough);
     }
 }
 
-fn limbs(shares: &mut Shares, owner: usize, now: Time) -> Vec<Limb> {
-    let mut limbs = Vec::new();
+fn limbs(shares: &mut Shares, owner: usize, now: Time) -> Ordered<ProjectId, Limb> {
+    let mut limbs = BTreeMap::new();
     for place in 0..shares.owners[owner].projects.len() {
         let project = shares.owners[owner].projects[place];
         if shares.projects[project].waiting == 0 {
             continue;
         }
         shares.projects[project].meter.advance(now, &mut shares.decay);
-        let mut twigs = Vec::new();
+        let mut leaves = BTreeMap::new();
         for place in 0..shares.projects[project].leaves.len() {
             let index = shares.projects[project].leaves[place];
             let leaf = &mut shares.leaves[index];
             if leaf.waiting > 0 {
                 leaf.meter.advance(now, &mut shares.decay);
-                twigs.push(Twig { key: (key(&leaf.meter, 0, 1), leaf.user), leaf: index });
+                leaves.insert((key(&leaf.meter, 0, 1), leaf.user), index);
             }
         }
         let share = &shares.projects[project];
-        let key = (key(&share.meter, 0, u64::from(share.weight)), share.id);
-        limbs.push(Limb { key, project, extra: 0, twigs });
+        let key = key(&share.meter, 0, u64::from(share.weight));
+        limbs.insert((key, share.id), Limb { project, extra: 0, leaves });
     }
     limbs
 }

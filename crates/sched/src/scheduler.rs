@@ -149,10 +149,10 @@ impl Scheduler {
         matches!(self.shares.projects[project].budget, Budget::Left(left) if need <= left)
     }
 
-    /// True while the owner may be given another promise.
-    pub(crate) fn may_promise(&self, owner: usize) -> bool {
-        let count = self.promises.by_job.values().filter(|pledge| pledge.owner == owner).count();
-        count < self.config.promises as usize
+    /// How many more promises the owner may be given.
+    pub(crate) fn places(&self, owner: usize) -> u32 {
+        let count = self.promises.by_job.values().filter(|pledge| pledge.owner == owner).count() as u32;
+        self.config.promises.saturating_sub(count)
     }
 }
 

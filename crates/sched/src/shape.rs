@@ -117,7 +117,10 @@ fn fitting(part: &Part, sites: &[SiteId], estate: &Estate) -> Vec<Fitting> {
 pub(crate) fn shortage(request: &Request, estate: &Estate) -> String {
     let names: Vec<&str> =
         request.sites.iter().filter_map(|site| estate.sites.get(site.index())).map(String::as_str).collect();
-    let place = if names.is_empty() { "no site".to_string() } else { names.join(", ") };
+    if names.is_empty() {
+        return "asks for no site".to_string();
+    }
+    let place = names.join(", ");
     if request.parts.is_empty() {
         return "asks for no nodes".to_string();
     }

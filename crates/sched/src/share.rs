@@ -96,7 +96,7 @@ impl Decay {
         let mut factor = if halvings < 63 { ONE >> halvings } else { 0 };
         for (k, root) in (0u32..).zip(ROOTS) {
             if part >> (BITS - 1 - k) & 1 == 1 {
-                factor = factor * u128::from(root) >> 63;
+                factor = (factor * u128::from(root)) >> 63;
             }
         }
         self.last = (millis, factor);
@@ -129,9 +129,9 @@ impl Meter {
             return;
         }
         let left = decay.factor(span);
-        let sum =
-            (u128::from(self.usage) * left >> 63) + (u128::from(self.rate) * decay.endless() * (ONE - left) >> 63);
-        self.usage = u64::try_from(sum).unwrap_or(u64::MAX);
+        let kept = (u128::from(self.usage) * left) >> 63;
+        let added = (u128::from(self.rate) * decay.endless() * (ONE - left)) >> 63;
+        self.usage = u64::try_from(kept + added).unwrap_or(u64::MAX);
     }
 
     /// What its standing goes by.

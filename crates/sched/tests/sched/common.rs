@@ -1,5 +1,5 @@
 //! Small estates and short ways to say what happens to them.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
+
 use madang_model::{
     Allocation, Device, EngineKind, Founding, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
     Qos, Request, RunId, Site, SiteId, Span, Time, UserId,

@@ -1,0 +1,5 @@
+//! The scheduler seen from outside.
+#![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
+mod cases;
+mod common;
+mod random;

@@ -1,0 +1,384 @@
+//! Random lives of a small centre, against slow obvious models.
+
+use crate::common::*;
+use madang_model::{
+    Allocation, Founding, GpuTime, Health, JobId, NodeId, ProjectId, Qos, Request, RunId, Span, Time, UserId,
+};
+use madang_sched::{Ask, BrokenBy, Budget, Config, Event, Promise, PromiseEnd, Scheduler, Snapshot, Step};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const GRACE: Span = Span::from_mins(1);
+
+/// What may happen next.
+#[derive(Clone, Debug)]
+enum Act {
+    Submit { kind: usize, limit: u64, user: u32, project: u32, qos: u8 },
+    Withdraw(usize),
+    End(usize),
+    Extend(usize, u64),
+    Drain(u32),
+    Down(u32),
+    Up(u32),
+    Budget(u32, i64),
+    Wait(u64),
+    Restart,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        12 => (0..9usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
+            .prop_map(|(kind, limit, user, project, qos)| Act::Submit { kind, limit, user, project, qos }),
+        1 => any::<usize>().prop_map(Act::Withdraw),
+        5 => any::<usize>().prop_map(Act::End),
+        1 => (any::<usize>(), 1..40u64).prop_map(|(run, mins)| Act::Extend(run, mins)),
+        1 => (0..14u32).prop_map(Act::Drain),
+        1 => (0..14u32).prop_map(Act::Down),
+        2 => (0..14u32).prop_map(Act::Up),
+        1 => (1..4u32, 0..40i64).prop_map(|(project, hours)| Act::Budget(project, hours)),
+        5 => (0..900u64).prop_map(Act::Wait),
+        1 => Just(Act::Restart),
+    ]
+}
+
+fn kinds() -> Vec<Request> {
+    let mut two = request(1, 8);
+    two.parts.push(request(2, 0).parts[0].clone());
+    let mut wide = request(5, 4);
+    wide.across_islands = true;
+    let mut alone = request(1, 2);
+    alone.parts[0].exclusive = true;
+    let mut named = request(2, 4);
+    named.include = vec![NodeId::new(1)];
+    let mut elsewhere = request(1, 4);
+    elsewhere.exclude = vec![NodeId::new(0), NodeId::new(6)];
+    vec![request(1, 1), request(1, 3), request(2, 8), request(3, 4), two, wide, alone, named, elsewhere]
+}
+
+fn estate_of_three() -> Founding {
+    // Two racks of three eight-GPU nodes, one of five four-GPU nodes, three without GPUs.
+    estate(&[(2, 3, 8), (1, 5, 4), (1, 3, 0)])
+}
+
+struct Life {
+    founding: Founding,
+    config: Config,
+    sched: Scheduler,
+    /// Restored from a snapshot at the last restart; must go on exactly alike.
+    twin: Option<Scheduler>,
+    now: Time,
+    wake: Option<Time>,
+    next: u64,
+    asks: BTreeMap<JobId, Ask>,
+    runs: BTreeMap<RunId, Time>,
+    health: Vec<Health>,
+    promised: BTreeMap<JobId, Promise>,
+    /// True when runs end at their limits.
+    punctual: bool,
+}
+
+impl Life {
+    fn new(promises: u32, punctual: bool) -> Life {
+        let founding = estate_of_three();
+        let config = Config { promises, ..Config::default() };
+        let mut sched = Scheduler::new(config.clone(), &founding);
+        let mut events = project(1, 0);
+        events.extend(project(2, 1));
+        events.extend(project(3, 1));
+        sched.step(Time::default(), events);
+        let health = vec![Health::Up; founding.nodes.len()];
+        Life {
+            founding,
+            config,
+            sched,
+            twin: None,
+            now: Time::default(),
+            wake: None,
+            next: 1,
+            asks: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            health,
+            promised: BTreeMap::new(),
+            punctual,
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Submit { kind, limit, user, project, qos } => {
+                let mut ask = ask(self.next, kinds()[kind].clone(), limit * 600);
+                ask.user = UserId::new(user);
+                ask.project = ProjectId::new(project);
+                ask.qos = if qos == 0 { Qos::High } else { Qos::Normal };
+                ask.since = self.now;
+                self.next += 1;
+                self.asks.insert(ask.run.job, ask.clone());
+                self.step(vec![Event::Queued(ask)]);
+            }
+            Act::Withdraw(pick) => {
+                if let Some(job) = nth(self.asks.keys().copied(), pick) {
+                    self.asks.remove(&job);
+                    self.step(vec![Event::Withdrawn(job)]);
+                }
+            }
+            Act::End(pick) => {
+                if let Some(run) = nth(self.runs.keys().copied(), pick) {
+                    self.end(vec![run], vec![]);
+                }
+            }
+            Act::Extend(pick, mins) => {
+                if let Some(run) = nth(self.runs.keys().copied(), pick) {
+                    let until = self.now.after(Span::from_mins(mins));
+                    self.runs.insert(run, until);
+                    self.step(vec![Event::Extended(run, until)]);
+                }
+            }
+            Act::Drain(node) => self.node(node, Health::Drain { why: String::new() }),
+            Act::Down(node) => self.node(node, Health::Down { why: String::new() }),
+            Act::Up(node) => self.node(node, Health::Up),
+            Act::Budget(project, hours) => {
+                let budget = if hours == 0 { Budget::NoAward } else { Budget::Left(GpuTime::from_hours(hours)) };
+                self.step(vec![Event::Budget(ProjectId::new(project), budget)]);
+            }
+            Act::Wait(secs) => self.wait(self.now.after(Span::from_secs(secs))),
+            Act::Restart => self.restart(),
+        }
+    }
+
+    fn node(&mut self, node: u32, health: Health) {
+        let id = NodeId::new(node);
+        self.health[id.index()] = health.clone();
+        let mut events = vec![Event::Node(id, health.clone())];
+        if matches!(health, Health::Down { .. }) {
+            let held = |run: &RunId| self.sched.held(*run).unwrap().slots.iter().any(|slot| slot.node == id);
+            let lost: Vec<RunId> = self.runs.keys().copied().filter(held).collect();
+            for run in lost {
+                self.runs.remove(&run);
+                events.push(Event::Ended(run));
+            }
+        }
+        self.step(events);
+    }
+
+    fn end(&mut self, runs: Vec<RunId>, mut events: Vec<Event>) {
+        for run in runs {
+            self.runs.remove(&run);
+            events.push(Event::Ended(run));
+        }
+        self.step(events);
+    }
+
+    /// Lets time pass: wakes as asked for, and punctual runs end at their limits.
+    fn wait(&mut self, until: Time) {
+        loop {
+            let end = self.runs.values().min().copied().filter(|_| self.punctual).map(|end| end.max(self.now));
+            let next = self.wake.into_iter().chain(end).min().filter(|next| *next <= until);
+            let Some(next) = next else { break };
+            assert!(next > self.now || end == Some(next), "woken at {next:?} again and again");
+            self.now = next;
+            let over =
+                self.runs.iter().filter(|(_, end)| self.punctual && **end <= next).map(|(run, _)| *run).collect();
+            self.end(over, vec![]);
+        }
+        self.now = until;
+        self.step(vec![]);
+    }
+
+    fn restart(&mut self) {
+        let text = serde_json::to_string(&self.sched.snapshot()).unwrap();
+        let snapshot: Snapshot = serde_json::from_str(&text).unwrap();
+        let other = Scheduler::restore(self.config.clone(), &self.founding, snapshot);
+        assert_eq!(other.audit(), Vec::<String>::new());
+        assert_eq!(other.snapshot(), self.sched.snapshot());
+        self.twin = Some(other);
+        self.step(vec![]);
+    }
+
+    fn step(&mut self, events: Vec<Event>) {
+        let step = self.sched.step(self.now, events.clone());
+        if let Some(twin) = &mut self.twin {
+            assert_eq!(twin.step(self.now, events.clone()), step);
+            assert_eq!(twin.snapshot(), self.sched.snapshot());
+        }
+        assert_eq!(self.sched.audit(), Vec::<String>::new());
+        assert_eq!(step.anomalies, vec![]);
+        self.wake = step.wake;
+        self.check_promises(&events, &step);
+        for start in &step.starts {
+            let ask = self.asks.remove(&start.run.job).expect("only waiting jobs start");
+            check_start(&self.founding, &self.health, &ask.request, &start.on);
+            assert_eq!(start.until, self.now.after(ask.limit));
+            self.runs.insert(start.run, start.until);
+        }
+        assert_eq!(self.sched.pending() as usize, self.asks.len());
+        assert!(self.asks.keys().all(|job| self.sched.why(*job).is_some()));
+        for project in 1..4 {
+            assert!(self.sched.left(ProjectId::new(project)).is_none_or(|left| left >= GpuTime::ZERO));
+        }
+        if self.config.promises == 0 {
+            self.check_nothing_left();
+        }
+    }
+
+    /// Promises only come earlier, and end kept in time or broken with a cause that is true.
+    fn check_promises(&mut self, events: &[Event], step: &Step) {
+        let mut before = std::mem::take(&mut self.promised);
+        for (job, end) in &step.promises {
+            // A job may be promised a start and start in one step.
+            let Some(old) = before.remove(job) else { continue };
+            match *end {
+                PromiseEnd::Kept { promised } => {
+                    assert!(promised <= old.start && self.now <= promised, "{job} started after {promised:?}");
+                    assert!(step.starts.iter().any(|start| start.run.job == *job));
+                }
+                PromiseEnd::Broken { promised, cause } => {
+                    assert!(promised <= old.start);
+                    self.check_cause(*job, cause, events);
+                }
+            }
+        }
+        self.promised = self.sched.promises().map(|promise| (promise.job, promise.clone())).collect();
+        for (job, old) in before {
+            let new = self.promised.get(&job).unwrap_or_else(|| panic!("{job}'s promise is gone without a word"));
+            assert!(new.start <= old.start && new.given == old.given, "{job} was put off without a word");
+        }
+    }
+
+    fn check_cause(&self, job: JobId, cause: BrokenBy, events: &[Event]) {
+        let happened = |event: &Event| events.contains(event);
+        match cause {
+            BrokenBy::Node(node) => assert_ne!(self.health[node.index()], Health::Up),
+            BrokenBy::Withdrawn => assert!(happened(&Event::Withdrawn(job))),
+            BrokenBy::Extended(run) => assert!(happened(&Event::Extended(run, self.runs[&run]))),
+            BrokenBy::Overrun(run) => assert!(!self.punctual && self.runs[&run].after(GRACE) <= self.now),
+            BrokenBy::Budget => assert!(!self.covered(&self.asks[&job])),
+            BrokenBy::Overtaken(_) => panic!("nothing overtakes"),
+        }
+    }
+
+    fn covered(&self, ask: &Ask) -> bool {
+        let need = GpuTime::checked_of(ask.request.gpus(), ask.limit).unwrap();
+        self.sched.left(ask.project).is_some_and(|left| need <= left)
+    }
+
+    /// Without promises, whatever still waits and is paid for does not fit: tried on every island by counting.
+    fn check_nothing_left(&self) {
+        for ask in self.asks.values().filter(|ask| self.covered(ask)) {
+            assert!(!self.fits(&ask.request), "{:?} waits and would fit", ask.run.job);
+        }
+    }
+
+    fn fits(&self, request: &Request) -> bool {
+        let islands: BTreeSet<_> = self.founding.islands.iter().map(|island| island.id).collect();
+        let within = |islands: &BTreeSet<_>| {
+            let nodes = self.founding.nodes.iter().filter(|node| {
+                islands.contains(&node.island)
+                    && self.health[node.id.index()] == Health::Up
+                    && !request.exclude.contains(&node.id)
+            });
+            let serves = |node: &madang_model::Node, part: &madang_model::Part| {
+                let (devices, cpus, memory) = self.sched.node_load(node.id);
+                let asked = if part.memory_mib == 0 { node.memory_mib } else { part.memory_mib };
+                part.gpus + devices.count_ones() <= node.gpus
+                    && part.cpus + cpus <= node.cpus
+                    && asked + memory <= node.memory_mib
+                    && (!part.exclusive || cpus == 0)
+            };
+            let nodes: Vec<_> = nodes.collect();
+            // Needs are nested, so the most demanding part (the first in these kinds) may choose first.
+            let mut taken = 0;
+            let counts = request.parts.iter().all(|part| {
+                let count = nodes.iter().filter(|node| serves(node, part)).count();
+                taken += part.nodes as usize;
+                count >= taken
+            });
+            counts && request.include.iter().all(|id| nodes.iter().any(|n| n.id == *id && serves(n, &request.parts[0])))
+        };
+        islands.iter().any(|island| within(&BTreeSet::from([*island]))) || (request.across_islands && within(&islands))
+    }
+}
+
+/// The start is what was asked for, on healthy nodes, whole.
+fn check_start(founding: &Founding, health: &[Health], request: &Request, on: &Allocation) {
+    let node = |id: NodeId| &founding.nodes[id.index()];
+    for (index, part) in (0u32..).zip(&request.parts) {
+        let slots: Vec<_> = on.slots.iter().filter(|slot| slot.part == index).collect();
+        assert_eq!(slots.len(), part.nodes as usize);
+        for slot in slots {
+            assert_eq!(health[slot.node.index()], Health::Up);
+            assert_eq!(slot.devices.count_ones(), part.gpus);
+            assert!(u64::from(slot.devices) < 1 << node(slot.node).gpus);
+            assert_eq!(slot.cpus, if part.exclusive { node(slot.node).cpus } else { part.cpus });
+            assert!(!request.exclude.contains(&slot.node));
+        }
+    }
+    assert!(on.slots.is_sorted_by_key(|slot| (slot.part, slot.node)));
+    let nodes: BTreeSet<NodeId> = on.slots.iter().map(|slot| slot.node).collect();
+    assert_eq!(nodes.len(), request.nodes() as usize, "distinct nodes, the whole gang");
+    assert!(request.include.iter().all(|id| nodes.contains(id)));
+    let islands: BTreeSet<_> = nodes.iter().map(|id| node(*id).island).collect();
+    assert!(request.across_islands || islands.len() == 1);
+}
+
+fn nth<T>(items: impl ExactSizeIterator<Item = T>, pick: usize) -> Option<T> {
+    let count = items.len();
+    items.into_iter().nth(pick.checked_rem(count)?)
+}
+
+fn live(promises: u32, punctual: bool, acts: Vec<Act>) -> Life {
+    let mut life = Life::new(promises, punctual);
+    for act in acts {
+        life.act(act);
+    }
+    life
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_waits_that_would_fit(acts in proptest::collection::vec(act(), 1..120)) {
+        live(0, false, acts);
+    }
+
+    #[test]
+    fn promises_are_kept_or_broken_with_cause(acts in proptest::collection::vec(act(), 1..120)) {
+        live(2, true, acts);
+    }
+
+    #[test]
+    fn promises_survive_overruns(acts in proptest::collection::vec(act(), 1..120)) {
+        live(3, false, acts);
+    }
+
+    #[test]
+    fn explanations_hold(acts in proptest::collection::vec(act(), 1..60)) {
+        let life = live(2, true, acts);
+        for (job, ask) in &life.asks {
+            let explanation = life.sched.explain(life.now, *job).unwrap();
+            prop_assert!(!explanation.why.is_empty());
+            prop_assert!(explanation.ahead < life.sched.pending());
+            let when = life.sched.when(life.now, *job);
+            prop_assert!(when.is_none_or(|time| time >= life.now));
+            let need = |ask: &Ask| GpuTime::checked_of(ask.request.gpus(), ask.limit).unwrap();
+            let all: GpuTime = life.asks.values().filter(|other| other.project == ask.project).map(need).sum();
+            let paid = life.sched.left(ask.project).is_some_and(|left| all <= left);
+            if paid && life.health.iter().all(|health| *health == Health::Up) {
+                prop_assert!(when.is_some(), "{job} starts some day");
+            }
+        }
+    }
+
+    #[test]
+    fn with_nothing_new_every_promise_is_kept(acts in proptest::collection::vec(act(), 1..80)) {
+        let mut life = live(2, true, acts);
+        for _ in 0..200 {
+            let Some(last) = life.runs.values().max().copied() else { break };
+            let before = life.promised.clone();
+            life.wait(last.max(life.now));
+            for ask in before.keys().filter_map(|job| life.asks.get(job)) {
+                prop_assert!(life.promised.contains_key(&ask.run.job) || !life.covered(ask));
+            }
+        }
+    }
+}
