@@ -35,6 +35,7 @@ export default {
   'state.loading': 'Loading…',
   'ask.no': 'Back',
   'source': 'Source:',
+  'source.word': 'Source',
 
   'problem.any': 'The server refused',
   'problem.bug': 'The page failed',
@@ -89,7 +90,8 @@ export default {
   'site.operator': 'Operator',
   'site.models': 'GPU models',
   'site.nodes': 'Nodes',
-  'site.nodes_in': '{n} in {islands} islands',
+  'site.nodes_in': { one: '{n} node', other: '{n} nodes' },
+  'site.islands': { one: '{n} island', other: '{n} islands' },
   'site.unwell': 'Not well',
   'site.unwell_of': '{drained} drained, {down} down',
   'owner.entitled': 'Entitled',

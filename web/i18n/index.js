@@ -73,6 +73,13 @@ export const gpuTime = (us) => t('unit.gpu_hours', { n: gpuHours(us) });
 /** A moment: date and time to the minute; with seconds where `exact`. */
 export const moment = (ms, exact) => intl('DateTimeFormat', { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: exact ? '2-digit' : undefined, hourCycle: 'h23' }).format(ms);
 
+/** A moment as short as it can be said: the time today, else the day and the time, the year only if another. */
+export function brief(ms) {
+  const [at, now] = [new Date(ms), new Date()];
+  if (at.toDateString() === now.toDateString()) return clock(ms);
+  return at.getFullYear() === now.getFullYear() ? intl('DateTimeFormat', { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(ms) : moment(ms);
+}
+
 /** A day. */
 export const day = (ms) => intl('DateTimeFormat', { year: 'numeric', month: 'short', day: 'numeric' }).format(ms);
 

@@ -34,6 +34,7 @@ export default {
   'state.loading': '불러오는 중…',
   'ask.no': '돌아가기',
   'source': '출처:',
+  'source.word': '출처',
 
   'problem.any': '서버가 요청을 거절했습니다',
   'problem.bug': '화면을 표시하지 못했습니다',
@@ -88,7 +89,8 @@ export default {
   'site.operator': '운영 기관',
   'site.models': 'GPU 모델',
   'site.nodes': '노드',
-  'site.nodes_in': '{n}대 (구역 {islands}곳)',
+  'site.nodes_in': '{n}대',
+  'site.islands': '구역 {n}곳',
   'site.unwell': '이상',
   'site.unwell_of': '점검 {drained}대, 장애 {down}대',
   'owner.entitled': '보장',

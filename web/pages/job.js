@@ -1,5 +1,5 @@
 // One job: its life on a line, why it waits and what would start it, what it holds, its output, what can be done to it.
-import { calm, get, getText, live, send } from '../api.js';
+import { calm, get, getText, list, live, send } from '../api.js';
 import { gpuTime, memory, moment, num, own, relative, span, t, tOr } from '../i18n/index.js';
 import { timeline } from '../parts/chart.js';
 import { attempt, ask } from '../parts/dialog.js';
@@ -122,6 +122,8 @@ export default {
   async render(main, { params: [id], me, signal }) {
     const path = `/jobs/${encodeURIComponent(id)}`;
     let job = await get(path, { full: true }, signal);
+    const sites = await optional(list('/sites', {}, signal)) ?? [];
+    const kind = () => ({ modelled: job.modelled, pretend: job.gpus > 0 && sites.find((site) => site.name === (job.site ?? job.partition))?.pretend });
     const head = h('header.head');
     const life = h('section.card', { 'aria-label': t('job.timeline') });
     const why = h('div');
@@ -129,7 +131,7 @@ export default {
     let line = null;
     const draw = async () => {
       const now = Date.now();
-      if (!head.contains(document.activeElement)) put(head, h('div', h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })), h('h1', job.name || t('job.id', { id: jobNumber(job) })), h('p.row', stateMark(job.state), job.held ? h('span.chip.wait', t('job.held')) : null, provenance(job.modelled ? job : { pretend: false }), !['PENDING'].includes(job.state) && job.reason && job.reason !== 'None' ? h('span', job.reason_text || job.reason) : null)), mayAct(me, job) && actions(job, reread));
+      if (!head.contains(document.activeElement)) put(head, h('div', h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })), h('h1', job.name || t('job.id', { id: jobNumber(job) })), h('p.row', stateMark(job.state), job.held ? h('span.chip.wait', t('job.held')) : null, provenance(kind()), job.state !== 'PENDING' && job.reason && job.reason !== 'None' ? h('span', job.reason_text || job.reason) : null)), mayAct(me, job) && actions(job, reread));
       line?.end();
       line = lifeLine(job, now);
       put(life, line.element, moments(job, now));

@@ -46,7 +46,7 @@ function siteCard(site, index) {
     facts([
       [t('site.operator'), site.operator],
       [t('site.models'), site.models.map((model) => model.toUpperCase()).join(', ')],
-      [t('site.nodes'), h('a', { href: `#/nodes?site=${encodeURIComponent(site.name)}` }, t('site.nodes_in', { n: site.nodes, islands: num(site.islands) }))],
+      [t('site.nodes'), [h('a', { href: `#/nodes?site=${encodeURIComponent(site.name)}` }, t('site.nodes_in', { n: site.nodes })), ' · ', t('site.islands', { n: site.islands })]],
       [t('site.unwell'), site.nodes_drained + site.nodes_down ? t('site.unwell_of', { drained: site.nodes_drained, down: site.nodes_down }) : null],
       [t('overview.running'), h('a', { href: `#/queue?state=RUNNING&site=${encodeURIComponent(site.name)}` }, num(site.running))],
     ]),
@@ -69,7 +69,7 @@ const moneyRow = (row) => h('tr', h('th', { scope: 'row' }, own(row, 'title')), 
 function moneyTable(rows) {
   if (!rows.length) return empty(t('money.none'));
   return h('div.scroll-x', { tabindex: 0, role: 'region', 'aria-label': t('money.title') }, h('table.roomy', h('thead', h('tr',
-    h('th', { scope: 'col' }, t('money.what')), h('th.number', { scope: 'col' }, t('money.amount')), h('th', { scope: 'col' }, t('money.from')), h('th', { scope: 'col' }, t('source')))),
+    h('th', { scope: 'col' }, t('money.what')), h('th.number', { scope: 'col' }, t('money.amount')), h('th', { scope: 'col' }, t('money.from')), h('th', { scope: 'col' }, t('source.word')))),
   h('tbody', rows.map(moneyRow))));
 }
 

@@ -9,6 +9,7 @@ import { empty } from '../parts/state.js';
 import { facts } from '../parts/table.js';
 
 const DAY = 86400000;
+const GPU_HOUR = 3.6e9;
 
 /** How long the rest lasts at the pace of the last seven days, in days; null where there is no pace. */
 export function runway(project, now) {
@@ -19,7 +20,7 @@ export function runway(project, now) {
 
 function awards(project, now) {
   if (!project.awards.length) return empty(t('project.no_award'));
-  return h('ul.awards', project.awards.map((award) => h('li', h('header', h('b', t('award.id', { n: String(award.id) })), h('span', t('award.period', { from: day(award.from_ms), until: day(award.until_ms) })),
+  return h('ul.awards', project.awards.map((award) => h('li', h('header', h('b', t('award.id', { id: String(award.id) })), h('span', t('award.period', { from: day(award.from_ms), until: day(award.until_ms) })),
     h(`span.chip.${now < award.from_ms ? 'wait' : now > award.until_ms ? 'mute' : 'good'}`, t(now < award.from_ms ? 'award.ahead' : now > award.until_ms ? 'award.past' : 'award.now'))),
   budgetBar(award), h('small', t('budget.free_of', { n: gpuHours(award.granted_gpu_us) }).replace(/^/, `${gpuHours(award.free_gpu_us)} `)))));
 }
@@ -56,7 +57,7 @@ export default {
       if (JSON.stringify(project.burn) !== last) {
         last = JSON.stringify(project.burn);
         chart?.end();
-        chart = project.burn.length ? bars({ label: t('project.burn'), points: project.burn, format: gpuTime }) : null;
+        chart = project.burn.length ? bars({ label: t('project.burn'), points: project.burn.map(([at, us]) => [at, us / GPU_HOUR]), format: (hours) => gpuTime(hours * GPU_HOUR) }) : null;
         put(burn, h('h2', t('project.burn')), h('p.fine', t('project.burn_unit')), chart ? [chart.element, burnTable(project)] : empty(t('project.no_burn')));
       }
       put(members, h('h2', t('project.members')), project.members.length ? h('ul.people', project.members.map((one) => h('li', one))) : empty(t('project.no_members')));

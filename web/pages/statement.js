@@ -58,7 +58,7 @@ const signed = (us) => (us === 0n ? h('span.mute', '·') : `${us > 0n ? '+' : '�
 const signedWon = (amount) => (amount === 0n ? h('span.mute', '·') : num(amount));
 
 const line = (one) => h('tr', { 'data-kind': one.kind }, h('th', { scope: 'row' }, num(one.entry)), h('td', moment(one.at_ms)), h('td', t(`ledger.${one.kind}`)),
-  h('td', one.job !== null && one.job !== undefined ? h('a', { href: `#/jobs/${one.job}` }, t('job.id', { id: String(one.job) }), one.attempt > 1 ? `.${one.attempt}` : '') : one.award ? t('award.id', { n: String(one.award) }) : ''),
+  h('td', one.job !== null && one.job !== undefined ? h('a', { href: `#/jobs/${one.job}` }, t('job.id', { id: String(one.job) }), one.attempt > 1 ? `.${one.attempt}` : '') : one.award ? t('award.id', { id: String(one.award) }) : ''),
   h('td.number', signed(one.free_gpu_us)), h('td.number', signed(one.held_gpu_us)), h('td.number', signed(one.spent_gpu_us)), h('td.number', signedWon(one.won)),
   h('td.fine', one.price_won !== null && one.price_won !== undefined ? t('statement.how', { price: won(one.price_won), rate: bp(one.rate_bp ?? 10000) }) : ''));
 
@@ -99,7 +99,7 @@ export default {
   async render(main, { params: [name], query, signal, setQuery }) {
     const path = `/projects/${encodeURIComponent(name)}/statement`;
     const period = { from: query.get('from') || '', until: query.get('until') || '' };
-    const body = h('div');
+    const body = h('div.stack');
     let statement = null;
     let shown = null;
     const read = async () => {

@@ -3,6 +3,7 @@
 import { clock, moment, monthDay, num, short, t } from '../i18n/index.js';
 import { h, put, s, uid } from './dom.js';
 
+const STEPS = [1 / 12, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160]; // minutes
 const PAD = { left: 48, right: 12, top: 10, bottom: 24 };
 
 /** Round figures from 0 to a little above `most`. */
@@ -32,10 +33,14 @@ function yAxis(marks, y, width) {
 }
 
 function timeLabels(from, until, width) {
-  const count = Math.max(2, Math.floor((width - PAD.left) / 120));
-  const long = until - from > 36e5 * 48;
-  return Array.from({ length: count + 1 }, (_, index) => from + ((until - from) * index) / count)
-    .map((at) => ({ at, text: long ? monthDay(at) : clock(at) }));
+  const room = Math.max(1, Math.floor((width - PAD.left) / 90));
+  const step = STEPS.find((minutes) => (until - from) / (minutes * 6e4) <= room) ?? Math.ceil((until - from) / room / 864e5) * 1440;
+  const size = step * 6e4;
+  const shift = new Date(from).getTimezoneOffset() * 6e4; // labels fall on whole hours of the reader's clock
+  const first = Math.ceil((from - shift) / size) * size + shift;
+  const labels = [];
+  for (let at = first; at <= until; at += size) labels.push({ at, text: step >= 1440 ? monthDay(at) : step < 1 ? clock(at, true) : clock(at) });
+  return labels;
 }
 
 function xAxis(labels, x, height, width) {
@@ -154,7 +159,7 @@ export function timeline({ label, spans, marks, now }) {
       const wide = Math.max(2, x(b) - x(a));
       svg.append(s(`rect.span.${tone}`, { x: x(a), y: 21, width: wide, height: 22, rx: 3 }, s('title', text)));
       if (open) svg.append(s('rect', { x: x(a), y: 21, width: wide, height: 22, rx: 3, fill: `url(#${hatch})` }, s('title', text)));
-      if (wide > text.length * 9 + 12) svg.append(s('text.in', { x: x(a) + wide / 2, y: 36.5, 'text-anchor': 'middle' }, text));
+      if (wide > text.length * 9 + 12) svg.append(s(`text.in.${tone}`, { x: x(a) + wide / 2, y: 36.5, 'text-anchor': 'middle' }, text));
     }
     for (const { at, text, kind } of marks) svg.append(s(`line.mark.${kind}`, { x1: x(at), x2: x(at), y1: 14, y2: 50 }, s('title', text)));
     const sameDay = new Date(from).toDateString() === new Date(until).toDateString();

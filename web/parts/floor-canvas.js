@@ -172,26 +172,35 @@ export class FloorCanvas {
     }
   }
 
+  /** A site's name and its label, made smaller together where room is short: the label is never left out. */
   siteTitle({ site, x, y, width }) {
     const { context: c, view, colours, ratio } = this;
-    const size = Math.max(11 * ratio, Math.min(20 * ratio, 5 * view.scale));
+    const label = this.labelOf(site);
+    const room = width * view.scale;
+    let size = Math.max(11 * ratio, Math.min(20 * ratio, 5 * view.scale));
+    const measure = () => {
+      c.font = `700 ${size * 0.72}px ${colours.font}`;
+      const tag = label.tag ? c.measureText(label.tag).width + 10 * ratio : 0;
+      c.font = `650 ${size}px ${colours.font}`;
+      return { tag, title: c.measureText(label.title).width };
+    };
+    let wide = measure();
+    const whole = wide.title + wide.tag + 10 * ratio;
+    if (whole > room) { size = Math.max(8 * ratio, (size * room) / whole); wide = measure(); }
+    let { title } = label;
+    while (title.length > 1 && wide.tag + c.measureText(title).width + 10 * ratio > room) title = `${title.replace(/…$/, '').slice(0, -1)}…`;
     const left = x * view.scale + view.x;
     const base = (y + 6.4) * view.scale + view.y;
-    const label = this.labelOf(site);
-    c.font = `650 ${size}px ${colours.font}`;
     c.textBaseline = 'alphabetic';
-    const room = width * view.scale;
     c.fillStyle = colours.ink;
-    c.fillText(label.title, left, base, room);
-    const after = left + c.measureText(label.title).width + 10 * ratio;
+    c.fillText(title, left, base);
     if (!label.tag) return;
-    c.font = `700 ${size * 0.72}px ${colours.font}`;
-    const wide = c.measureText(label.tag).width + 10 * ratio;
-    if (after + wide > left + room + 4) return;
+    const after = left + c.measureText(title).width + 10 * ratio;
     c.fillStyle = colours[label.tone];
-    c.fillRect(after, base - size * 0.85, wide, size * 1.1);
+    c.fillRect(after, base - size * 0.85, wide.tag, size * 1.1);
     c.fillStyle = colours[`${label.tone}Ink`];
-    c.fillText(label.tag, after + 5 * ratio, base - size * 0.08);
+    c.font = `700 ${size * 0.72}px ${colours.font}`;
+    c.fillText(label.tag, after + 5 * ratio, base - size * 0.06);
   }
 
   island(box, x, y, width, height) {

@@ -8,6 +8,7 @@ const ISLAND_HEAD = 4;
 const ISLAND_GAP = 3;
 const SITE_HEAD = 9;
 const SITE_GAP = 6;
+const SITE_LEAST = 48; // room for a site's name and its label
 
 /** Columns and rows of cells in a node of `gpus` devices; a node without GPUs is one cell. */
 export function nodeShape(gpus) {
@@ -27,25 +28,26 @@ function racksOf(island, nodes) {
   return [...racks].sort((a, b) => a[0] - b[0]);
 }
 
-/** An island's own box and the places of its nodes within it. */
-function islandBox(island, nodes) {
+/** How an island's racks are set for a wish of width over height: full rows, as even as can be. */
+function islandSize(island, racks, wish) {
   const shape = nodeShape(island.gpus);
-  const racks = racksOf(island, nodes);
   const deep = Math.max(1, ...racks.map(([, list]) => list.length));
   const rackWidth = shape.columns + RACK_GAP;
   const rackHeight = deep * (shape.rows + NODE_GAP) - NODE_GAP + RACK_GAP;
-  const across = Math.max(1, Math.min(racks.length, Math.round(Math.sqrt((racks.length * rackHeight * 1.7) / rackWidth))));
-  const places = [];
-  racks.forEach(([rack, list], order) => {
-    const x = ISLAND_PAD + (order % across) * rackWidth;
-    const y = ISLAND_HEAD + Math.floor(order / across) * rackHeight;
-    list.forEach((index, slot) => places.push({ index, rack, x, y: y + slot * (shape.rows + NODE_GAP) }));
-  });
+  const first = Math.max(1, Math.min(racks.length, Math.round(Math.sqrt((racks.length * rackHeight * wish) / rackWidth))));
+  const rows = Math.max(1, Math.ceil(racks.length / first));
+  const across = Math.max(1, Math.ceil(racks.length / rows));
   return {
-    island, shape, places,
-    width: Math.max(10, 2 * ISLAND_PAD + across * rackWidth - RACK_GAP),
-    height: ISLAND_HEAD + Math.ceil(racks.length / across) * rackHeight - RACK_GAP + ISLAND_PAD,
+    island, racks, shape, across, rackWidth, rackHeight,
+    width: Math.max(12, 2 * ISLAND_PAD + across * rackWidth - RACK_GAP),
+    height: ISLAND_HEAD + rows * rackHeight - RACK_GAP + ISLAND_PAD,
   };
+}
+
+/** The places of an island's nodes within its box. */
+function placesOf({ racks, shape, across, rackWidth, rackHeight }) {
+  return racks.flatMap(([rack, list], order) => list.map((index, slot) => ({
+    index, rack, x: ISLAND_PAD + (order % across) * rackWidth, y: ISLAND_HEAD + Math.floor(order / across) * rackHeight + slot * (shape.rows + NODE_GAP) })));
 }
 
 /** Sets boxes in lines no wider than `width`; answers the size used. */
@@ -55,7 +57,7 @@ function flow(boxes, width, gap) {
   let line = 0;
   let used = 0;
   for (const box of boxes) {
-    if (x > 0 && x + box.width > width) { x = 0; y += line + gap; line = 0; }
+    if (x > 0 && x + box.width > width + 1e-6) { x = 0; y += line + gap; line = 0; }
     box.x = x;
     box.y = y;
     x += box.width + gap;
@@ -65,9 +67,18 @@ function flow(boxes, width, gap) {
   return { width: used, height: y + line };
 }
 
-function siteBox({ site, islands }, width) {
-  const size = flow(islands, width, ISLAND_GAP);
-  return { site, width: Math.max(size.width, 24), height: size.height + SITE_HEAD, islands: islands.map((box) => ({ ...box })) };
+/** A site's box with its islands in as many columns as bring its height nearest to `target`. */
+function siteBox({ site, islands }, target) {
+  let best = null;
+  for (let columns = 1; columns <= Math.max(1, islands.length); columns += 1) {
+    const width = columns * Math.max(0, ...islands.map((box) => box.width)) + (columns - 1) * ISLAND_GAP;
+    const boxes = islands.map((box) => ({ ...box }));
+    const size = flow(boxes, width, ISLAND_GAP);
+    const height = size.height + SITE_HEAD;
+    const off = Math.abs(Math.log(height / target));
+    if (!best || off < best.off) best = { site, islands: boxes, off, height, width: Math.max(size.width, SITE_LEAST) };
+  }
+  return best;
 }
 
 /**
@@ -75,16 +86,20 @@ function siteBox({ site, islands }, width) {
  * everything is largest. Answers `{width, height, sites, islands, nodes}`; `nodes[k]` is the place of node k.
  */
 export function layout(floor, aspect) {
-  const sites = floor.sites.map((site) => ({ site, islands: site.islands.map((island) => islandBox(island, floor.nodes)) }));
-  const area = sites.reduce((sum, { islands }) => sum + islands.reduce((part, box) => part + box.width * box.height, 0), 0);
+  const sites = floor.sites.map((site) => ({ site, islands: site.islands.map((island) => ({ island, racks: racksOf(island, floor.nodes) })) }));
   let best = null;
-  for (let stretch = 0.3; stretch < 2.6; stretch += 0.1) {
-    for (const total of [1, 1.15, 1.3]) {
-      const width = Math.sqrt(area * aspect) * stretch;
-      const boxes = sites.map((site) => siteBox(site, width));
-      const size = flow(boxes, Math.sqrt(area * aspect) * total * 1.05, SITE_GAP);
-      const scale = Math.min(aspect / size.width, 1 / size.height);
-      if (!best || scale > best.scale) best = { scale, size, boxes };
+  for (const wish of [0.5, 0.75, 1, 1.35, 1.8, 2.5]) {
+    const sized = sites.map(({ site, islands }) => ({ site, islands: islands.map(({ island, racks }) => islandSize(island, racks, wish)) }));
+    const area = sized.reduce((sum, { islands }) => sum + islands.reduce((part, box) => part + box.width * box.height, 0), 0);
+    const tall = Math.sqrt(area / aspect);
+    for (let stretch = 0.3; stretch < 1.7; stretch += 0.07) {
+      const boxes = sized.map((site) => siteBox(site, tall * stretch));
+      for (const total of [0.7, 1, 1.1, 1.25, 9]) {
+        const tried = boxes.map((box) => ({ ...box }));
+        const size = flow(tried, tall * aspect * total, SITE_GAP);
+        const scale = Math.min(aspect / size.width, 1 / size.height);
+        if (!best || scale > best.scale) best = { scale, size, boxes: tried };
+      }
     }
   }
   if (!best) return { width: 1, height: 1, sites: [], islands: [], nodes: [] };
@@ -96,7 +111,7 @@ export function layout(floor, aspect) {
       child.top = box.y + SITE_HEAD + child.y;
       child.site = box.site;
       islands.push(child);
-      for (const { index, rack, x, y } of child.places) {
+      for (const { index, rack, x, y } of placesOf(child)) {
         const { columns, rows } = nodeShape(floor.nodes[index].g);
         nodes[index] = { x: child.left + x, y: child.top + y, columns, rows, rack, island: child.island, site: box.site };
       }

@@ -1,6 +1,6 @@
 // The table of jobs that the queue and a project's page share.
 import { get } from '../api.js';
-import { clock, moment, num, relative, span, t } from '../i18n/index.js';
+import { brief, moment, num, relative, span, t } from '../i18n/index.js';
 import { h } from './dom.js';
 import { provenance, reasonText, stateMark, isOver } from './state.js';
 import { liveTable } from './table.js';
@@ -12,8 +12,7 @@ export function jobNumber(job) {
   return array.task !== undefined && array.task !== null ? `${array.job}_${array.task}` : `${array.job}_[${array.tasks ?? ''}]`;
 }
 
-const today = (ms) => new Date(ms).toDateString() === new Date().toDateString();
-const at = (ms) => h('time', { datetime: new Date(ms).toISOString(), title: moment(ms, true) }, today(ms) ? clock(ms) : moment(ms));
+const at = (ms) => h('time', { datetime: new Date(ms).toISOString(), title: moment(ms, true) }, brief(ms));
 
 /** What matters most about when: promised, running since and until, or ended. */
 function when(job) {

@@ -16,7 +16,7 @@ export function failure(problem, again) {
 /** Nothing to show, and why. */
 export const empty = (text, ...more) => h('p.empty', text, ...more);
 
-const GLYPHS = { PENDING: '◷', CONFIGURING: '◔', RUNNING: '▶', COMPLETING: '◑', COMPLETED: '✓', FAILED: '✕', TIMEOUT: '⧖', CANCELLED: '⊘', NODE_FAIL: '⚡', OUT_OF_MEMORY: '▲', BOOT_FAIL: '✕', REQUEUED: '↻' };
+const GLYPHS = { PENDING: '◷', CONFIGURING: '◔', RUNNING: '▶', COMPLETING: '◑', COMPLETED: '✓', FAILED: '✕', TIMEOUT: '■', CANCELLED: '⊘', NODE_FAIL: '⊗', OUT_OF_MEMORY: '▲', BOOT_FAIL: '✕', REQUEUED: '↻' };
 const TONES = { PENDING: 'wait', CONFIGURING: 'run', RUNNING: 'run', COMPLETING: 'run', COMPLETED: 'good', CANCELLED: 'mute', REQUEUED: 'mute' };
 
 /** The tone of a state: wait, run, good, mute or bad. */
