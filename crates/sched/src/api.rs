@@ -126,7 +126,7 @@ pub enum BrokenBy {
     Extended(RunId),
     /// A run did not end at its limit.
     Overrun(RunId),
-    /// A job of higher rank came, and ranks go before promises.
+    /// A more urgent job (by QOS or nice) of the same user and project took its place among the promises.
     Overtaken(JobId),
     /// The project's budget no longer covers it.
     Budget,

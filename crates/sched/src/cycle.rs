@@ -131,7 +131,8 @@ impl Scheduler {
             let shape = &self.queue.shapes[shape];
             shape.possible && !shape.failed(limit)
         };
-        self.promises.by_job.values().any(|pledge| !pledge.settled)
+        self.unfinished
+            || self.promises.by_job.values().any(|pledge| !pledge.settled)
             || (0..)
                 .zip(&self.shares.owners)
                 .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.places(index) > 0)

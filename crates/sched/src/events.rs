@@ -60,6 +60,7 @@ impl Scheduler {
             shape
         });
         self.queue.push(&ask, leaf, shape);
+        self.unfinished |= self.overtaken_by(leaf, &self.queue.jobs[&ask.run.job].rank).is_some();
         self.shares.wait(leaf, true);
         let owner = self.shares.owner_of(leaf);
         self.shares.owners[owner].unpromised = true;

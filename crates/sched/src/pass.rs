@@ -2,13 +2,14 @@
 //!
 //! Each leaf's lines are merged once per pass, by the rank of their heads. A class that is known to fail leaves the
 //! merge at its turn, unless its owner may be given another promise.
-use crate::api::Step;
+use crate::api::{BrokenBy, Step};
 use crate::queue::Rank;
 use crate::rank::Ranking;
 use crate::scheduler::Scheduler;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{JobId, Time};
+use core::cmp::Reverse;
+use madang_model::{JobId, Qos, Time};
 
 /// Heads of a leaf's lines, and its promised jobs, by rank; with their class.
 type Heads = BTreeSet<(Rank, usize)>;
@@ -42,6 +43,11 @@ struct Pass {
     barren: BTreeSet<usize>,
 }
 
+/// What a submitter chose of a rank: the rest is age.
+fn urgency(rank: &Rank) -> (Reverse<Qos>, i32) {
+    (rank.0, rank.1)
+}
+
 impl Scheduler {
     /// One pass in rank order; false when a bound was met.
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
@@ -54,7 +60,7 @@ impl Scheduler {
                 continue;
             };
             if turn.kind == Kind::Blocked {
-                self.promise_next(now, leaf, &turn, &mut pass);
+                self.promise_next(now, leaf, &turn, &mut pass, step);
             } else if step.report.tries >= self.config.tries || step.starts.len() >= self.config.starts as usize {
                 return false;
             } else {
@@ -67,11 +73,15 @@ impl Scheduler {
     /// A leaf's merged lines when its first turn comes. What cannot be served then cannot be served later in the pass.
     fn heads(&self, leaf: usize, promises: bool) -> Heads {
         let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
+        let project = self.shares.leaves[leaf].project;
+        let pledges = self.promises.by_job.values().filter(|pledge| pledge.leaf == leaf);
+        let last = pledges.map(|pledge| urgency(&pledge.rank)).max();
+        let overtakes = |line: &BTreeSet<Rank>| line.first().map(urgency) < last;
         let mut heads = Heads::new();
         for (class, line) in self.queue.lines.get(leaf).into_iter().flatten() {
-            let (limit, shape) =
-                (self.queue.classes[*class].limit, &self.queue.shapes[self.queue.classes[*class].shape]);
-            if shape.possible && (promises || !shape.failed(limit)) {
+            let class_now = &self.queue.classes[*class];
+            let (limit, need, shape) = (class_now.limit, class_now.need, &self.queue.shapes[class_now.shape]);
+            if shape.possible && self.covers(project, need) && (promises || overtakes(line) || !shape.failed(limit)) {
                 heads.extend(line.iter().find(open).map(|rank| (*rank, *class)));
             }
         }
@@ -93,7 +103,8 @@ impl Scheduler {
             } else if !shape.failed(class.limit) {
                 Some(Kind::Head)
             } else {
-                (promises && !pass.barren.contains(&class.shape)).then_some(Kind::Blocked)
+                let may = promises || self.overtaken_by(leaf, &head.0).is_some();
+                (may && !pass.barren.contains(&class.shape)).then_some(Kind::Blocked)
             };
             if let Some(kind) = kind.filter(|_| shape.possible && self.covers(project, class.need)) {
                 return Some(Turn { head, job, shape: class.shape, kind });
@@ -103,11 +114,26 @@ impl Scheduler {
         None
     }
 
-    fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass) {
+    /// The promise that goes to a job of this rank when its owner may be given no more: the last of its own leaf whose
+    /// urgency is less.
+    pub(crate) fn overtaken_by(&self, leaf: usize, rank: &Rank) -> Option<JobId> {
+        let pledges = self.promises.by_job.iter().filter(|(_, pledge)| pledge.leaf == leaf);
+        let less = pledges.filter(|(_, pledge)| urgency(rank) < urgency(&pledge.rank));
+        less.max_by_key(|(_, pledge)| pledge.rank).map(|(job, _)| *job)
+    }
+
+    fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
+        let owner = self.shares.owner_of(leaf);
+        if pass.places[owner] == 0
+            && let Some(job) = self.overtaken_by(leaf, &turn.head.0)
+        {
+            self.break_promise(job, BrokenBy::Overtaken(turn.job), step);
+            pass.places[owner] += 1;
+        }
         let (memo, rate) = (self.queue.shapes[turn.shape].memo, self.queue.shapes[turn.shape].rate);
         match self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting)) {
             Some(_) => {
-                pass.places[self.shares.owner_of(leaf)] -= 1;
+                pass.places[owner] -= 1;
                 self.move_on(leaf, turn, pass);
                 pass.ranking.served(&self.shares, Ranking::charge(rate));
             }

@@ -37,7 +37,7 @@ pub struct Scheduler {
     pub(crate) now: Time,
     /// Pools with a node whose health changed since the last cycle.
     pub(crate) health: FixedBitSet,
-    /// True when the last cycle stopped at one of its bounds.
+    /// True when a pass is due whatever else is known: the last one stopped at a bound, or a promise may be overtaken.
     pub(crate) unfinished: bool,
 }
 

@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use expect_test::expect;
-use madang_model::{Blocked, GpuTime, Health, JobId, NodeId, ProjectId, Qos, Request, Span};
-use madang_sched::{Anomaly, Ask, Budget, Change, Config, Event, PromiseEnd, Scheduler};
+use madang_model::{Blocked, GpuTime, Health, JobId, NodeId, ProjectId, Qos, Request, Span, UserId};
+use madang_sched::{Anomaly, Ask, BrokenBy, Budget, Change, Config, Event, PromiseEnd, Scheduler};
 
 #[test]
 fn a_gang_starts_whole_in_one_island() {
@@ -192,18 +192,61 @@ fn past_use_fades_by_half_in_a_half_life() {
     let founding = estate(&[(1, 2, 8)]);
     let mut sched = sched(&founding);
     step(&mut sched, 0, project(2, 0));
-    let mut other = ask(2, request(1, 8), 864_000);
+    let mut other = ask(2, request(1, 8), 7200);
     other.project = ProjectId::new(2);
-    step(&mut sched, 0, vec![queued(1, 1, 8, 864_000)]);
-    step(&mut sched, 3600, vec![Event::Ended(run(1)), Event::Queued(other)]);
-    // An hour of the first, faded; an hour of the second, fresh: 2 to the power of -1 against nearly 1.
-    let fortnight = 14 * 86_400;
-    step(&mut sched, 3600 + fortnight - 3600, vec![]);
-    let used = |now: u64| -> Vec<u32> {
+    let used = |sched: &Scheduler, now: u64| -> Vec<u32> {
         sched.standing(at(now)).iter().filter(|row| row.project.is_some()).map(|row| row.used).collect()
     };
-    assert_eq!(used(3600), [10_000, 0]);
-    expect!["[4994, 5005] [20, 9979]"].assert_eq(&format!("{:?} {:?}", used(7200), used(3600 + fortnight)));
+    // The same hour of use, the one a half-life after the other: one part in three against two.
+    let fortnight = 14 * 86_400;
+    step(&mut sched, 0, vec![queued(1, 1, 8, 7200)]);
+    step(&mut sched, 3600, vec![Event::Ended(run(1))]);
+    assert_eq!(used(&sched, 3600), [10_000, 0]);
+    step(&mut sched, fortnight, vec![Event::Queued(other)]);
+    step(&mut sched, fortnight + 3600, vec![Event::Ended(run(2))]);
+    assert_eq!(used(&sched, fortnight + 3600), [3333, 6666]);
+    assert_eq!(used(&sched, 9 * fortnight), [3333, 6666], "what has faded together keeps its proportion");
+}
+
+#[test]
+fn reading_a_meter_often_or_seldom_is_the_same() {
+    let run_for_a_day = |every: u64| {
+        let founding = estate(&[(1, 2, 8)]);
+        let mut sched = sched(&founding);
+        step(&mut sched, 0, project(2, 1));
+        let mut other = ask(2, request(1, 8), 90_000);
+        (other.project, other.since) = (ProjectId::new(2), at(0));
+        step(&mut sched, 0, vec![queued(1, 1, 4, 90_000), Event::Queued(other)]);
+        for time in (0..86_400).step_by(every as usize) {
+            step(&mut sched, time, vec![queued(1000 + time, 2, 8, 60)]);
+            step(&mut sched, time, vec![Event::Withdrawn(JobId::new(1000 + time))]);
+        }
+        sched.standing(at(86_400)).iter().map(|row| row.used).collect::<Vec<u32>>()
+    };
+    assert_eq!(run_for_a_day(86_400), [3333, 10_000, 6666, 10_000]);
+    assert_eq!(run_for_a_day(600), [3333, 10_000, 6666, 10_000]);
+}
+
+#[test]
+fn a_more_urgent_job_of_the_same_leaf_takes_the_last_promise() {
+    let founding = estate(&[(1, 2, 8)]);
+    let mut sched = Scheduler::new(Config { promises: 1, ..Config::default() }, &founding);
+    step(&mut sched, 0, project(1, 0));
+    step(&mut sched, 0, vec![queued(1, 2, 8, 600), queued(2, 2, 8, 600)]);
+    assert!(sched.promise(JobId::new(2)).is_some());
+    let mut nicer = ask(3, request(2, 8), 600);
+    nicer.user = UserId::new(9);
+    nicer.qos = Qos::High;
+    let stranger = step(&mut sched, 1, vec![Event::Queued(nicer.clone())]);
+    assert_eq!(stranger.promises, [], "urgency counts within a leaf only");
+    (nicer.run, nicer.user) = (run(4), UserId::new(1));
+    let own = step(&mut sched, 2, vec![Event::Queued(nicer)]);
+    let cause = BrokenBy::Overtaken(JobId::new(4));
+    assert_eq!(own.promises, [(JobId::new(2), PromiseEnd::Broken { promised: at(660), cause })]);
+    assert_eq!(
+        sched.promises().map(|promise| (promise.job, promise.start)).collect::<Vec<_>>(),
+        [(JobId::new(4), at(660))]
+    );
 }
 
 #[test]
