@@ -150,17 +150,17 @@ impl Passes {
 
     /// The user of a bearer token that is good now.
     pub fn of_token(&self, now: Time, secret: &str) -> Option<Pass> {
-        self.find(now, Kind::Token, secret)
+        self.good(now, Kind::Token, secret)
     }
 
     /// The user of a browser session that is good now.
     pub fn of_session(&self, now: Time, secret: &str) -> Option<Pass> {
-        self.find(now, Kind::Session, secret)
+        self.good(now, Kind::Session, secret)
     }
 
-    /// True while the pass has neither ended nor been revoked.
-    pub fn is_good(&self, now: Time, id: u64) -> bool {
-        self.inner.lock().by_hash.values().any(|pass| pass.id == id && now < pass.until)
+    /// The pass of this number while it has neither ended nor been revoked.
+    pub fn find(&self, now: Time, id: u64) -> Option<Pass> {
+        self.inner.lock().by_hash.values().find(|pass| pass.id == id && now < pass.until).cloned()
     }
 
     /// All bearer tokens that have not ended, ascending by number.
@@ -182,7 +182,7 @@ impl Passes {
         Ok(true)
     }
 
-    fn find(&self, now: Time, kind: Kind, secret: &str) -> Option<Pass> {
+    fn good(&self, now: Time, kind: Kind, secret: &str) -> Option<Pass> {
         let inner = self.inner.lock();
         inner.by_hash.get(&hashed(secret)).filter(|pass| pass.kind == kind && now < pass.until).cloned()
     }

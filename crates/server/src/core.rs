@@ -10,7 +10,7 @@
 use crate::chart::Chart;
 use crate::clock::Clock;
 use crate::engines::{self, Engines};
-use crate::queue::{Answer, Found, Queue};
+use crate::queue::{Answer, Found, Queue, Seen};
 use crate::store::{Batch, Head, Journal, Kept, Snapshots};
 use crate::trouble::Trouble;
 use madang_centre::{Centre, Effect, Input, Keep, Notice, Report, Signed};
@@ -183,7 +183,8 @@ impl Core {
         let now = self.clock.now();
         self.engines.take_up(now, &self.shared.centre.read(), &self.journal)?;
         loop {
-            let found = self.shared.queue.take(self.patience());
+            let patience = self.patience();
+            let found = self.shared.queue.take(patience);
             let stop = found.stop;
             let idle = found.asks.is_empty() && found.reports.is_empty();
             self.turn(found, idle)?;
@@ -251,17 +252,22 @@ impl Core {
     }
 
     /// Reports that are not repetitions.
-    fn news(&mut self, reports: Vec<Input>) -> Vec<Signed> {
+    fn news(&mut self, reports: Vec<Seen>) -> Vec<Signed> {
         let shared = Arc::clone(&self.shared);
         let centre = shared.centre.read();
-        let (repeated, news): (Vec<Input>, Vec<Input>) =
-            reports.into_iter().partition(|input| engines::is_repeated(&centre, input));
-        for input in repeated {
-            if let Input::Report(Report::Ended { run, .. }) = input {
+        let (repeated, news): (Vec<Seen>, Vec<Seen>) =
+            reports.into_iter().partition(|seen| engines::is_repeated(&centre, &seen.report));
+        for seen in repeated {
+            if let Report::Ended { run, .. } = seen.report {
                 self.engines.let_go(run);
             }
         }
-        news.into_iter().map(Signed::own).collect()
+        let mut inputs = Vec::new();
+        for seen in news {
+            self.keeps.extend(seen.note);
+            inputs.push(Signed::own(Input::Report(seen.report)));
+        }
+        inputs
     }
 
     fn perform(&mut self, now: Time, effects: Vec<Effect>) -> Result<(), Trouble> {

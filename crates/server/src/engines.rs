@@ -7,7 +7,7 @@ use crate::launch::{self, Launched};
 use crate::queue::Queue;
 use crate::store::Journal;
 use crate::trouble::Trouble;
-use madang_centre::{ArrayRecord, Centre, GRACE, Input, Report};
+use madang_centre::{ArrayRecord, Centre, GRACE, Report};
 use madang_engine::{ArrayInfo, LocalEngine, NodeShare, Order};
 use madang_model::{
     Allocation, EngineKind, Founding, Job, JobState, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause, Time,
@@ -53,7 +53,7 @@ impl Engines {
                     self.model.adopt(run, *since, job.spec.limit, job.spec.model);
                 }
                 JobState::Running { .. } if !known.contains(&run) => {
-                    self.queue.report(Input::Report(Report::Unknown { run }));
+                    self.queue.report(Report::Unknown { run }.into());
                 }
                 JobState::Completing { since, cause, .. } => {
                     if let (true, Some(since)) = (is_modelled, since) {
@@ -87,7 +87,7 @@ impl Engines {
             (Some(local), Some(launched)) => local.start(order(centre, job, launched, (run, on, limit))),
             _ => {
                 tracing::error!("failed to start {run}: this server has no engine or no launch for it");
-                self.queue.report(Input::Report(Report::Ended { run, at: now, outcome: Outcome::LaunchFailed }));
+                self.queue.report(Report::Ended { run, at: now, outcome: Outcome::LaunchFailed }.into());
             }
         }
         Ok(())
@@ -99,7 +99,7 @@ impl Engines {
         match &mut self.local {
             _ if is_modelled => self.model.stop(now, run, cause),
             Some(local) => local.stop(run, cause),
-            None => self.queue.report(Input::Report(Report::Unknown { run })),
+            None => self.queue.report(Report::Unknown { run }.into()),
         }
     }
 
@@ -143,10 +143,10 @@ pub fn site_of(centre: &Centre, on: &Allocation) -> SiteId {
 
 /// True of a report that the core has taken before: engines repeat themselves after a restart until they are told to
 /// forget, and a repetition is neither news nor an anomaly.
-pub fn is_repeated(centre: &Centre, input: &Input) -> bool {
-    match input {
-        Input::Report(Report::Ended { run, .. }) => !is_current(centre, *run),
-        Input::Report(Report::Started { run, .. }) => {
+pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
+    match report {
+        Report::Ended { run, .. } => !is_current(centre, *run),
+        Report::Started { run, .. } => {
             matches!(centre.job(run.job).map(|job| &job.state), Some(JobState::Running { run: now, .. }) if now == run)
         }
         _ => false,

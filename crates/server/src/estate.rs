@@ -1,6 +1,6 @@
 //! What of the founding the edge looks at again and again: names, and the few kinds of node that each site has.
 
-use madang_model::{EngineKind, Founding, Node, Partition, SiteId};
+use madang_model::{EngineKind, Founding, Node, Partition, Party, PartyId, Site, SiteId};
 use std::collections::HashMap;
 
 /// Equal nodes of a site.
@@ -22,6 +22,8 @@ pub struct Estate {
     pub founding: Founding,
     /// Kinds of node, by site.
     pub shapes: Vec<Vec<Shape>>,
+    /// Parties that own a share of the company or of a site, in the founding's order.
+    pub owners: Vec<PartyId>,
     nodes: HashMap<String, usize>,
 }
 
@@ -36,7 +38,12 @@ impl Estate {
             }
         }
         let nodes = founding.nodes.iter().enumerate().map(|(at, node)| (node.name.clone(), at)).collect();
-        Estate { founding, shapes, nodes }
+        let owns = |party: &&Party| {
+            let of_site = |site: &Site| site.shares.iter().any(|(owner, share)| *owner == party.id && *share > 0);
+            party.company_share > 0 || founding.sites.iter().any(of_site)
+        };
+        let owners = founding.parties.iter().filter(owns).map(|party| party.id).collect();
+        Estate { founding, shapes, owners, nodes }
     }
 
     /// The node of this name.
@@ -50,6 +57,12 @@ impl Estate {
             Some(name) => self.founding.partitions.iter().find(|partition| partition.name == name),
             None => self.founding.partitions.first(),
         }
+    }
+
+    /// The floor's colour of a party's work: its place among the owners plus 1, one more for anybody else.
+    pub fn colour(&self, party: PartyId) -> u8 {
+        let place = self.owners.iter().position(|owner| *owner == party).unwrap_or(self.owners.len());
+        u8::try_from(place + 1).unwrap_or(u8::MAX)
     }
 
     /// True for a site where nothing is real.

@@ -1,8 +1,8 @@
 //! The core's queue: what came since the last step. Callers' inputs are bounded (beyond that they are told to come
 //! again); engines' reports are not, for a report may not be lost and there are never more than two for each run.
 
-use crate::store::Blob;
-use madang_centre::{Input, Refusal, Reply, Signed};
+use crate::store::{Blob, Kept};
+use madang_centre::{Refusal, Report, Reply, Signed};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,13 +26,27 @@ pub struct Ask {
     pub answer: Answer,
 }
 
+/// What an engine saw.
+pub struct Seen {
+    /// For the core.
+    pub report: Report,
+    /// For people, kept beside it.
+    pub note: Option<Kept>,
+}
+
+impl From<Report> for Seen {
+    fn from(report: Report) -> Seen {
+        Seen { report, note: None }
+    }
+}
+
 /// What a look into the queue found.
 #[derive(Default)]
 pub struct Found {
     /// Callers' inputs, oldest first.
     pub asks: Vec<Ask>,
     /// Reports, oldest first.
-    pub reports: Vec<Input>,
+    pub reports: Vec<Seen>,
     /// Callers that wait until everything answered so far is in the projections.
     pub flushes: Vec<oneshot::Sender<()>>,
     /// True when the core is to stop.
@@ -42,7 +56,7 @@ pub struct Found {
 #[derive(Default)]
 struct Waiting {
     asks: VecDeque<Ask>,
-    reports: VecDeque<Input>,
+    reports: VecDeque<Seen>,
     flushes: Vec<oneshot::Sender<()>>,
     stop: bool,
     closed: bool,
@@ -81,8 +95,8 @@ impl Queue {
     }
 
     /// Hands what an engine saw to the core.
-    pub fn report(&self, input: Input) {
-        self.waiting.lock().reports.push_back(input);
+    pub fn report(&self, seen: Seen) {
+        self.waiting.lock().reports.push_back(seen);
         self.bell.notify_one();
     }
 

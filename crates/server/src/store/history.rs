@@ -31,6 +31,8 @@ pub struct JobFilter {
     pub since: Option<Time>,
     /// Submitted at or before.
     pub until: Option<Time>,
+    /// Only these jobs, arrays or tasks; `None` for all.
+    pub ids: Option<Vec<(u64, Option<u32>)>>,
     /// Ids above this one.
     pub after: u64,
     /// At most so many.
@@ -57,6 +59,12 @@ impl Readers {
         self.one(sql, vec![Value::Integer(array.number().cast_signed()), Value::Integer(task.into())])
     }
 
+    /// The first ended task of an array.
+    pub fn any_task(&self, array: JobId) -> Result<Option<Job>, Trouble> {
+        let sql = "SELECT body FROM jobs WHERE array_id = ?1 ORDER BY task LIMIT 1";
+        self.one(sql, vec![Value::Integer(array.number().cast_signed())])
+    }
+
     /// Ended jobs, ascending by id.
     pub fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, Trouble> {
         let mut sql = String::from("SELECT body FROM jobs WHERE id > ?");
@@ -77,6 +85,23 @@ impl Readers {
             let marks = vec!["?"; projects.len()].join(", ");
             sql.push_str(&format!(" AND project IN ({marks})"));
             values.extend(projects.iter().cloned().map(Value::Text));
+        }
+        if let Some(ids) = &filter.ids {
+            let mut pieces = vec!["0"];
+            for (id, task) in ids {
+                let id = Value::Integer(id.cast_signed());
+                match task {
+                    Some(task) => {
+                        pieces.push("(array_id = ? AND task = ?)");
+                        values.extend([id, Value::Integer((*task).into())]);
+                    }
+                    None => {
+                        pieces.push("id = ? OR array_id = ?");
+                        values.extend([id.clone(), id]);
+                    }
+                }
+            }
+            sql.push_str(&format!(" AND ({})", pieces.join(" OR ")));
         }
         sql.push_str(" ORDER BY id LIMIT ?");
         values.push(Value::Integer(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
@@ -100,15 +125,23 @@ impl Readers {
         })
     }
 
+    /// What the engine had to say about the end of a job's last run.
+    pub fn note(&self, job: JobId) -> Result<Option<String>, Trouble> {
+        self.with(|db| {
+            let sql = "SELECT note FROM notes WHERE job = ?1 ORDER BY attempt DESC LIMIT 1";
+            db.prepare_cached(sql)?.query_row([job.number().cast_signed()], |row| row.get(0)).optional()
+        })
+    }
+
     /// The bytes of a launch.
     pub fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
         self.with(|db| journal::blob(db, name))
     }
 
-    /// Checks the whole chain; gives its head.
-    pub fn verify(&self) -> Result<Head, Trouble> {
+    /// Checks the chain from the first row to row `seq`; gives its head.
+    pub fn verify(&self, seq: u64) -> Result<Head, Trouble> {
         let db = self.take()?;
-        let head = journal::verify(&db, &self.path, Head::START);
+        let head = journal::verify(&db, &self.path, Head::START, seq);
         self.give(db);
         head
     }

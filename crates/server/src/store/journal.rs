@@ -148,12 +148,22 @@ impl Journal {
     /// At most `rows` steps after `from`, checked against the chain; none at the end.
     pub fn page(&self, from: Head, rows: u32) -> Result<Vec<Step>, Trouble> {
         let (mut head, mut steps) = (from, Vec::new());
-        walk(&self.db, &self.path, &mut head, rows, &mut |next, body| {
+        walk(&self.db, &self.path, &mut head, rows.into(), &mut |next, body| {
             let inputs = serde_json::from_str(body).map_err(|error| damaged(&self.path, next.seq, &error.to_string()))?;
             steps.push(Step { head: next, inputs });
             Ok(())
         })?;
         Ok(steps)
+    }
+
+    /// Checks the last `rows` rows against the chain, without looking into them.
+    pub fn verify_last(&self, rows: u64) -> Result<(), Trouble> {
+        let from = match self.head.seq.saturating_sub(rows) {
+            0 => Some(Head::START),
+            seq => self.head_at(seq)?,
+        };
+        let from = from.ok_or_else(|| damaged(&self.path, self.head.seq.saturating_sub(rows), "it is missing"))?;
+        verify(&self.db, &self.path, from, self.head.seq).map(drop)
     }
 
     /// The head as it was after row `seq`, as far as the row itself says.
@@ -181,7 +191,7 @@ impl Journal {
 
     fn commit(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), Trouble> {
         let path = &self.path;
-        let mut all = || -> rusqlite::Result<()> {
+        let all = || -> rusqlite::Result<()> {
             let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             work(&transaction)?;
             transaction.commit()
@@ -190,10 +200,11 @@ impl Journal {
     }
 }
 
-/// Checks the chain of rows after `from` without looking into them; gives the head reached.
-pub fn verify(db: &Connection, path: &Path, from: Head) -> Result<Head, Trouble> {
+/// Checks the chain of rows after `from` up to row `seq` without looking into them; gives the head reached.
+pub fn verify(db: &Connection, path: &Path, from: Head, seq: u64) -> Result<Head, Trouble> {
     let mut head = from;
-    walk(db, path, &mut head, u32::MAX, &mut |_, _| Ok(()))?;
+    let rows = i64::try_from(seq.saturating_sub(from.seq)).unwrap_or(i64::MAX);
+    walk(db, path, &mut head, rows, &mut |_, _| Ok(()))?;
     Ok(head)
 }
 
@@ -205,7 +216,7 @@ pub(super) fn blob(db: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u
 /// What is done with each good row: the head it makes and its body.
 type Visit<'a> = &'a mut dyn FnMut(Head, &str) -> Result<(), Trouble>;
 
-fn walk(db: &Connection, path: &Path, head: &mut Head, rows: u32, visit: Visit<'_>) -> Result<(), Trouble> {
+fn walk(db: &Connection, path: &Path, head: &mut Head, rows: i64, visit: Visit<'_>) -> Result<(), Trouble> {
     let failed = |error: rusqlite::Error| sick("read", path, &error);
     let mut found = db
         .prepare("SELECT seq, at_ms, inputs, hash, body FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2")

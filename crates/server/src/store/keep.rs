@@ -1,7 +1,7 @@
 //! Writing the projections: ended jobs, the ledger's transactions, anomalies. Twice is the same as once.
 
 use madang_ledger::{Account, Transaction};
-use madang_model::{Job, JobState, Time};
+use madang_model::{Job, JobState, RunId, Span, Time};
 use rusqlite::{Connection, params};
 
 /// One day in milliseconds.
@@ -26,6 +26,18 @@ pub enum Kept {
         /// What was posted.
         transaction: Transaction,
     },
+    /// What an engine had to say about the end of a run. Not derived from the journal: it rides in the commit of the
+    /// report itself.
+    Note {
+        /// Which run.
+        run: RunId,
+        /// Why it failed, where the outcome does not say; else empty.
+        note: String,
+        /// Peak memory in MiB.
+        peak_mib: u64,
+        /// CPU time of all its processes.
+        cpu: Span,
+    },
     /// Something that did not fit.
     Anomaly {
         /// The journal's row that brought it.
@@ -45,6 +57,15 @@ pub(super) fn write(db: &Connection, keeps: &[Kept]) -> rusqlite::Result<()> {
         match kept {
             Kept::Job { user, project, job } => write_job(db, user, project, job)?,
             Kept::Ledger { project, transaction } => write_transaction(db, project, transaction)?,
+            Kept::Note { run, note, peak_mib, cpu } => {
+                db.prepare_cached("INSERT OR IGNORE INTO notes VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    run.job.number().cast_signed(),
+                    run.attempt,
+                    note,
+                    peak_mib.cast_signed(),
+                    cpu.millis().cast_signed()
+                ])?;
+            }
             Kept::Anomaly { seq, nth, at, text } => {
                 db.prepare_cached("INSERT OR IGNORE INTO anomalies VALUES (?1, ?2, ?3, ?4)")?.execute(params![
                     seq.cast_signed(),

@@ -14,6 +14,9 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_end ON jobs (ended_ms);
 CREATE INDEX jobs_by_project ON jobs (project, id);
 CREATE INDEX jobs_by_array ON jobs (array_id, task) WHERE array_id IS NOT NULL;
+-- What the engine had to say about the end of a run.
+CREATE TABLE notes (job INTEGER NOT NULL, attempt INTEGER NOT NULL, note TEXT NOT NULL, peak_mib INTEGER NOT NULL,
+    cpu_ms INTEGER NOT NULL, PRIMARY KEY (job, attempt)) STRICT, WITHOUT ROWID;
 CREATE TABLE ledger (id INTEGER PRIMARY KEY, project TEXT NOT NULL, at_ms INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE INDEX ledger_by_project ON ledger (project, id);
 -- GPU time spent by day, refunds taken off on the day they were given.

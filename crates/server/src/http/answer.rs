@@ -1,0 +1,117 @@
+//! Requests in, answers out: JSON read with the place of a mistake, every failure as a problem document.
+
+use crate::fault::Fault;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The longest body of an operation that takes no script.
+pub const SMALL: usize = 64 << 10;
+/// The longest body of a submission: a script of 4 MiB whose every line end is escaped, and its environment.
+pub const LARGE: usize = 12 << 20;
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.problem()).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// A JSON answer.
+pub fn json(value: &impl Serialize) -> Response {
+    json_with(StatusCode::OK, value)
+}
+
+/// A JSON answer with another status.
+pub fn json_with(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => {
+            tracing::error!("failed to write an answer as JSON: {error}");
+            Fault::internal().into_response()
+        }
+    }
+}
+
+/// An answer without a body.
+pub fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Reads a body of at most `most` bytes.
+pub async fn bytes(request: Request, most: usize) -> Result<Bytes, Fault> {
+    read_all(request.into_body(), most).await
+}
+
+async fn read_all(body: Body, most: usize) -> Result<Bytes, Fault> {
+    to_bytes(body, most).await.map_err(|error| {
+        let is_long = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
+        if is_long || error.to_string().contains("length limit") {
+            Fault::new(413, "too_large", format!("the body is longer than {most} bytes"))
+        } else {
+            Fault::bad("the body could not be read to its end")
+        }
+    })
+}
+
+/// Reads a JSON body; the error names the field.
+pub async fn body<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Fault> {
+    is_json(request.headers())?;
+    parse(&bytes(request, most).await?)
+}
+
+/// Refuses what does not say that it is JSON: a form of another site could not say so.
+pub fn is_json(headers: &HeaderMap) -> Result<(), Fault> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Fault::new(415, "bad_request", format!("the body is of type {kind:?}"))
+        .hint("send JSON with `Content-Type: application/json`"))
+}
+
+/// Reads JSON; the error names the field.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let at = if path == "." { String::new() } else { format!("{path}: ") };
+        Fault::bad(format!("the body does not fit: {at}{}", error.inner()))
+    })?;
+    reader.end().map_err(|error| Fault::bad(format!("the body has more than one value: {error}")))?;
+    Ok(value)
+}
+
+/// Reads the query; the error names the field.
+pub fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, Fault> {
+    let found = Query::<T>::try_from_uri(&parts.uri);
+    found.map(|Query(value)| value).map_err(|error| Fault::bad(format!("the query does not fit: {}", error.body_text())))
+}
+
+/// A query as an argument of a handler.
+pub struct Ask<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
+    type Rejection = Fault;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        query(parts).map(Ask)
+    }
+}

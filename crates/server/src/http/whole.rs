@@ -1,0 +1,59 @@
+//! Operations on the centre as a whole.
+
+use super::answer::json;
+use super::{App, blocking};
+use crate::fault::Fault;
+use crate::store::journal::hex;
+use crate::view;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use madang_api::Audit;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(super) async fn healthz() -> Response {
+    ([(header::CONTENT_TYPE, "text/plain")], "ok\n").into_response()
+}
+
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    if app.shared.is_up.load(Ordering::Relaxed) {
+        return Ok(([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response());
+    }
+    Err(Fault::busy("the core has stopped"))
+}
+
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], super::openapi::openapi()).into_response()
+}
+
+pub(super) async fn overview(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    let work = move || {
+        let chart = app.shared.chart.lock();
+        Ok(view::overview::overview(&app.centre(), &app.estate, app.now(), &chart))
+    };
+    blocking(work).await.map(|overview| json(&overview))
+}
+
+/// Checks the core's invariants and the journal's whole chain.
+pub(super) async fn audit(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    let work = move || {
+        let (mut violations, anomalies) = {
+            let centre = app.centre();
+            (centre.audit(), centre.counts().anomalies)
+        };
+        let head = *app.shared.head.lock();
+        match app.readers.verify(head.seq) {
+            Ok(found) if found == head => {}
+            Ok(found) => violations.push(format!(
+                "the journal's entry {} has the hash {}, the server wrote {}",
+                found.seq,
+                hex(&found.hash),
+                hex(&head.hash)
+            )),
+            Err(damage) => violations.push(damage.fact),
+        }
+        Ok(Audit { violations, inputs: head.inputs, head: hex(&head.hash), anomalies })
+    };
+    blocking(work).await.map(|audit| json(&audit))
+}

@@ -1,0 +1,8 @@
+//! What callers see: the core's state in the wire's words. Nothing here decides or changes anything.
+
+pub mod estate;
+pub mod job;
+pub mod list;
+pub mod overview;
+pub mod project;
+pub mod words;
