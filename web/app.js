@@ -127,7 +127,7 @@ function themeButton() {
 
 function languageSwitch() {
   return h('div.languages', { role: 'group', 'aria-label': t('lang.label') }, LANGUAGES.map(([code, name]) =>
-    h('button.quiet', { type: 'button', lang: code, 'aria-pressed': String(code === language()), onclick: () => { setLanguage(code); show({ keepFocus: true }); } },
+    h('button.quiet', { type: 'button', lang: code, 'data-lang': code, 'aria-label': name, 'aria-pressed': String(code === language()), onclick: () => { setLanguage(code); show({ keepFocus: true }); } },
       h('span.wide', name), h('span.narrow', { 'aria-hidden': 'true' }, code === 'ko' ? '한' : code.toUpperCase()))));
 }
 
@@ -142,7 +142,7 @@ function frame(page) {
     h('li', h('a', { href, 'aria-current': name === here ? (name === page ? 'page' : 'true') : null }, t(`nav.${name}`))))));
   document.getElementById('skip').textContent = t('app.skip');
   put(document.getElementById('top'),
-    h('a.wordmark', { href: '#/', 'aria-label': t('app.home') }, h('span.mark', { 'aria-hidden': 'true' }), h('b', { lang: 'ko' }, '마당'), h('span.latin', 'Madang')),
+    h('a.wordmark', { href: '#/', title: t('app.home') }, h('span.mark', { 'aria-hidden': 'true' }), h('b', { lang: 'ko' }, '마당'), h('span.latin', 'Madang')),
     nav,
     h('div.tools', me && liveMark(), languageSwitch(), themeButton(),
       me && h('details.who', h('summary', { 'aria-label': t('who.label', { name: me.name }) }, me.name),

@@ -35,11 +35,12 @@ function lifeLine(job, now) {
     at = run.until;
   }
   const end = isOver(job.state) ? job.ends_ms ?? at : now;
-  if (job.state === 'PENDING' && end > at) spans.push({ from: at, until: end, tone: 'wait', text: t('job.waits') });
+  const idle = job.state === 'PENDING' || (isOver(job.state) && !attempts.length);
+  if (idle && end > at) spans.push({ from: at, until: end, tone: 'wait', text: t(job.state === 'PENDING' ? 'job.waits' : 'job.waited') });
   if (!isOver(job.state) && job.started_ms && job.ends_ms > now) spans.push({ from: now, until: job.ends_ms, tone: 'ahead', text: t('job.until_limit'), open: true });
   const marks = [];
   if (job.state === 'PENDING' && job.promised_ms) marks.push({ at: job.promised_ms, text: t('job.promised'), kind: 'promise' });
-  return timeline({ label: t('job.timeline'), spans, marks, now });
+  return timeline({ label: t('job.timeline'), begin: job.submitted_ms, spans, marks, now });
 }
 
 const step = (word, ms, more) => ms && h('li', h('span', word), h('time', { datetime: new Date(ms).toISOString() }, moment(ms, true)), more && h('small', more));

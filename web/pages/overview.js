@@ -68,7 +68,7 @@ const moneyRow = (row) => h('tr', h('th', { scope: 'row' }, own(row, 'title')), 
 
 function moneyTable(rows) {
   if (!rows.length) return empty(t('money.none'));
-  return h('div.scroll-x', { tabindex: 0, role: 'region', 'aria-label': t('money.title') }, h('table.roomy', h('thead', h('tr',
+  return h('div.scroll-x', { tabindex: 0, role: 'region', 'aria-label': `${t('money.title')}: ${t('chart.figures')}` }, h('table.roomy', h('thead', h('tr',
     h('th', { scope: 'col' }, t('money.what')), h('th.number', { scope: 'col' }, t('money.amount')), h('th', { scope: 'col' }, t('money.from')), h('th', { scope: 'col' }, t('source.word')))),
   h('tbody', rows.map(moneyRow))));
 }

@@ -140,14 +140,14 @@ export function bars({ label, points, format, height = 180 }) {
 }
 
 /**
- * A job's life on one line: `spans` are `{from, until, tone, text, open}`, `marks` are `{at, text, kind}`.
+ * A job's life on one line from `begin`: `spans` are `{from, until, tone, text, open}`, `marks` are `{at, text, kind}`.
  * Its list of moments beside it says the same in words.
  */
-export function timeline({ label, spans, marks, now }) {
+export function timeline({ label, begin, spans, marks, now }) {
   const figure = h('figure.chart.timeline');
   const height = 76;
   const draw = (width) => {
-    const moments = [...spans.flatMap(({ from, until }) => [from, until]), ...marks.map(({ at }) => at)];
+    const moments = [begin, ...spans.flatMap(({ from, until }) => [from, until]), ...marks.map(({ at }) => at)];
     const from = Math.min(...moments);
     const until = Math.max(...moments, from + 1000);
     const x = (at) => 6 + ((at - from) / (until - from)) * (width - 12);
