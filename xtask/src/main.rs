@@ -17,9 +17,8 @@ usage: cargo xtask CHORE
   test [--no-prepare]   prepare what tests need, then everything CI runs; ends with `N passed, N failed`
   ci                    the same
   tidy                  the house rules that no compiler checks
-  sim [--seed N] [--seeds K] [--steps S]
+  sim [--seed N] [--seeds K] [--steps S] [--verbose]
                         simulate with faults: K seeds from N on, S steps each
-  openapi [--check]     write docs/openapi.json from the wire's types, or check that it is fresh
 ";
 
 fn main() -> ExitCode {

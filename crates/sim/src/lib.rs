@@ -1,14 +1,23 @@
 //! Virtual time, modelled runs, generated load and faults around the one core.
 //!
 //! - [`model_engine`] carries out effects of modelled sites: the live server and the simulator use the same code.
+//! - [`world`] is the simulator: it drives the same core as the server through load and disasters.
 //! - [`load`] makes up submissions that look like those of a real GPU centre: the demo and the simulator use it.
 //!
 //! Invariants: no clock, no threads, no I/O and no hash order in here; every choice comes from a seeded [`rng::Rng`],
 //! and none of them from floating point, so a seed gives the same bytes on every platform.
 
+pub mod acts;
+pub mod estate;
+pub mod faults;
 pub mod load;
 pub mod model_engine;
+pub mod oracle;
+pub mod rebirth;
 pub mod rng;
+pub mod run;
+pub mod world;
 
 pub use load::{Load, LoadSpec, Payer};
 pub use model_engine::ModelEngine;
+pub use run::{Failure, Summary, run};

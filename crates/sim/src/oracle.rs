@@ -1,0 +1,266 @@
+//! What the simulator knows better than the core: what was really started where, answered and kept.
+//!
+//! It is written apart from the core's own audit and by other means, so that the two do not share a mistake. It holds
+//! physical truth (which device is in use by which run) and the projections (ended jobs, ledger), which may be handed
+//! the same thing twice and must then be handed the very same.
+use madang_centre::{Centre, Keep};
+use madang_ledger::{Account, Transaction};
+use madang_model::{Allocation, EntryId, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, RunId, Time, Won};
+use std::collections::BTreeMap;
+
+/// A run as it really was.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// What it holds.
+    pub on: Allocation,
+    /// When it began.
+    pub began: Time,
+    /// When it was over.
+    pub over: Option<Time>,
+    /// True when the core was not told the truth about its times, so that they cannot be compared.
+    pub muddied: bool,
+}
+
+/// Everything known from outside.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    runs: BTreeMap<RunId, Truth>,
+    on_node: BTreeMap<NodeId, Vec<RunId>>,
+    accepted: BTreeMap<JobId, u32>,
+    ended: BTreeMap<JobId, Job>,
+    ledger: BTreeMap<EntryId, Transaction>,
+    /// Runs begun.
+    pub starts: u64,
+}
+
+impl Oracle {
+    /// A run really begins; everything about it must be right.
+    pub fn begin(&mut self, centre: &Centre, now: Time, run: RunId, on: &Allocation) -> Result<(), String> {
+        if self.runs.contains_key(&run) {
+            return Err(format!("{run} was started twice"));
+        }
+        let job = centre.job(run.job).ok_or_else(|| format!("{run} was started, but its job is not known"))?;
+        whole(centre, job, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
+        self.room(centre, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
+        for slot in &on.slots {
+            self.on_node.entry(slot.node).or_default().push(run);
+        }
+        self.runs.insert(run, Truth { on: on.clone(), began: now, over: None, muddied: false });
+        self.starts += 1;
+        Ok(())
+    }
+
+    /// A run is really over.
+    pub fn end(&mut self, run: RunId, at: Time) {
+        let Some(truth) = self.runs.get_mut(&run) else { return };
+        if truth.over.replace(at).is_none() {
+            for slot in &truth.on.slots {
+                self.on_node.entry(slot.node).or_default().retain(|other| *other != run);
+            }
+        }
+    }
+
+    /// The core was told something untrue about a run's times.
+    pub fn muddy(&mut self, run: RunId) {
+        if let Some(truth) = self.runs.get_mut(&run) {
+            truth.muddied = true;
+        }
+    }
+
+    /// What is known of a run that began.
+    pub fn truth(&self, run: RunId) -> Option<&Truth> {
+        self.runs.get(&run)
+    }
+
+    /// Runs that go on and hold something on this node.
+    pub fn on(&self, node: NodeId) -> Vec<RunId> {
+        self.on_node.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// A submission was answered with this id; it stands for so many jobs.
+    pub fn accept(&mut self, id: JobId, jobs: u32) {
+        self.accepted.insert(id, jobs);
+    }
+
+    /// How many submissions were accepted.
+    pub fn accepted(&self) -> usize {
+        self.accepted.len()
+    }
+
+    /// Something is to be kept: new, or the very same as before.
+    pub fn keep(&mut self, keep: Keep) -> Result<(), String> {
+        match keep {
+            Keep::Job(job) => {
+                let JobState::Ended { .. } = job.state else {
+                    return Err(format!("{} was kept before its end", job.id));
+                };
+                self.compare(&job)?;
+                let (id, text) = (job.id, format!("{job:?}"));
+                match self.ended.insert(id, *job) {
+                    Some(before) if format!("{before:?}") != text => Err(format!("{id} changed after its end")),
+                    _ => Ok(()),
+                }
+            }
+            Keep::Ledger(transactions) => transactions.into_iter().try_for_each(|new| self.keep_entry(new)),
+            Keep::Anomaly(..) => Ok(()),
+        }
+    }
+
+    fn keep_entry(&mut self, new: Transaction) -> Result<(), String> {
+        let sum: i128 = new.lines.iter().map(|line| i128::from(line.time.micro_secs())).sum();
+        let won: i128 = new.lines.iter().map(|line| i128::from(line.won.won())).sum();
+        if (sum, won) != (0, 0) {
+            return Err(format!("{} does not sum to zero", new.id));
+        }
+        let id = new.id;
+        match self.ledger.get(&id) {
+            Some(before) if *before != new => Err(format!("{id} changed after it was posted")),
+            _ => {
+                self.ledger.insert(id, new);
+                Ok(())
+            }
+        }
+    }
+
+    /// The core's record of a job's runs against what really was.
+    fn compare(&self, job: &Job) -> Result<(), String> {
+        for ended in &job.runs {
+            let Some(started) = ended.started else { continue };
+            let run = ended.run;
+            let truth = self.runs.get(&run).ok_or_else(|| format!("{run} never began, yet has a start"))?;
+            if truth.on != ended.on {
+                return Err(format!("{run} held other devices than its record says"));
+            }
+            let told = !truth.muddied && ended.outcome != Outcome::NodeFailed;
+            if told && truth.over.is_some_and(|over| (truth.began, over) != (started, ended.ended)) {
+                let (began, over) = (truth.began, truth.over);
+                let recorded = (started, ended.ended);
+                return Err(format!("{run} ran from {began:?} to {over:?}, its record says {recorded:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing may be held twice, and only nodes that take work may be given any.
+    fn room(&self, centre: &Centre, on: &Allocation) -> Result<(), String> {
+        let founding = centre.founding().ok_or("without a founding")?;
+        for slot in &on.slots {
+            let node = &founding.nodes[slot.node.index()];
+            if *centre.health(slot.node) != Health::Up {
+                return Err(format!("on {}, which takes no work", node.name));
+            }
+            let (mut devices, mut cpus, mut memory) = (slot.devices, slot.cpus, slot.memory_mib);
+            for run in self.on_node.get(&slot.node).into_iter().flatten() {
+                for other in self.runs[run].on.slots.iter().filter(|other| other.node == slot.node) {
+                    if devices & other.devices != 0 {
+                        return Err(format!("on a device of {} that {run} holds", node.name));
+                    }
+                    devices |= other.devices;
+                    cpus += other.cpus;
+                    memory += other.memory_mib;
+                }
+            }
+            let beyond = node.gpus < 32 && devices >> node.gpus != 0;
+            if beyond || cpus > node.cpus || memory > node.memory_mib {
+                return Err(format!("beyond what {} has", node.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end, with everything healed: every job is over, and the projections are the books.
+    pub fn finish(&self, centre: &Centre) -> Result<(), String> {
+        let counts = centre.counts();
+        let accepted: u64 = self.accepted.values().map(|jobs| u64::from(*jobs)).sum();
+        if (counts.running, counts.waiting, counts.ended) != (0, 0, accepted) {
+            return Err(format!("{accepted} jobs were accepted, and the centre counts {counts:?}"));
+        }
+        if let Some((run, _)) = self.runs.iter().find(|(_, truth)| truth.over.is_none()) {
+            return Err(format!("{run} still runs when all jobs are over"));
+        }
+        if let Some((run, ..)) = centre.book().holds().next() {
+            return Err(format!("{run} has a hold when all jobs are over"));
+        }
+        let last = self.ledger.last_key_value().map_or(0, |(id, _)| id.number());
+        if last != self.ledger.len() as u64 {
+            return Err(format!("{} entries were kept, the last is number {last}", self.ledger.len()));
+        }
+        let mut balances: BTreeMap<Account, (GpuTime, Won)> = BTreeMap::new();
+        for line in self.ledger.values().flat_map(|entry| &entry.lines) {
+            let sum = balances.entry(line.account).or_default();
+            *sum = (sum.0 + line.time, sum.1 + line.won);
+        }
+        balances.retain(|_, sum| *sum != (GpuTime::ZERO, Won::ZERO));
+        let book: BTreeMap<_, _> =
+            centre.book().balances().map(|(account, time, won)| (account, (time, won))).collect();
+        if balances != book {
+            return Err("the kept entries do not add up to the book's balances".into());
+        }
+        self.recount(centre)
+    }
+
+    /// Each project's spending, from the records of its runs alone.
+    fn recount(&self, centre: &Centre) -> Result<(), String> {
+        for project in centre.projects() {
+            let jobs = self.ended.values().filter(|job| job.spec.project == project.id);
+            if jobs.clone().any(|job| job.attempts as usize > job.runs.len()) {
+                // Only the last runs are kept with a job; a project with more cannot be recounted.
+                continue;
+            }
+            let runs = jobs.flat_map(|job| &job.runs).filter(|run| !run.outcome.is_providers_fault());
+            let used: GpuTime = runs.filter_map(|run| Some(run.on.gpus() * run.ended.since(run.started?))).sum();
+            let spent: GpuTime =
+                project.awards.iter().map(|award| centre.book().balance(Account::Spent(award.id)).0).sum();
+            if used != spent {
+                return Err(format!("{} used {used} by its runs, and spent {spent} by the book", project.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A gang is whole: every part has its nodes, each with its devices, in one site and, unless it may span, one island.
+fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
+    let nodes = &centre.founding().ok_or("without a founding")?.nodes;
+    let request = &job.spec.request;
+    let held = |slot: &madang_model::Slot| &nodes[slot.node.index()];
+    for (index, part) in request.parts.iter().enumerate() {
+        let slots: Vec<_> = on.slots.iter().filter(|slot| slot.part as usize == index).collect();
+        if slots.len() != part.nodes as usize {
+            return Err(format!("with {} nodes for a part that asks for {}", slots.len(), part.nodes));
+        }
+        for slot in &slots {
+            let node = held(slot);
+            let exact = slot.devices.count_ones() == part.gpus;
+            let enough = slot.cpus >= part.cpus && slot.memory_mib >= part.memory_mib;
+            let all = !part.exclusive || slot.cpus == node.cpus && slot.memory_mib == node.memory_mib;
+            let all_memory = part.memory_mib != 0 || slot.memory_mib == node.memory_mib;
+            let fitting = part.features.iter().all(|word| node.features.contains(word))
+                && part
+                    .model
+                    .as_ref()
+                    .is_none_or(|model| node.device.as_ref().is_some_and(|device| device.model == *model));
+            if !(exact && enough && all && all_memory && fitting) {
+                return Err(format!("on {} with {slot:?} for {part:?}", node.name));
+            }
+            if slots.iter().filter(|other| other.node == slot.node).count() > 1 {
+                return Err(format!("on {} twice for one part", node.name));
+            }
+        }
+    }
+    let places = || on.slots.iter().map(held);
+    let first = places().next().ok_or("on no node")?;
+    if places().any(|node| node.site != first.site || !request.sites.contains(&node.site)) {
+        return Err("at a site it may not use, or at two".into());
+    }
+    if !request.across_islands && places().any(|node| node.island != first.island) {
+        return Err("across islands".into());
+    }
+    if request.include.iter().any(|wanted| places().all(|node| node.id != *wanted)) {
+        return Err("without a node it must include".into());
+    }
+    if places().any(|node| request.exclude.contains(&node.id)) {
+        return Err("on a node it must avoid".into());
+    }
+    Ok(())
+}

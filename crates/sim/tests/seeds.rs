@@ -1,0 +1,21 @@
+//! A few seeds in every `cargo test`; `cargo xtask sim` takes hundreds.
+use madang_sim::Summary;
+
+#[test]
+fn seeds_live_through_every_fault() {
+    let mut sum = Summary::default();
+    for seed in 1..=25 {
+        match madang_sim::run(seed, 150) {
+            Ok(summary) => sum.add(&summary),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    assert!(sum.strikes.missing().is_empty(), "never struck: {:?}", sum.strikes.missing());
+    assert!(sum.accepted > 500 && sum.ended >= sum.accepted, "{sum:?}");
+}
+
+#[test]
+fn a_seed_has_one_course() {
+    let [once, again] = [madang_sim::run(7, 200), madang_sim::run(7, 200)];
+    assert_eq!(once.expect("seed 7 passes"), again.expect("seed 7 passes"));
+}
