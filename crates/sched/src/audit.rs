@@ -46,7 +46,7 @@ impl Scheduler {
                 wrong.push(format!("{job} has a promise and does not wait"));
                 continue;
             };
-            let nodes = self.queue.kind(waiting).1.request.nodes() as usize;
+            let nodes = self.queue.kind(waiting).1.nodes() as usize;
             if pledge.promise.on.slots.len() != nodes {
                 wrong.push(format!("{job} was promised {} nodes of {nodes}", pledge.promise.on.slots.len()));
             }

@@ -41,7 +41,7 @@ impl Scheduler {
     /// What blocks a job that could start on a freer estate.
     fn capacity(&self, job: JobId, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
-        let wanted = shape.request.nodes();
+        let wanted = shape.nodes();
         if let Some(pledge) = self.promises.by_job.get(&job) {
             return Some(Blocked::Resources { fitting: pledge.fitting, wanted });
         }

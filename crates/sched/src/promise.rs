@@ -179,7 +179,8 @@ impl Promises {
             assemble(shape, estate, &mut offer).ok()
         };
         let start = *times.get(times.partition_point(|time| attempt(*time).is_none()))?;
-        let picks = attempt(start)?;
+        // What only ends with time itself is no start to promise.
+        let picks = attempt(start).filter(|_| start < Time::MAX)?;
         Some((start, with_devices(&picks, |node, need| self.busy(cluster, node, need, now, start))))
     }
 

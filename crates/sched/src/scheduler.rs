@@ -118,18 +118,23 @@ impl Scheduler {
         };
         let owners: Vec<(u128, Meter)> =
             self.shares.owners.iter().map(|owner| (u128::from(owner.weight), fresh(owner.meter))).collect();
+        let mut gpus: BTreeMap<usize, u32> = BTreeMap::new();
+        for run in self.runs.values() {
+            *gpus.entry(self.shares.leaves[run.leaf].project).or_insert(0) += run.on.gpus().milli() / 1000;
+        }
+        let held = |project: &usize| gpus.get(project).copied().unwrap_or(0);
         let mut rows = Vec::new();
         for (index, owner) in self.shares.owners.iter().enumerate() {
             let (entitled, used) = parts(&owners, index);
-            let gpus = (owner.meter.rate / 1000) as u32;
+            let gpus = owner.projects.iter().map(held).sum();
             rows.push(Standing { owner: owner.id, project: None, entitled, used, gpus, waiting: owner.waiting });
-            let projects = owner.projects.iter().map(|project| &self.shares.projects[*project]);
+            let projects = owner.projects.iter().map(|project| (held(project), &self.shares.projects[*project]));
             let meters: Vec<(u128, Meter)> =
-                projects.clone().map(|project| (u128::from(project.weight), fresh(project.meter))).collect();
-            for (place, project) in projects.enumerate() {
+                projects.clone().map(|(_, project)| (u128::from(project.weight), fresh(project.meter))).collect();
+            for (place, (gpus, project)) in projects.enumerate() {
                 let (entitled, used) = parts(&meters, place);
-                let (gpus, waiting) = ((project.meter.rate / 1000) as u32, project.waiting);
-                rows.push(Standing { owner: owner.id, project: Some(project.id), entitled, used, gpus, waiting });
+                let (project, waiting) = (Some(project.id), project.waiting);
+                rows.push(Standing { owner: owner.id, project, entitled, used, gpus, waiting });
             }
         }
         rows

@@ -70,13 +70,20 @@ impl Shape {
                 parts.iter().all(|part| part.fitting.iter().any(|fit| estate.pools[fit.pool].island == *island))
             });
         }
-        let rate = request.parts.iter().map(|part| u64::from(part.nodes) * (u64::from(part.gpus) * 1000).max(1)).sum();
+        let rate = request.parts.iter().fold(0u64, |sum, part| {
+            sum.saturating_add(u64::from(part.nodes).saturating_mul((u64::from(part.gpus) * 1000).max(1)))
+        });
         Shape { request, parts, islands, never: true, possible: false, memo: None, rate }
     }
 
     /// True when a job of this shape with this limit is known not to start.
     pub fn failed(&self, limit: Span) -> bool {
         self.memo.is_some_and(|memo| limit >= memo.limit)
+    }
+
+    /// Nodes of the whole gang.
+    pub fn nodes(&self) -> u32 {
+        nodes(&self.request)
     }
 
     pub fn uses(&self, pool: usize) -> bool {
@@ -86,6 +93,11 @@ impl Shape {
     pub fn allows(&self, node: NodeId) -> bool {
         self.request.exclude.binary_search(&node).is_err()
     }
+}
+
+/// Nodes of the whole gang, however absurd the request.
+fn nodes(request: &Request) -> u32 {
+    request.parts.iter().fold(0, |sum, part| part.nodes.saturating_add(sum))
 }
 
 /// What a part takes of a node with this much in all.
@@ -130,10 +142,12 @@ pub(crate) fn shortage(request: &Request, estate: &Estate) -> String {
         }
     }
     if !request.include.is_empty() {
-        return format!("the {} nodes it must include cannot be part of one gang at {place}", request.include.len());
+        let name = |node: &NodeId| estate.nodes.get(node.index()).map_or("?", |facts| &facts.name);
+        let listed: Vec<&str> = request.include.iter().map(name).collect();
+        return format!("must include {}, which cannot be part of one gang of it at {place}", listed.join(", "));
     }
     let scope = if request.across_islands { "site" } else { "island" };
-    format!("asks for {} nodes together, no {scope} of {place} has that many that fit", request.nodes())
+    format!("asks for {} nodes together, no {scope} of {place} has that many that fit", nodes(request))
 }
 
 /// What is short for one part alone, looked at on single nodes.

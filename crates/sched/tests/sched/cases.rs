@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use expect_test::expect;
-use madang_model::{Blocked, GpuTime, Health, JobId, NodeId, ProjectId, Qos, Request, Span, UserId};
+use madang_model::{Blocked, GpuTime, Health, JobId, NodeId, Part, ProjectId, Qos, Request, Span, UserId};
 use madang_sched::{Anomaly, Ask, BrokenBy, Budget, Change, Config, Event, PromiseEnd, Scheduler};
 
 #[test]
@@ -308,6 +308,9 @@ fn what_can_never_fit_is_said_in_names_and_numbers() {
         says(&|r| r.sites = vec![]),
         says(&|r| r.parts = vec![]),
         says(&|r| r.parts[0].nodes = 0),
+        says(&|r| (r.parts[0].nodes, r.parts[0].gpus, r.parts[0].cpus) = (u32::MAX, u32::MAX, u32::MAX)),
+        says(&|r| r.parts = vec![r.parts[0].clone(), Part { nodes: u32::MAX, ..r.parts[0].clone() }]),
+        says(&|r| r.include = vec![NodeId::new(u32::MAX)]),
     ];
     expect![[r#"
         fits
@@ -319,10 +322,13 @@ fn what_can_never_fit_is_said_in_names_and_numbers() {
         asks for 8 nodes with 1 GPUs and 8 CPUs, site0 has 7 of them
         asks for b200 GPUs, site0 has none
         asks for nodes with nvme, site0 has none
-        the 2 nodes it must include cannot be part of one gang at site0
+        must include n0, n5, which cannot be part of one gang of it at site0
         asks for no site
         asks for no nodes
-        asks for a part of no nodes"#]]
+        asks for a part of no nodes
+        asks for 4294967295 GPUs on a node, the largest node of site0 has 8
+        asks for 4294967295 nodes with 1 GPUs and 8 CPUs, site0 has 7 of them
+        must include ?, which cannot be part of one gang of it at site0"#]]
     .assert_eq(&texts.join("\n"));
 }
 
