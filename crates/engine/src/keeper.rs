@@ -41,18 +41,19 @@ impl Keeper {
         Ok(())
     }
 
-    /// Hands over a run's folder name and the shepherd's end of its stream.
-    pub fn hand_over(&mut self, name: &str, stream: &UnixStream) -> io::Result<()> {
+    /// Hands over a run's name, the shepherd's end of its stream and the order.
+    pub fn hand_over(&mut self, name: &str, stream: &UnixStream, order: &File) -> io::Result<()> {
+        let carried = [stream.as_fd(), order.as_fd()];
         self.ensure()?;
         let nursery = self.nursery.as_ref().expect("ensured above");
-        if wire::send(&nursery.socket, name.as_bytes(), Some(stream)).is_ok() {
+        if wire::send(&nursery.socket, name.as_bytes(), &carried).is_ok() {
             return Ok(());
         }
         // It died. What it had not forked yet is found by the ends of those streams.
         self.nursery = None;
         self.ensure()?;
         let nursery = self.nursery.as_ref().expect("ensured above");
-        Ok(wire::send(&nursery.socket, name.as_bytes(), Some(stream))?)
+        Ok(wire::send(&nursery.socket, name.as_bytes(), &carried)?)
     }
 
     /// Process id of the nursery.
@@ -73,7 +74,7 @@ impl Nursery {
             .current_dir("/")
             .spawn()?;
         let nursery = Nursery { child, socket };
-        wire::send(&nursery.socket, &serde_json::to_vec(hello)?, None)?;
+        wire::send(&nursery.socket, &serde_json::to_vec(hello)?, &[])?;
         let mut ready = [PollFd::new(nursery.socket.as_fd(), PollFlags::POLLIN)];
         if poll(&mut ready, PollTimeout::from(u16::try_from(patience.millis()).unwrap_or(u16::MAX)))? == 0 {
             return Err(io::ErrorKind::WouldBlock.into());

@@ -13,7 +13,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, getppid, setsid};
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -91,11 +91,6 @@ fn blocking(file: File) -> io::Result<File> {
     flags.remove(OFlag::O_NONBLOCK);
     fcntl(&file, FcntlArg::F_SETFL(flags))?;
     Ok(file)
-}
-
-/// Writes the script where it will run from.
-pub fn write_script(path: &Path, text: &str) -> io::Result<()> {
-    File::options().write(true).create(true).truncate(true).mode(0o700).open(path)?.write_all(text.as_bytes())
 }
 
 /// The command line that the kernel would make of a script: interpreter, its one argument, the script, arguments. It is

@@ -1,9 +1,9 @@
 //! The local engine: real processes on this machine.
 //!
 //! The server's thread tells it what to start and stop; one reader thread watches all shepherds and sends reports.
-//! A run exists here from the moment its folder does until it is forgotten.
+//! A run is known here from its order until it is forgotten.
 //!
-//! Invariants: a run is started at most once, ever (see [`crate::run_dir`]); every run that was started is reported
+//! Invariants: a run is started at most once, ever (see [`crate::record`]); every run that was started is reported
 //! ended exactly as its shepherd noted, however often the server or the nursery is killed; a report is sent again
 //! after a restart until the run is forgotten, so the server journals before it forgets.
 use crate::cpus::Cpus;
@@ -12,16 +12,18 @@ use crate::keeper::Keeper;
 use crate::nursery::RUNS;
 use crate::order::{EngineReport, Order};
 use crate::reader;
-use crate::run_dir::{self, EndRecord, Sealed, now};
+use crate::record::{EndRecord, Files, Sealed};
+use crate::spares::Spares;
 use crate::wire::{self, Command, Hello, Lines};
-use madang_model::{Outcome, RunId, Span, StopCause, Time};
+use madang_model::{RunId, Span, StopCause, Time};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{User, getgid, getuid};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -107,6 +109,7 @@ pub(crate) struct State {
     pub runs: BTreeMap<RunId, Run>,
     pub by_token: BTreeMap<u64, RunId>,
     pub cpus: Cpus,
+    pub spares: Spares,
     next_token: u64,
     keeper: Keeper,
     cgroup: Option<PathBuf>,
@@ -120,6 +123,10 @@ pub(crate) struct Run {
     pub started: Option<Time>,
     pub ended: Option<EndRecord>,
     pub tries: u32,
+    /// What was ordered, until it has begun.
+    order: Option<File>,
+    /// The number of its spare files.
+    pub spare: Option<u64>,
     /// What it was told to stay true: told again to whoever shepherds it next.
     pub stop: Option<StopCause>,
     pub limit: Option<Span>,
@@ -155,6 +162,7 @@ impl LocalEngine {
             runs: BTreeMap::new(),
             by_token: BTreeMap::new(),
             cpus: Cpus::of_this_process(),
+            spares: Spares::default(),
             next_token: WAKE + 1,
             keeper,
             cgroup: options.cgroup,
@@ -184,22 +192,8 @@ impl LocalEngine {
         if state.runs.contains_key(&run) {
             return;
         }
-        let dir = self.inner.dir_of(run);
-        match self.inner.launch(&mut state, order, &dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                let record = EndRecord {
-                    started: None,
-                    at: now(),
-                    outcome: Outcome::LaunchFailed,
-                    exit: 0,
-                    signal: 0,
-                    peak_bytes: 0,
-                    cpu: Span::ZERO,
-                    note: format!("this machine could not start it: {error}"),
-                };
-                state.settle(run, record);
-            }
-            _ => {}
+        if let Err(error) = self.inner.launch(&mut state, order) {
+            state.settle(run, EndRecord::never_began(format!("this machine could not start it: {error}")));
         }
     }
 
@@ -238,9 +232,9 @@ impl LocalEngine {
     pub fn forget(&mut self, run: RunId) {
         let mut state = self.inner.state();
         if state.runs.get(&run).is_some_and(|known| known.ended.is_some()) {
-            state.runs.remove(&run);
-            drop(state);
-            fs::remove_dir_all(self.inner.dir_of(run)).ok();
+            let spare = state.runs.remove(&run).and_then(|known| known.spare);
+            let spare = state.spares.put_back(spare);
+            self.inner.files(run).clear(spare);
         }
     }
 
@@ -280,33 +274,34 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn dir_of(&self, run: RunId) -> PathBuf {
-        self.runs_dir.join(run.to_string())
+    pub fn files(&self, run: RunId) -> Files {
+        Files::new(&self.runs_dir, run)
     }
 
-    fn launch(&self, state: &mut State, order: Order, dir: &Path) -> io::Result<()> {
-        run_dir::create(dir)?;
+    fn launch(&self, state: &mut State, order: Order) -> io::Result<()> {
         let run = order.run;
         let count = order.nodes.iter().map(|node| node.cpus as usize).sum();
         let cpus = state.cpus.give(run, count);
         let cgroup = state.cgroup.as_ref().map(|root| root.join(format!("madang.{run}")));
-        let sealed = Sealed { mark: self.mark(run), order, cpus, cgroup };
-        state.runs.insert(run, Run::default());
-        let sent = run_dir::write(dir, run_dir::ORDER, &sealed).and_then(|()| self.hand_over(state, run));
-        if sent.is_err() {
-            // Nothing was handed over, so nothing can have begun: a later server finds no trace.
-            fs::remove_dir_all(dir).ok();
-        }
-        sent
+        let spare = state.spares.take();
+        let known = state.runs.entry(run).or_default();
+        known.spare = Some(spare);
+        let sealed = serde_json::to_vec(&Sealed { mark: self.mark(run), order, cpus, cgroup, spare })?;
+        // In memory, so that neither the script nor what the environment may hold lies on a disk twice.
+        let file = File::from(memfd_create(c"madang-order", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all_at(&sealed, 0)?;
+        known.order = Some(file);
+        self.hand_over(state, run)
     }
 
-    /// Hands a run with a written order to the nursery.
+    /// Hands a run to the nursery, with the order kept until it has begun.
     pub fn hand_over(&self, state: &mut State, run: RunId) -> io::Result<()> {
         let (stream, theirs) = UnixStream::pair()?;
         self.watch(state, run, stream)?;
         let known = state.runs.get_mut(&run).expect("watched above");
         known.tries += 1;
-        state.keeper.hand_over(&run.to_string(), &theirs)
+        let order = known.order.as_ref().ok_or_else(|| io::Error::other("its order is gone"))?;
+        state.keeper.hand_over(&run.to_string(), &theirs, order)
     }
 
     /// Watches a shepherd's stream for a run that is known.
@@ -326,7 +321,7 @@ impl Inner {
     }
 
     /// A value that marks this run's processes and no others: folders differ between engines.
-    fn mark(&self, run: RunId) -> String {
+    pub fn mark(&self, run: RunId) -> String {
         format!("{run}@{}", self.runs_dir.display())
     }
 }
@@ -342,6 +337,7 @@ impl State {
     /// Notes that a run began and reports it.
     pub fn begin(&mut self, run: RunId, at: Time) {
         let known = self.runs.entry(run).or_default();
+        known.order = None;
         if known.started.replace(at).is_none() {
             self.report(EngineReport::Started { run, at });
         }
@@ -355,7 +351,9 @@ impl State {
             self.begin(run, at);
         }
         self.report_end(run, &record);
-        self.runs.entry(run).or_default().ended = Some(record);
+        let known = self.runs.entry(run).or_default();
+        known.ended = Some(record);
+        known.order = None;
     }
 
     pub fn report_end(&self, run: RunId, record: &EndRecord) {

@@ -5,7 +5,7 @@
 //! earlier nursery is still under way.
 //!
 //! Invariants: one thread; it never waits for a shepherd; when the engine is gone it is gone, and shepherds go on.
-use crate::shepherd;
+use crate::shepherd::{self, Told};
 use crate::sys::{self, SingleThread};
 use crate::wire::{self, Hello};
 use nix::errno::Errno;
@@ -14,13 +14,12 @@ use nix::unistd::{ForkResult, dup2_stdin, setsid};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// What the nursery answers once the folder is its own.
 pub(crate) const READY: &[u8] = b"ready";
 
-/// The folder within the engine's that holds one folder per run.
+/// The folder within the engine's that holds the runs' files.
 pub(crate) const RUNS: &str = "runs";
 
 /// The whole of `madang nursery`: standard input is a socket to the engine. Call it before any thread is started.
@@ -47,23 +46,25 @@ fn tend() -> io::Result<()> {
     lock.lock()?;
     limit_files(hello.files);
     sys::ignore_children();
-    wire::send(&engine, READY, None)?;
+    wire::send(&engine, READY, &[])?;
     serve(single, engine, lock, &hello)
 }
 
 fn serve(single: SingleThread, engine: OwnedFd, lock: File, hello: &Hello) -> io::Result<()> {
     loop {
-        let (name, stream) = match wire::receive(&engine) {
+        let (name, carried) = match wire::receive(&engine) {
             Err(Errno::EINTR) => continue,
             other => other?,
         };
         if name.is_empty() {
             return Ok(());
         }
-        let (Ok(name), Some(stream)) = (String::from_utf8(name), stream) else { continue };
+        let run = String::from_utf8(name).ok().and_then(|name| name.parse().ok());
+        let (Some(run), Ok([stream, order])) = (run, <[OwnedFd; 2]>::try_from(carried)) else { continue };
         if let Ok(ForkResult::Child) = fork(single) {
             drop(engine);
-            shepherd::main(single, &hello.dir.join(RUNS).join(name), UnixStream::from(stream), lock, hello);
+            let told = Told { run, dir: hello.dir.join(RUNS), engine: stream.into(), order: order.into(), lock };
+            shepherd::main(single, told, hello);
         }
         // A fork that failed is told by the stream's end: the engine finds no shepherd and tells the run again.
     }

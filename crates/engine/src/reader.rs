@@ -1,25 +1,25 @@
 //! The reader thread: waits on all shepherds at once, turns their notices and their ends into reports.
 use crate::local::{Inner, State, WAKE};
 use crate::procfs::Identity;
-use crate::run_dir::{self, EndRecord, Sealed, StartRecord, now};
+use crate::record::{self, EndRecord};
 use crate::strays;
+use crate::sys;
 use crate::wire::{Look, Notice};
-use madang_model::{Outcome, RunId, Span};
+use madang_model::RunId;
 use nix::libc;
 use nix::sys::epoll::{EpollEvent, EpollTimeout};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often a run that found no shepherd is handed over again.
 const TRIES: u32 = 4;
 
-/// How long a dying shepherd's stream may end before the shepherd does.
-const DYING: Duration = Duration::from_secs(1);
+/// How long a living shepherd may take to let a new server in.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads until told to end.
 pub(crate) fn read(inner: &Inner, _wake: UnixStream) {
@@ -64,88 +64,81 @@ fn look(state: &mut State, token: u64) -> Option<RunId> {
 
 /// What became of a run to whose shepherd there is no stream.
 fn resolve(inner: &Inner, run: RunId) {
-    let dir = inner.dir_of(run);
-    if let Some(record) = run_dir::read(&dir, run_dir::ENDED) {
-        return inner.state().settle(run, record);
+    let files = inner.files(run);
+    let Some(record) = files.read() else { return again(inner, run) };
+    if let Some(ended) = record.ended {
+        return inner.state().settle(run, ended);
     }
-    let Some(shepherd) = run_dir::read::<Identity>(&dir, run_dir::SHEPHERD) else {
-        return again(inner, run);
-    };
-    let until = Instant::now() + DYING;
-    while shepherd.lives() && Instant::now() < until {
-        if let Ok(stream) = connect(&dir) {
-            let watched = inner.watch(&mut inner.state(), run, stream);
-            if watched.is_ok() {
-                return;
-            }
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    if let Some(claim) = &record.claim
+        && find(inner, run, &claim.shepherd)
+    {
+        return;
     }
-    // A shepherd that lives but listens no more has nothing left to do but to write its record.
-    let record = run_dir::read(&dir, run_dir::ENDED).unwrap_or_else(|| {
-        let record = strays::bury(&dir);
-        run_dir::replace(&dir, run_dir::ENDED, &record).ok();
-        record
+    // Read once more: a shepherd that was ending when it was looked for has written its last line by now.
+    let record = files.read().unwrap_or_default();
+    let ended = record.ended.clone().unwrap_or_else(|| {
+        let ended = strays::bury(&record, &inner.mark(run));
+        // On a full disk the same is found out again by the next server.
+        files.append_end(&ended).ok();
+        ended
     });
-    inner.state().settle(run, record);
+    inner.state().settle(run, ended);
+}
+
+/// Finds the way to a living shepherd; false when it is dead. One that lives but lets nobody in is killed: what it
+/// cannot be told it cannot do.
+fn find(inner: &Inner, run: RunId, shepherd: &Identity) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while shepherd.lives() {
+        if let Ok(stream) = connect(inner, run)
+            && inner.watch(&mut inner.state(), run, stream).is_ok()
+        {
+            return true;
+        }
+        if Instant::now() > until {
+            sys::kill(shepherd.pid, libc::SIGKILL).ok();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    false
 }
 
 /// No shepherd ever claimed this run, and none can any more, as its stream has ended: handing it over again is safe.
 fn again(inner: &Inner, run: RunId) {
     let mut state = inner.state();
     let tries = state.runs.get(&run).map_or(0, |known| known.tries);
-    let sent = if tries < TRIES { inner.hand_over(&mut state, run) } else { Err(io::Error::other("no room for it")) };
+    let full = || io::Error::other("no shepherd came to be; shepherds.log may say why");
+    let sent = if tries < TRIES { inner.hand_over(&mut state, run) } else { Err(full()) };
     if let Err(error) = sent {
-        let note = format!("this machine could not start it: {error}");
-        let record = EndRecord {
-            started: None,
-            at: now(),
-            outcome: Outcome::LaunchFailed,
-            exit: 0,
-            signal: 0,
-            peak_bytes: 0,
-            cpu: Span::ZERO,
-            note,
-        };
-        fs::remove_dir_all(inner.dir_of(run)).ok();
-        state.settle(run, record);
+        state.settle(run, EndRecord::never_began(format!("this machine could not start it: {error}")));
     }
 }
 
-/// Takes up what a former server left. The nursery holds the folder's lock, so nothing is being started.
+/// Takes up what a former server left. The nursery holds the folder's lock, so nothing is being started: what has no
+/// record never began and now cannot, and whoever asks for it hears that it is unknown.
 pub(crate) fn adopt(inner: &Inner) -> io::Result<()> {
-    for entry in fs::read_dir(&inner.runs_dir)? {
-        let dir = entry?.path();
-        let Some(run) = run_dir::run_of(&dir) else { continue };
-        if !dir.join(run_dir::SHEPHERD).exists() {
-            // It never began and now cannot: whoever asks for it hears that it is unknown.
-            fs::remove_dir_all(&dir)?;
-            continue;
+    let (runs, spares) = record::scan(&inner.runs_dir)?;
+    inner.state().spares.keep(spares);
+    for run in runs {
+        let Some(record) = inner.files(run).read() else { continue };
+        if record.ended.is_none() {
+            let mut state = inner.state();
+            state.runs.entry(run).or_default().spare = record.claim.as_ref().map(|claim| claim.spare);
+            if let Some(claim) = record.claim {
+                state.spares.reserve(claim.spare);
+                state.cpus.keep(run, claim.cpus);
+            }
+            if let Some(started) = record.started {
+                state.begin(run, started.at);
+            }
         }
-        adopt_one(inner, run, &dir);
+        resolve(inner, run);
     }
     Ok(())
 }
 
-fn adopt_one(inner: &Inner, run: RunId, dir: &Path) {
-    if let Some(record) = run_dir::read(dir, run_dir::ENDED) {
-        return inner.state().settle(run, record);
-    }
-    {
-        let mut state = inner.state();
-        state.runs.entry(run).or_default();
-        if let Some(sealed) = run_dir::read::<Sealed>(dir, run_dir::ORDER) {
-            state.cpus.keep(run, sealed.cpus);
-        }
-        if let Some(record) = run_dir::read::<StartRecord>(dir, run_dir::STARTED) {
-            state.begin(run, record.at);
-        }
-    }
-    resolve(inner, run);
-}
-
 /// Connects to a shepherd. The way through the folder's descriptor keeps the name short enough for a socket.
-fn connect(dir: &Path) -> io::Result<UnixStream> {
-    let folder = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(dir)?;
-    UnixStream::connect(format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), run_dir::SOCKET))
+fn connect(inner: &Inner, run: RunId) -> io::Result<UnixStream> {
+    let folder = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&inner.runs_dir)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), inner.files(run).socket_name()))
 }

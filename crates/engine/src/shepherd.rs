@@ -1,5 +1,5 @@
 //! The shepherd: one small process per run, which starts the script, watches limits, obeys the engine, ends every
-//! process of the run and writes down how it ended. It outlives the server; a new server connects to `ctl.sock`.
+//! process of the run and writes down how it ended. It outlives the server, and then listens for the next one.
 //!
 //! Invariants: the right to start is claimed before anything else; the end is written before it is told; when it is
 //! told nothing of the run is left. Durations come from a clock that nobody sets.
@@ -8,11 +8,11 @@ use crate::environ;
 use crate::launch::{self, Launch};
 use crate::order::Kind;
 use crate::procfs::Identity;
-use crate::run_dir::{self, EndRecord, Sealed, StartRecord, now};
+use crate::record::{Claim, EndRecord, Files, Keeping, Line, Sealed, StartRecord, Writer, now};
 use crate::sys::{self, Reaped, SingleThread};
 use crate::tree;
 use crate::wire::{Command, Hello, Lines, Look, Notice, say};
-use madang_model::{Outcome, Span, StopCause, Time};
+use madang_model::{Outcome, RunId, Span, StopCause, Time};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
@@ -23,9 +23,10 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often memory is looked at where the kernel does not limit it.
@@ -34,34 +35,47 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often killing is repeated after the grace period.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// What a shepherd is given by the nursery.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub run: RunId,
+    pub dir: PathBuf,
+    /// The stream to the engine.
+    pub engine: UnixStream,
+    /// The order, in a file of memory.
+    pub order: File,
+    /// The folder's lock, to be let go of once the right to start is taken.
+    pub lock: File,
+}
+
 /// The life of a shepherd; entered in a fresh fork of the nursery.
-pub(crate) fn main(single: SingleThread, dir: &Path, engine: UnixStream, lock: File, hello: &Hello) -> ! {
-    let lived = catch_unwind(AssertUnwindSafe(|| live(single, dir, engine, lock, hello)));
-    match lived {
+pub(crate) fn main(single: SingleThread, told: Told, hello: &Hello) -> ! {
+    let run = told.run;
+    match catch_unwind(AssertUnwindSafe(|| live(single, told, hello))) {
         Ok(Ok(())) => std::process::exit(0),
-        Ok(Err(error)) => eprintln!("madang shepherd: {}: {error}", dir.display()),
-        Err(_) => eprintln!("madang shepherd: {}: a bug ended it", dir.display()),
+        Ok(Err(error)) => eprintln!("madang shepherd: {run}: {error}"),
+        Err(_) => eprintln!("madang shepherd: {run}: a bug ended it"),
     }
     std::process::exit(1)
 }
 
-fn live(single: SingleThread, dir: &Path, engine: UnixStream, lock: File, hello: &Hello) -> io::Result<()> {
+fn live(single: SingleThread, told: Told, hello: &Hello) -> io::Result<()> {
     sys::keep_children();
     SigSet::all().thread_set_mask()?;
     nix::unistd::setsid()?;
     prctl::set_child_subreaper(true)?;
     prctl::set_name(c"madang-shepherd")?;
     // The folder is the current one so that the socket's name is short however long the path is.
-    std::env::set_current_dir(dir)?;
-    let here = Path::new(".");
-    match run_dir::claim(here, run_dir::SHEPHERD, &Identity::own()) {
+    std::env::set_current_dir(&told.dir)?;
+    let sealed = read_order(&told.order)?;
+    let shepherd = Identity::own().ok_or_else(|| io::Error::other("/proc does not know this process"))?;
+    let files = Files::new(&told.dir, told.run);
+    let record = match files.claim(Claim { shepherd, cpus: sealed.cpus.clone(), spare: sealed.spare }) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         other => other?,
-    }
-    drop(lock);
-    let sealed: Sealed =
-        run_dir::read(here, run_dir::ORDER).ok_or_else(|| io::Error::other("the order cannot be read"))?;
-    let mut shepherd = Shepherd::new(dir, sealed, engine)?;
+    };
+    drop((told.lock, told.order));
+    let mut shepherd = Shepherd::new(files, record, sealed, told.engine)?;
     shepherd.begin(single, hello);
     while !shepherd.is_over() {
         shepherd.wait()?;
@@ -69,11 +83,18 @@ fn live(single: SingleThread, dir: &Path, engine: UnixStream, lock: File, hello:
     shepherd.finish()
 }
 
+fn read_order(order: &File) -> io::Result<Sealed> {
+    let mut bytes = vec![0; usize::try_from(order.metadata()?.len()).unwrap_or(0)];
+    order.read_exact_at(&mut bytes, 0)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
 struct Shepherd {
-    dir: PathBuf,
+    files: Files,
+    record: Writer,
     sealed: Sealed,
     signals: SignalFd,
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     peers: Vec<Peer>,
     cgroup: Option<Cgroup>,
     clock: Instant,
@@ -116,22 +137,21 @@ enum Why {
 }
 
 impl Shepherd {
-    fn new(dir: &Path, sealed: Sealed, engine: UnixStream) -> io::Result<Shepherd> {
+    fn new(files: Files, record: Writer, sealed: Sealed, engine: UnixStream) -> io::Result<Shepherd> {
         let mut watched = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM] {
             watched.add(signal);
         }
         let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        let listener = UnixListener::bind(run_dir::SOCKET)?;
-        listener.set_nonblocking(true)?;
         engine.set_nonblocking(true)?;
         let clock = Instant::now();
         Ok(Shepherd {
-            dir: dir.to_owned(),
+            files,
+            record,
             limit: sealed.order.limit,
             sealed,
             signals,
-            listener,
+            listener: None,
             peers: vec![Peer { stream: engine, lines: Lines::default() }],
             cgroup: None,
             clock,
@@ -157,8 +177,9 @@ impl Shepherd {
             };
         }
         let process = if let Script::Runs(pid) = self.script { Identity::of(pid) } else { None };
-        let record = StartRecord { at: self.started, process };
-        run_dir::write(Path::new("."), run_dir::STARTED, &record).ok();
+        let line = Line::Started(StartRecord { at: self.started, process });
+        // On a full disk the end will carry the start too.
+        self.record.append(&line, Keeping::Cached).ok();
         self.tell(&Notice::Started(self.started));
     }
 
@@ -166,9 +187,10 @@ impl Shepherd {
         let order = &self.sealed.order;
         let cwd = launch::working_folder(order);
         let (stdin, stdout, stderr) = launch::open_files(order, &cwd)?;
-        launch::write_script(Path::new(run_dir::SCRIPT), &order.spec.script)
+        self.files
+            .write_script(self.sealed.spare, &order.spec.script)
             .map_err(|error| format!("could not write the script: {error}"))?;
-        let argv = launch::argv(&order.spec.script, &self.dir.join(run_dir::SCRIPT), &order.spec.args);
+        let argv = launch::argv(&order.spec.script, &self.files.script(), &order.spec.args);
         let env = environ::environment(order, &hello.surroundings, &self.sealed.mark, self.started);
         let memory = order.nodes.iter().map(|node| node.memory_mib).sum();
         let cpus = order.nodes.iter().map(|node| node.cpus).sum();
@@ -198,14 +220,15 @@ impl Shepherd {
     /// Waits for whatever comes next and deals with it. Ended children first: a script that ended by itself ended so,
     /// even if an order to stop it came in the same moment.
     fn wait(&mut self) -> io::Result<()> {
+        if self.peers.is_empty() && self.listener.is_none() {
+            self.listener = self.listen().ok();
+        }
         let timeout = self.deadline().map_or(PollTimeout::NONE, |at| {
             let left = at.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
             PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
         });
-        let mut ready = vec![
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut ready = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        ready.extend(self.listener.iter().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
         ready.extend(self.peers.iter().map(|peer| PollFd::new(peer.stream.as_fd(), PollFlags::POLLIN)));
         match poll(&mut ready, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -229,7 +252,15 @@ impl Shepherd {
             None => self.warning_at().or(self.limit_at()),
         };
         let look = self.watches_memory().then_some(self.look_at);
-        due.into_iter().chain(look).min()
+        let listen = (self.peers.is_empty() && self.listener.is_none()).then(|| Instant::now() + AGAIN);
+        due.into_iter().chain(look).chain(listen).min()
+    }
+
+    /// With the server gone the next one must find a way in.
+    fn listen(&self) -> io::Result<UnixListener> {
+        let listener = UnixListener::bind(self.files.socket_name())?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
     }
 
     /// `None` when no clock goes that far.
@@ -263,7 +294,7 @@ impl Shepherd {
     }
 
     fn take_peers(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Some((stream, _)) = self.listener.as_ref().and_then(|listener| listener.accept().ok()) {
             if stream.set_nonblocking(true).is_ok() && say(&stream, &Notice::Started(self.started)).is_ok() {
                 self.peers.push(Peer { stream, lines: Lines::default() });
             }
@@ -372,14 +403,23 @@ impl Shepherd {
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove();
         }
-        let here = Path::new(".");
-        let mut written = run_dir::replace(here, run_dir::ENDED, &record);
         self.take_peers();
-        self.tell(&Notice::Ended(record.clone()));
-        // A full disk: the end was told to whoever listens, and the record waits for room.
-        while written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+        // Commands come too late now; what matters is which peers are gone.
+        self.take_commands();
+        let keeping = if self.peers.is_empty() { Keeping::Synced } else { Keeping::Cached };
+        let line = Line::Ended(record.clone());
+        let mut written = self.record.append(&line, keeping);
+        self.tell(&Notice::Ended(record));
+        // A full disk: the end was told to whoever listens, and the record waits for room until it is cleared away.
+        while written.is_err() {
             std::thread::sleep(AGAIN);
-            written = run_dir::replace(here, run_dir::ENDED, &record);
+            if !self.files.record().exists() {
+                break;
+            }
+            written = self.record.append(&line, keeping);
+        }
+        if self.listener.is_some() {
+            std::fs::remove_file(self.files.socket_name()).ok();
         }
         written
     }

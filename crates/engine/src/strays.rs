@@ -4,32 +4,28 @@
 //! by the script's session, or by their parents. Nothing is killed on the word of a bare pid.
 use crate::environ::MARK;
 use crate::procfs::{self, Identity, Stat};
-use crate::run_dir::{self, EndRecord, Sealed, StartRecord, now};
+use crate::record::{EndRecord, Record, StartRecord, now};
 use crate::sys;
 use madang_model::{Outcome, Span, Time};
 use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the last processes of a run may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ends whatever is left of a run whose shepherd is dead, and makes the record that the shepherd could not.
-pub(crate) fn bury(dir: &Path) -> EndRecord {
-    let shepherd: Option<Identity> = run_dir::read(dir, run_dir::SHEPHERD);
-    let started: Option<StartRecord> = run_dir::read(dir, run_dir::STARTED);
-    let sealed: Option<Sealed> = run_dir::read(dir, run_dir::ORDER);
-    let same_boot = shepherd.is_some_and(|shepherd| shepherd.boot == procfs::boot_id());
-    let (at, note) = if same_boot {
-        let left = end_strays(sealed.as_ref(), started.as_ref());
-        let left = if left.is_empty() { String::new() } else { format!("; still there: {left:?}") };
-        (now(), format!("the shepherd of this run was killed{left}"))
-    } else {
+pub(crate) fn bury(record: &Record, mark: &str) -> EndRecord {
+    let other_boot = record.claim.as_ref().is_some_and(|claim| claim.shepherd.boot != procfs::boot_id());
+    let (at, note) = if other_boot {
         let boot = procfs::boot_millis().map_or_else(now, Time::from_millis);
         (boot, "the machine was started again while this run was on it".to_owned())
+    } else {
+        let left = end_strays(mark, record.started.as_ref());
+        let left = if left.is_empty() { String::new() } else { format!("; still there: {left:?}") };
+        (now(), format!("the shepherd of this run was killed{left}"))
     };
-    let began = started.as_ref().map(|record| record.at);
+    let began = record.started.as_ref().map(|started| started.at);
     EndRecord {
         started: began,
         at: at.max(began.unwrap_or_default()),
@@ -43,12 +39,12 @@ pub(crate) fn bury(dir: &Path) -> EndRecord {
 }
 
 /// Kills until none is found; gives back those that did not die in time.
-fn end_strays(sealed: Option<&Sealed>, started: Option<&StartRecord>) -> Vec<i32> {
+fn end_strays(mark: &str, started: Option<&StartRecord>) -> Vec<i32> {
     let script = started.and_then(|record| record.process.as_ref());
     let until = Instant::now() + PATIENCE;
     loop {
         let all = procfs::all();
-        let found = strays(&all, sealed.map(|sealed| sealed.mark.as_str()), script);
+        let found = strays(&all, mark, script);
         if found.is_empty() || Instant::now() > until {
             return found;
         }
@@ -59,8 +55,8 @@ fn end_strays(sealed: Option<&Sealed>, started: Option<&StartRecord>) -> Vec<i32
     }
 }
 
-fn strays(all: &BTreeMap<i32, Stat>, mark: Option<&str>, script: Option<&Identity>) -> Vec<i32> {
-    let marked = |pid: i32| mark.is_some_and(|mark| procfs::has_variable(pid, MARK, Some(mark)));
+fn strays(all: &BTreeMap<i32, Stat>, mark: &str, script: Option<&Identity>) -> Vec<i32> {
+    let marked = |pid: i32| procfs::has_variable(pid, MARK, Some(mark));
     // While a session has members the kernel gives its number to no new process, so the script's session is its own as
     // long as its leader is the script itself or nobody.
     let session = script.filter(|script| all.get(&script.pid).is_none_or(|stat| stat.start == script.start));

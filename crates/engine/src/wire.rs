@@ -2,14 +2,14 @@
 //!
 //! Engine and shepherd speak JSON, one line each, over a stream that the engine makes before the start or connects
 //! after a restart of its own; the stream's end is the shepherd's end. The nursery gets one message per run, its
-//! folder's name, with the shepherd's end of that stream.
-use crate::run_dir::EndRecord;
+//! name, with the shepherd's end of that stream and the order in a file of memory.
+use crate::record::EndRecord;
 use crate::sys;
 use madang_model::{Span, StopCause, Time};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// Engine to shepherd.
@@ -102,28 +102,28 @@ pub struct Hello {
     pub files: u64,
 }
 
-/// Sends one datagram, with a descriptor if one is given.
-pub fn send(socket: impl AsFd, bytes: &[u8], carried: Option<&UnixStream>) -> nix::Result<()> {
-    let raw: Vec<RawFd> = carried.iter().map(|stream| stream.as_raw_fd()).collect();
+/// Sends one datagram, with the descriptors given.
+pub fn send(socket: impl AsFd, bytes: &[u8], carried: &[BorrowedFd<'_>]) -> nix::Result<()> {
+    let raw: Vec<RawFd> = carried.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control = if raw.is_empty() { &[][..] } else { &rights[..] };
     let part = [IoSlice::new(bytes)];
     sendmsg::<()>(socket.as_fd().as_raw_fd(), &part, control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// Waits for one datagram; an empty one means that the other side is gone.
-pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Option<OwnedFd>)> {
+/// Waits for one datagram and at most two descriptors; an empty one means that the other side is gone.
+pub fn receive(socket: impl AsFd) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; MAX_LINE];
-    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut space = nix::cmsg_space!([RawFd; 2]);
     let (length, carried) = {
         let mut part = [IoSliceMut::new(&mut bytes)];
         let message =
             recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut part, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
         let carried = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
+            ControlMessageOwned::ScmRights(descriptors) => Some(descriptors),
             _ => None,
         });
-        (message.bytes, carried.map(sys::own))
+        (message.bytes, carried.unwrap_or_default().into_iter().map(sys::own).collect())
     };
     bytes.truncate(length);
     Ok((bytes, carried))

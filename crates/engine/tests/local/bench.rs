@@ -129,13 +129,14 @@ impl Bench {
         fs::read_to_string(self.dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    pub fn run_dir(&self, run: RunId) -> PathBuf {
-        self.dir.join("engine/runs").join(run.to_string())
+    /// Where a run's record is.
+    pub fn record(&self, run: RunId) -> PathBuf {
+        self.dir.join(format!("engine/runs/{run}.record"))
     }
 
     /// Process id of a run's shepherd.
     pub fn shepherd(&self, run: RunId) -> i32 {
-        let text = eventually(|| fs::read_to_string(self.run_dir(run).join("shepherd.json")).ok());
+        let text = eventually(|| fs::read_to_string(self.record(run)).ok());
         let (_, rest) = text.split_once("\"pid\":").expect("a record of a process");
         rest.split(',').next().and_then(|pid| pid.parse().ok()).expect("a number")
     }
@@ -150,7 +151,8 @@ impl Drop for Bench {
                 engine.signal(*run, 9, false);
             }
             for run in known {
-                let gone = || fs::exists(self.dir.join(format!("engine/runs/{run}/ended.json"))).unwrap_or(true);
+                let record = || fs::read_to_string(self.record(run)).unwrap_or_default();
+                let gone = || record().contains("ended");
                 let until = Instant::now() + Duration::from_secs(2);
                 while !gone() && Instant::now() < until {
                     std::thread::sleep(Duration::from_millis(5));

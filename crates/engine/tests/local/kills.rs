@@ -4,7 +4,7 @@ use madang_engine::{EngineReport, Error, LocalEngine};
 use madang_model::{Outcome, Span, StopCause};
 use nix::sys::signal::Signal;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
@@ -39,8 +39,8 @@ fn an_end_without_a_server_is_told_exactly() {
     let began = bench.started(run(1));
     bench.engine = None;
     fs::write(bench.dir.join("go"), "").expect("writable");
-    let record = bench.run_dir(run(1)).join("ended.json");
-    eventually(|| record.exists().then_some(()));
+    let record = bench.record(run(1));
+    eventually(|| fs::read_to_string(&record).ok().filter(|text| text.contains("ended")));
     let noted = fs::metadata(&record).and_then(|meta| meta.modified()).expect("it exists");
     std::thread::sleep(std::time::Duration::from_millis(300));
     bench.reopen();
@@ -95,6 +95,55 @@ fn a_killed_server_loses_and_doubles_nothing() {
     let mut starts: Vec<u64> = bench.read("starts").lines().filter_map(|line| line.parse().ok()).collect();
     starts.sort_unstable();
     assert_eq!(starts, (1..=20).collect::<Vec<_>>());
+}
+
+/// Not a test by itself: a server in a hurry. It notes a job before it starts it, as the journal does, and takes up
+/// where the last one was killed.
+#[test]
+fn as_a_server_in_a_hurry() {
+    let Ok(dir) = std::env::var("MADANG_TEST_HURRY") else { return };
+    let dir = std::path::Path::new(&dir);
+    let (sender, _reports) = channel();
+    let mut engine = LocalEngine::open(&dir.join("engine"), options(), sender).expect("the folder is free");
+    let journal = dir.join("journal");
+    let noted = fs::read_to_string(&journal).unwrap_or_default().lines().count() as u64;
+    let mut journal = fs::File::options().create(true).append(true).open(journal).expect("writable");
+    for number in noted + 1.. {
+        writeln!(journal, "{number}").expect("writable");
+        engine.start(order(dir, number, "echo $SLURM_JOB_ID >> starts"));
+        // A little slower than jobs are done, so that a round kills at every stage of some job's life.
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+}
+
+#[test]
+fn a_server_killed_at_any_moment_starts_each_job_once() {
+    let dir = fresh_dir();
+    fs::create_dir_all(&dir).expect("writable");
+    for round in 0..10 {
+        let mut server = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "kills::as_a_server_in_a_hurry", "--nocapture"])
+            .env("MADANG_TEST_HURRY", &dir)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("this test runs again");
+        std::thread::sleep(std::time::Duration::from_millis(23 + 13 * round));
+        server.kill().expect("it runs");
+        server.wait().expect("it is ours");
+    }
+    let mut bench = Bench::at(dir, options());
+    let noted = bench.read("journal").lines().count() as u64;
+    assert!(noted > 50, "the load was too small to mean anything: {noted}");
+    for number in 1..=noted {
+        let again = bench.order(number, "echo $SLURM_JOB_ID >> starts");
+        bench.engine().start(again);
+    }
+    for number in 1..=noted {
+        assert_eq!(bench.ended(run(number)).outcome, Outcome::Completed);
+    }
+    let mut starts: Vec<u64> = bench.read("starts").lines().filter_map(|line| line.parse().ok()).collect();
+    starts.sort_unstable();
+    assert_eq!(starts, (1..=noted).collect::<Vec<_>>());
 }
 
 #[test]
@@ -180,10 +229,10 @@ fn a_run_of_another_boot_is_lost() {
     let shepherd = bench.shepherd(run(1));
     bench.engine = None;
     kill_now(shepherd);
-    let record = bench.run_dir(run(1)).join("shepherd.json");
+    let record = bench.record(run(1));
     let text = fs::read_to_string(&record).expect("it exists");
-    let (_, rest) = text.split_once("\"pid\"").expect("a record");
-    fs::write(&record, format!("{{\"boot\":\"another\",\"pid\"{rest}")).expect("writable");
+    let (start, rest) = text.split_once("\"boot\":\"").expect("a record");
+    fs::write(&record, format!("{start}\"boot\":\"another-{rest}")).expect("writable");
     bench.reopen();
     let end = bench.ended(run(1));
     assert_eq!(end.outcome, Outcome::NodeFailed);
@@ -194,15 +243,29 @@ fn a_run_of_another_boot_is_lost() {
 fn what_was_ordered_but_never_begun_is_unknown() {
     let mut bench = Bench::new();
     bench.engine = None;
-    fs::create_dir(bench.run_dir(run(5))).expect("a new name");
-    fs::write(bench.run_dir(run(5)).join("order.json"), "{half").expect("writable");
-    fs::create_dir(bench.dir.join("engine/runs/something-else")).expect("a new name");
+    fs::write(bench.dir.join("engine/runs/spare-3.record"), "{half").expect("writable");
+    fs::write(bench.dir.join("engine/runs/something-else"), "").expect("writable");
     bench.reopen();
     assert_eq!(bench.engine().known(), []);
     bench.engine().confirm(run(5));
     bench.unknown(run(5));
     bench.start(5, "exit 3");
     assert_eq!(bench.ended(run(5)).outcome, Outcome::Failed { exit: 3, signal: 0 });
+}
+
+#[test]
+fn a_damaged_record_is_an_end() {
+    let mut bench = Bench::new();
+    bench.start(1, "(setsid bash -c 'echo $$ > tree; exec sleep 300' &) ; exec sleep 300");
+    bench.started(run(1));
+    let pid: i32 = bench.line("tree").trim().parse().expect("a pid");
+    let shepherd = bench.shepherd(run(1));
+    bench.engine = None;
+    kill_now(shepherd);
+    fs::write(bench.record(run(1)), [0; 100]).expect("writable");
+    bench.reopen();
+    assert_eq!(bench.ended(run(1)).outcome, Outcome::LaunchFailed);
+    assert!(!lives(pid));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn arguments_working_folder_mask_and_session() {
     assert_eq!(bench.ended(run(1)).outcome, Outcome::Completed);
     let text = bench.read("slurm-1.out");
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].ends_with("/runs/job-1.1/script|a b|$HOME|2"), "{text}");
+    assert!(lines[0].ends_with("/runs/job-1.1.script|a b|$HOME|2"), "{text}");
     assert_eq!(lines[1], bench.dir.canonicalize().expect("it exists").display().to_string());
     assert_eq!(lines[2], "0077");
     assert_eq!(lines[4], lines[5], "a session of its own");
