@@ -6,7 +6,7 @@ import { attempt, ask } from '../parts/dialog.js';
 import { h, put } from '../parts/dom.js';
 import { jobNumber } from '../parts/job-table.js';
 import { logView } from '../parts/log.js';
-import { isOver, provenance, stateMark, tone } from '../parts/state.js';
+import { isOver, provenance, reasonText, stateMark, tone } from '../parts/state.js';
 import { facts } from '../parts/table.js';
 
 /** Who may do what to it: members of its project, and operators. The server decides; this only hides what it refuses. */
@@ -132,7 +132,7 @@ export default {
     let line = null;
     const draw = async () => {
       const now = Date.now();
-      if (!head.contains(document.activeElement)) put(head, h('div', h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })), h('h1', job.name || t('job.id', { id: jobNumber(job) })), h('p.row', stateMark(job.state), job.held ? h('span.chip.wait', t('job.held')) : null, provenance(kind()), job.state !== 'PENDING' && job.reason && job.reason !== 'None' ? h('span', job.reason_text || job.reason) : null)), mayAct(me, job) && actions(job, reread));
+      if (!head.contains(document.activeElement)) put(head, h('div', h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })), h('h1', job.name || t('job.id', { id: jobNumber(job) })), h('p.row', stateMark(job.state), job.held ? h('span.chip.wait', t('job.held')) : null, provenance(kind()), job.state !== 'PENDING' && job.reason && job.reason !== 'None' ? h('span', { title: job.reason_text }, reasonText(job)) : null)), mayAct(me, job) && actions(job, reread));
       line?.end();
       line = lifeLine(job, now);
       put(life, line.element, moments(job, now));

@@ -4,7 +4,7 @@ import { bp, day, gpuHours, gpuTime, num, span, t, tOr, won } from '../i18n/inde
 import { budget, budgetBar } from '../parts/budget.js';
 import { bars } from '../parts/chart.js';
 import { h, put } from '../parts/dom.js';
-import { jobPage, jobTable, shown } from '../parts/job-table.js';
+import { jobPage, jobTable, newestEnded, shown } from '../parts/job-table.js';
 import { empty } from '../parts/state.js';
 import { facts } from '../parts/table.js';
 
@@ -63,11 +63,12 @@ export default {
       put(members, h('h2', t('project.members')), project.members.length ? h('ul.people', project.members.map((one) => h('li', one))) : empty(t('project.no_members')));
     };
     const read = async () => {
-      const [project, page] = await Promise.all([get(path, {}, signal), jobPage({ state: 'all', project: name, limit: 50 }, signal)]);
+      const [project, active, over] = await Promise.all([get(path, {}, signal), jobPage({ state: 'active', project: name, limit: 50 }, signal), newestEnded({ project: name, want: 25 }, signal)]);
+      const rows = [...active.items, ...over.items.slice(0, 25)];
       if (!head.contains(document.activeElement)) fill(project);
-      table.update(page.items);
-      put(jobs, page.items.length ? table.element : empty(t('queue.none.all')));
-      put(note, shown(page.items.length, page.next), ' ', h('a', { href: `#/queue?state=all&project=${encodeURIComponent(name)}` }, t('project.all_jobs')));
+      table.update(rows);
+      put(jobs, rows.length ? table.element : empty(t('queue.none.all')));
+      put(note, shown(rows.length, true), ' ', h('a', { href: `#/queue?state=all&project=${encodeURIComponent(name)}` }, t('project.all_jobs')));
     };
     await read();
     put(main, head, cards, burn, members, h('section', h('h2', t('project.jobs')), jobs, note));

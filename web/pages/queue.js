@@ -1,14 +1,22 @@
 // Jobs waiting, running and ended: filtered by the server, searched here, live.
 import { calm, list, live } from '../api.js';
-import { num, own, t } from '../i18n/index.js';
+import { moment, num, own, t } from '../i18n/index.js';
 import { announce, h, put } from '../parts/dom.js';
-import { jobNumber, jobPage, jobTable, shown } from '../parts/job-table.js';
+import { jobNumber, jobPage, jobTable, newestEnded, shown } from '../parts/job-table.js';
 import { empty } from '../parts/state.js';
 
 const PAGE = 100;
 const SEARCH_PAGE = 1000;
 const SEARCH_PAGES = 20;
+const OVER = ['ended', 'failed'];
 const FILTERS = ['active', 'PENDING', 'RUNNING', 'ended', 'failed', 'all'];
+
+/** A page of what is over, newest first; `from` is its place among the newest. */
+async function newest(filter, from, signal) {
+  const { items, since, whole } = await newestEnded({ ...filter, want: from + PAGE + 1 }, signal);
+  const note = whole ? shown(items.length) : t('queue.newest', { n: items.length, since: moment(since) });
+  return { items: items.slice(from, from + PAGE), next: items.length > from + PAGE ? from + PAGE : undefined, note };
+}
 
 /** True when every word of the search is somewhere in the job. */
 function hit(job, words) {
@@ -19,6 +27,10 @@ function hit(job, words) {
 /** Reads pages until enough hits are found, the list ends, or the bound is reached. */
 async function search(filter, text, signal) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  if (OVER.includes(filter.state)) {
+    const over = await newestEnded({ ...filter, want: SEARCH_PAGE }, signal);
+    return { items: over.items.filter((job) => hit(job, words)).slice(0, PAGE), looked: over.items.length, whole: over.whole };
+  }
   const items = [];
   let looked = 0;
   let after;
@@ -52,12 +64,13 @@ export default {
     const read = async () => {
       const mine = (asked += 1);
       const server = { state: filter.state, project: filter.project, partition: filter.partition, site: filter.site };
-      const fresh = filter.text ? await search(server, filter.text, signal) : await jobPage({ ...server, after: cursors.at(-1), limit: PAGE }, signal);
+      const fresh = filter.text ? await search(server, filter.text, signal) : OVER.includes(filter.state) ? await newest(server, cursors.at(-1) ?? 0, signal)
+        : await jobPage({ ...server, after: cursors.at(-1), limit: PAGE }, signal);
       if (mine !== asked) return;
       reply = fresh;
       table.update(reply.items);
       put(body, reply.items.length ? table.element : empty(filter.text ? t('queue.no_hits', { text: filter.text }) : t(`queue.none.${filter.state}`)));
-      put(note, filter.text ? t(reply.whole ? 'queue.searched' : 'queue.searched_some', { n: reply.items.length, of: num(reply.looked) }) : shown(reply.items.length, reply.next || cursors.length > 1));
+      put(note, filter.text ? t(reply.whole ? 'queue.searched' : 'queue.searched_some', { n: reply.items.length, of: num(reply.looked) }) : reply.note ?? shown(reply.items.length, reply.next || cursors.length > 1));
       put(pager, !filter.text && (reply.next || cursors.length > 1) ? [
         h('button', { type: 'button', disabled: cursors.length < 2, onclick: () => { cursors.pop(); again(); } }, t('queue.previous')),
         h('span', t('queue.page', { n: cursors.length })),

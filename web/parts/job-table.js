@@ -54,6 +54,32 @@ export const shown = (count, more) => (more ? t('queue.shown_more', { n: num(cou
 /** What Slurm's states a filter's word stands for. */
 export const STATES = { active: 'active', PENDING: 'PENDING', RUNNING: 'CONFIGURING,RUNNING,COMPLETING', ended: 'COMPLETED,FAILED,TIMEOUT,CANCELLED,NODE_FAIL,OUT_OF_MEMORY,BOOT_FAIL', failed: 'FAILED,TIMEOUT,NODE_FAIL,OUT_OF_MEMORY,BOOT_FAIL', all: 'all' };
 
+const TEN_MINUTES = 6e5;
+const MOST = 1000;
+
+/**
+ * The newest jobs that are over. The server lists by ascending id, so that pages miss nothing; the newest are found by
+ * asking for all, and where those are too many for what ended of late: in a span made shorter while too many fit and
+ * longer while fewer than `want` do. Answers `{items, since, whole}`, newest first.
+ */
+export async function newestEnded({ state = 'ended', project, partition, site, want = 100 }, signal) {
+  const ask = async (since) => {
+    const { items, next } = await get('/jobs', { state: STATES[state], project, partition, site, since_ms: since, limit: MOST }, signal);
+    return { items, since, whole: !since && !next, full: Boolean(next) };
+  };
+  let found = await ask(0);
+  let best = found.full ? null : found;
+  for (let span = TEN_MINUTES, turn = 0; !found.whole && turn < 8; turn += 1, span *= found.full ? 1 / 8 : 8) {
+    found = await ask(Math.max(0, Math.round(Date.now() - span)));
+    if (found.full && best) break;
+    if (!found.full) best = found;
+    if (!found.full && found.items.length >= want) break;
+  }
+  best ??= found;
+  best.items.sort((a, b) => (b.ends_ms ?? 0) - (a.ends_ms ?? 0) || b.id - a.id);
+  return best;
+}
+
 /** One page of jobs for a filter. */
 export async function jobPage({ state, project, partition, site, after, limit = 100 }, signal) {
   const reply = await get('/jobs', { state: STATES[state] ?? state, project, partition, site, after, limit }, signal);
