@@ -90,7 +90,8 @@ pub struct Start {
 pub struct Promise {
     /// The job.
     pub job: JobId,
-    /// It starts no later than this, unless a cause is recorded.
+    /// It starts no later than this, unless a cause is recorded. Every run before it is given a minute after its limit to
+    /// be gone.
     pub start: Time,
     /// Where.
     pub on: Allocation,

@@ -1,5 +1,4 @@
 //! Placement, order, promises, loss and budget, in small cases.
-
 use crate::common::*;
 use expect_test::expect;
 use madang_model::{Blocked, GpuTime, Health, JobId, NodeId, Part, ProjectId, Qos, Request, Span, UserId};
@@ -87,6 +86,19 @@ fn a_promise_leaves_what_it_does_not_need_on_its_nodes() {
     assert_eq!(sched.promise(JobId::new(2)).unwrap().start, at(660));
     let later = step(&mut sched, 2, vec![queued(3, 1, 2, 36_000)]);
     assert_eq!(starts(&later), "job-3: n0[c0]\n", "beside four promised GPUs two are free for ever");
+}
+
+#[test]
+fn jobs_that_are_known_to_be_blocked_get_promises_too() {
+    let founding = estate(&[(1, 2, 8)]);
+    let mut sched = sched(&founding);
+    step(&mut sched, 0, vec![queued(1, 2, 8, 600), queued(2, 2, 8, 600)]);
+    let later = step(&mut sched, 1, (3..8).map(|job| queued(job, 2, 8, 600)).collect());
+    assert_eq!(later.report.tries, 0, "the same was tried before");
+    let promised: Vec<(u64, u64)> =
+        sched.promises().map(|promise| (promise.job.number(), promise.start.secs())).collect();
+    assert_eq!(promised, [(2, 660), (3, 1320), (4, 1980), (5, 2640)]);
+    assert_eq!(sched.when(at(1), JobId::new(7)), Some(at(3600)), "six gangs run before it");
 }
 
 #[test]

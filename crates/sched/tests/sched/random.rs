@@ -1,5 +1,4 @@
 //! Random lives of a small centre, against slow obvious models.
-
 use crate::common::*;
 use madang_model::{
     Allocation, Founding, GpuTime, Health, JobId, NodeId, ProjectId, Qos, Request, RunId, Span, Time, UserId,
