@@ -13,8 +13,17 @@ export class Problem extends Error {
 
 async function problemOf(reply) {
   let body = {};
-  try { body = await reply.json(); } catch { /* not a problem document; the status must do */ }
-  return new Problem({ status: reply.status, code: body.code || `http_${reply.status}`, detail: body.detail || reply.statusText, hint: body.hint || '' });
+  try {
+    body = await reply.json();
+  } catch {
+    /* not a problem document; the status must do */
+  }
+  return new Problem({
+    status: reply.status,
+    code: body.code || `http_${reply.status}`,
+    detail: body.detail || reply.statusText,
+    hint: body.hint || '',
+  });
 }
 
 async function request(method, path, { query, body, signal } = {}) {
@@ -26,7 +35,14 @@ async function request(method, path, { query, body, signal } = {}) {
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   let reply;
   try {
-    reply = await fetch(url, { method, headers, signal, credentials: 'same-origin', cache: 'no-store', body: body === undefined ? undefined : JSON.stringify(body) });
+    reply = await fetch(url, {
+      method,
+      headers,
+      signal,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Problem();
@@ -48,7 +64,7 @@ export async function getText(path, signal) {
   const text = await reply.text();
   if (!(reply.headers.get('content-type') || '').includes('json')) return text;
   const value = JSON.parse(text);
-  return typeof value === 'string' ? value : value.script ?? text;
+  return typeof value === 'string' ? value : (value.script ?? text);
 }
 
 /** GET with every `*_gpu_us` and `*_won`-like integer kept exact as a BigInt: statements are money. */
@@ -148,7 +164,9 @@ export const live = {
     clearTimeout(this.timer);
     this.timer = setTimeout(async () => {
       // An EventSource hides the status; one plain request tells a lost session from a lost server.
-      try { await get('/me'); } catch (problem) {
+      try {
+        await get('/me');
+      } catch (problem) {
         if (problem.status === 401) return this.stop();
         this.wait = Math.min(this.wait * 2, 15000);
         return this.retry(this.wait);
@@ -161,7 +179,15 @@ export const live = {
 /** Calls `fn` at most once in `ms`, at the end of the span: what a burst of events does to a page. */
 export function calm(fn, ms) {
   let timer = 0;
-  const run = () => { timer ||= setTimeout(() => { timer = 0; fn(); }, ms); };
-  run.cancel = () => { clearTimeout(timer); timer = 0; };
+  const run = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      fn();
+    }, ms);
+  };
+  run.cancel = () => {
+    clearTimeout(timer);
+    timer = 0;
+  };
   return run;
 }

@@ -29,7 +29,13 @@ const ROUTES = [
   [/^\/projects\/([^/]+)\/statement$/, 'statement'],
   [/^\/nodes$/, 'nodes'],
 ];
-const NAV = [['overview', '#/'], ['floor', '#/floor'], ['queue', '#/queue'], ['projects', '#/projects'], ['nodes', '#/nodes']];
+const NAV = [
+  ['overview', '#/'],
+  ['floor', '#/floor'],
+  ['queue', '#/queue'],
+  ['projects', '#/projects'],
+  ['nodes', '#/nodes'],
+];
 const PARENT = { job: 'queue', project: 'projects', statement: 'projects' };
 
 const main = document.getElementById('main');
@@ -43,7 +49,11 @@ function address() {
   for (const [pattern, page] of ROUTES) {
     const found = path.match(pattern);
     if (!found) continue;
-    try { return { page, path, params: found.slice(1).map(decodeURIComponent), query: new URLSearchParams(query) }; } catch { break; }
+    try {
+      return { page, path, params: found.slice(1).map(decodeURIComponent), query: new URLSearchParams(query) };
+    } catch {
+      break;
+    }
   }
   return { page: 'missing', path, params: [], query: new URLSearchParams() };
 }
@@ -78,15 +88,33 @@ async function show({ keepFocus } = {}) {
     const title = page.title(where.params);
     document.title = `${title} · ${t('app.name')}`;
     const body = h(`div.page.page-${where.page}`);
-    const end = await page.render(body, { ...where, me, signal: abort.signal, setQuery, reload: () => show({ keepFocus: true }), show: () => put(main, body), problem: signedInWith });
-    if (mine !== turn) { end?.(); return; }
+    const end = await page.render(body, {
+      ...where,
+      me,
+      signal: abort.signal,
+      setQuery,
+      reload: () => show({ keepFocus: true }),
+      show: () => put(main, body),
+      problem: signedInWith,
+    });
+    if (mine !== turn) {
+      end?.();
+      return;
+    }
     current.end = end;
     if (body.parentNode !== main) put(main, body);
-    if (!keepFocus) { main.focus({ preventScroll: true }); scrollTo(0, 0); announce(title); }
+    if (!keepFocus) {
+      main.focus({ preventScroll: true });
+      scrollTo(0, 0);
+      announce(title);
+    }
   } catch (error) {
     if (mine !== turn || error.name === 'AbortError') return;
     if (!(error instanceof Problem)) console.error(error);
-    put(main, failure(error, () => show()));
+    put(
+      main,
+      failure(error, () => show()),
+    );
   }
   main.dataset.ready = 'true';
   main.removeAttribute('aria-busy');
@@ -111,12 +139,23 @@ const THEMES = ['auto', 'light', 'dark'];
 function themeButton() {
   const now = document.documentElement.dataset.theme || 'auto';
   const next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
-  const button = h('button.quiet', { type: 'button', title: t('theme.switch', { next: t(`theme.${next}`) }), 'aria-label': `${t('theme.label')}: ${t(`theme.${now}`)}` },
-    h('span', { 'aria-hidden': 'true' }, { auto: '◐', light: '○', dark: '●' }[now]));
+  const button = h(
+    'button.quiet',
+    {
+      type: 'button',
+      title: t('theme.switch', { next: t(`theme.${next}`) }),
+      'aria-label': `${t('theme.label')}: ${t(`theme.${now}`)}`,
+    },
+    h('span', { 'aria-hidden': 'true' }, { auto: '◐', light: '○', dark: '●' }[now]),
+  );
   button.addEventListener('click', () => {
     if (next === 'auto') delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
-    try { localStorage.setItem('madang.theme', next); } catch { /* not remembered, then */ }
+    try {
+      localStorage.setItem('madang.theme', next);
+    } catch {
+      /* not remembered, then */
+    }
     const fresh = themeButton();
     button.replaceWith(fresh);
     fresh.focus();
@@ -126,27 +165,88 @@ function themeButton() {
 }
 
 function languageSwitch() {
-  return h('div.languages', { role: 'group', 'aria-label': t('lang.label') }, LANGUAGES.map(([code, name]) =>
-    h('button.quiet', { type: 'button', lang: code, 'data-lang': code, 'aria-label': name, 'aria-pressed': String(code === language()), onclick: () => { setLanguage(code); show({ keepFocus: true }); } },
-      h('span.wide', name), h('span.narrow', { 'aria-hidden': 'true' }, code === 'ko' ? '한' : code.toUpperCase()))));
+  return h(
+    'div.languages',
+    { role: 'group', 'aria-label': t('lang.label') },
+    LANGUAGES.map(([code, name]) =>
+      h(
+        'button.quiet',
+        {
+          type: 'button',
+          lang: code,
+          'data-lang': code,
+          'aria-label': name,
+          'aria-pressed': String(code === language()),
+          onclick: () => {
+            setLanguage(code);
+            show({ keepFocus: true });
+          },
+        },
+        h('span.wide', name),
+        h('span.narrow', { 'aria-hidden': 'true' }, code === 'ko' ? '한' : code.toUpperCase()),
+      ),
+    ),
+  );
 }
 
 async function signOut() {
-  try { await send('DELETE', '/session'); } catch { /* signed out either way */ }
+  try {
+    await send('DELETE', '/session');
+  } catch {
+    /* signed out either way */
+  }
   signedOut();
 }
 
 function frame(page) {
   const here = PARENT[page] ?? page;
-  const nav = me && h('nav', { 'aria-label': t('nav.label') }, h('ul', NAV.map(([name, href]) =>
-    h('li', h('a', { href, 'aria-current': name === here ? (name === page ? 'page' : 'true') : null }, t(`nav.${name}`))))));
+  const nav =
+    me &&
+    h(
+      'nav',
+      { 'aria-label': t('nav.label') },
+      h(
+        'ul',
+        NAV.map(([name, href]) =>
+          h(
+            'li',
+            h(
+              'a',
+              { href, 'aria-current': name === here ? (name === page ? 'page' : 'true') : null },
+              t(`nav.${name}`),
+            ),
+          ),
+        ),
+      ),
+    );
   document.getElementById('skip').textContent = t('app.skip');
-  put(document.getElementById('top'),
-    h('a.wordmark', { href: '#/', title: t('app.home') }, h('span.mark', { 'aria-hidden': 'true' }), h('b', { lang: 'ko' }, '마당'), h('span.latin', 'Madang')),
+  put(
+    document.getElementById('top'),
+    h(
+      'a.wordmark',
+      { href: '#/', title: t('app.home') },
+      h('span.mark', { 'aria-hidden': 'true' }),
+      h('b', { lang: 'ko' }, '마당'),
+      h('span.latin', 'Madang'),
+    ),
     nav,
-    h('div.tools', me && liveMark(), languageSwitch(), themeButton(),
-      me && h('details.who', h('summary', { 'aria-label': t('who.label', { name: me.name }) }, me.name),
-        h('div.menu', h('p', h('b', me.name), h('br'), t(`role.${me.role}`)), h('button', { type: 'button', onclick: signOut }, t('who.out'))))));
+    h(
+      'div.tools',
+      me && liveMark(),
+      languageSwitch(),
+      themeButton(),
+      me &&
+        h(
+          'details.who',
+          h('summary', { 'aria-label': t('who.label', { name: me.name }) }, me.name),
+          h(
+            'div.menu',
+            h('p', h('b', me.name), h('br'), t(`role.${me.role}`)),
+            h('button', { type: 'button', onclick: signOut }, t('who.out')),
+          ),
+        ),
+    ),
+  );
   put(document.getElementById('foot'), h('p', t('app.foot')));
 }
 
@@ -167,7 +267,11 @@ async function redeem() {
   const code = new URLSearchParams(location.search).get('code');
   if (location.search || location.pathname !== '/') history.replaceState(null, '', `/${location.hash}`);
   if (!code) return;
-  try { await send('POST', '/session', { code }); } catch (problem) { signedInWith = problem; }
+  try {
+    await send('POST', '/session', { code });
+  } catch (problem) {
+    signedInWith = problem;
+  }
 }
 
 async function start() {
@@ -192,7 +296,11 @@ async function start() {
 addEventListener('hashchange', () => show());
 addEventListener('madang:signed-out', signedOut);
 document.addEventListener('click', (event) => {
-  for (const menu of document.querySelectorAll('details.who[open]')) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll('details.who[open]'))
+    if (!menu.contains(event.target)) menu.open = false;
 });
-document.getElementById('skip').addEventListener('click', (event) => { event.preventDefault(); main.focus(); });
+document.getElementById('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
 start();

@@ -4,7 +4,9 @@
   let stored = {};
   try {
     stored = { theme: localStorage.getItem('madang.theme'), lang: localStorage.getItem('madang.lang') };
-  } catch { /* storage may be closed to us; the defaults serve */ }
+  } catch {
+    /* storage may be closed to us; the defaults serve */
+  }
   const root = document.documentElement;
   if (stored.theme === 'light' || stored.theme === 'dark') root.dataset.theme = stored.theme;
   root.lang = stored.lang || ((navigator.language || 'en').startsWith('ko') ? 'ko' : 'en');

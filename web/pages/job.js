@@ -14,10 +14,27 @@ const mayAct = (me, job) => me.role === 'operator' || me.role === 'admin' || me.
 
 /** Every attempt, over or not, oldest first. */
 function attemptsOf(job, now) {
-  const past = (job.runs ?? []).map((run) => ({ from: run.started_ms ?? run.sent_ms, until: run.ended_ms, state: run.state, attempt: run.attempt, nodes: run.nodes, exit: run.exit, signal: run.signal }));
+  const past = (job.runs ?? []).map((run) => ({
+    from: run.started_ms ?? run.sent_ms,
+    until: run.ended_ms,
+    state: run.state,
+    attempt: run.attempt,
+    nodes: run.nodes,
+    exit: run.exit,
+    signal: run.signal,
+  }));
   const known = past.some((run) => run.attempt === job.attempts);
   if (job.started_ms && !known) {
-    past.push({ from: job.started_ms, until: isOver(job.state) ? job.ends_ms ?? now : Math.max(now, job.started_ms), state: job.state, attempt: Math.max(1, job.attempts), nodes: job.node_list, exit: job.exit, signal: job.signal, open: !isOver(job.state) });
+    past.push({
+      from: job.started_ms,
+      until: isOver(job.state) ? (job.ends_ms ?? now) : Math.max(now, job.started_ms),
+      state: job.state,
+      attempt: Math.max(1, job.attempts),
+      nodes: job.node_list,
+      exit: job.exit,
+      signal: job.signal,
+      open: !isOver(job.state),
+    });
   }
   return past;
 }
@@ -27,104 +44,251 @@ function lifeLine(job, now) {
   const first = attempts[0]?.from ?? (isOver(job.state) ? job.ends_ms : now) ?? now;
   const spans = [];
   const eligible = Math.min(job.eligible_ms ?? first, first);
-  if (eligible > job.submitted_ms) spans.push({ from: job.submitted_ms, until: eligible, tone: 'mute', text: t('job.not_yet') });
+  if (eligible > job.submitted_ms)
+    spans.push({ from: job.submitted_ms, until: eligible, tone: 'mute', text: t('job.not_yet') });
   let at = eligible;
   for (const run of attempts) {
     if (run.from > at) spans.push({ from: at, until: run.from, tone: 'wait', text: t('job.waited') });
-    spans.push({ from: run.from, until: run.until, tone: tone(run.state), text: attempts.length > 1 ? t('job.attempt_is', { n: run.attempt, state: t(`job.${run.state}`) }) : t(`job.${run.state}`) });
+    spans.push({
+      from: run.from,
+      until: run.until,
+      tone: tone(run.state),
+      text:
+        attempts.length > 1
+          ? t('job.attempt_is', { n: run.attempt, state: t(`job.${run.state}`) })
+          : t(`job.${run.state}`),
+    });
     at = run.until;
   }
-  const end = isOver(job.state) ? job.ends_ms ?? at : now;
+  const end = isOver(job.state) ? (job.ends_ms ?? at) : now;
   const idle = job.state === 'PENDING' || (isOver(job.state) && !attempts.length);
-  if (idle && end > at) spans.push({ from: at, until: end, tone: 'wait', text: t(job.state === 'PENDING' ? 'job.waits' : 'job.waited') });
-  if (!isOver(job.state) && job.started_ms && job.ends_ms > now) spans.push({ from: now, until: job.ends_ms, tone: 'ahead', text: t('job.until_limit'), open: true });
+  if (idle && end > at)
+    spans.push({ from: at, until: end, tone: 'wait', text: t(job.state === 'PENDING' ? 'job.waits' : 'job.waited') });
+  if (!isOver(job.state) && job.started_ms && job.ends_ms > now)
+    spans.push({ from: now, until: job.ends_ms, tone: 'ahead', text: t('job.until_limit'), open: true });
   const marks = [];
-  if (job.state === 'PENDING' && job.promised_ms) marks.push({ at: job.promised_ms, text: t('job.promised'), kind: 'promise' });
+  if (job.state === 'PENDING' && job.promised_ms)
+    marks.push({ at: job.promised_ms, text: t('job.promised'), kind: 'promise' });
   return timeline({ label: t('job.timeline'), begin: job.submitted_ms, spans, marks, now });
 }
 
-const step = (word, ms, more) => ms && h('li', h('span', word), h('time', { datetime: new Date(ms).toISOString() }, moment(ms, true)), more && h('small', more));
+const step = (word, ms, more) =>
+  ms &&
+  h(
+    'li',
+    h('span', word),
+    h('time', { datetime: new Date(ms).toISOString() }, moment(ms, true)),
+    more && h('small', more),
+  );
 
 function moments(job, now) {
   const attempts = attemptsOf(job, now);
-  return h('ol.moments', step(t('job.submitted'), job.submitted_ms), step(t('job.begin'), job.begin_ms),
+  return h(
+    'ol.moments',
+    step(t('job.submitted'), job.submitted_ms),
+    step(t('job.begin'), job.begin_ms),
     step(t('job.eligible'), job.eligible_ms),
-    attempts.flatMap((run) => [step(attempts.length > 1 ? t('job.started_n', { n: run.attempt }) : t('job.started'), run.from, run.nodes),
-      !run.open && step(attempts.length > 1 ? t('job.ended_n', { n: run.attempt }) : t('job.ended'), run.until, [t(`job.${run.state}`), ending(run), t('queue.ran', { span: span((run.until - run.from) / 1000) })].filter(Boolean).join(' · '))]),
-    job.state === 'PENDING' && step(t('job.promised'), job.promised_ms, job.promised_ms && relative(job.promised_ms, now)),
+    attempts.flatMap((run) => [
+      step(attempts.length > 1 ? t('job.started_n', { n: run.attempt }) : t('job.started'), run.from, run.nodes),
+      !run.open &&
+        step(
+          attempts.length > 1 ? t('job.ended_n', { n: run.attempt }) : t('job.ended'),
+          run.until,
+          [t(`job.${run.state}`), ending(run), t('queue.ran', { span: span((run.until - run.from) / 1000) })]
+            .filter(Boolean)
+            .join(' · '),
+        ),
+    ]),
+    job.state === 'PENDING' &&
+      step(t('job.promised'), job.promised_ms, job.promised_ms && relative(job.promised_ms, now)),
     !isOver(job.state) && step(t('job.limit_ends'), job.ends_ms, job.ends_ms && relative(job.ends_ms, now)),
-    isOver(job.state) && !attempts.length && step(t(`job.${job.state}`), job.ends_ms));
+    isOver(job.state) && !attempts.length && step(t(`job.${job.state}`), job.ends_ms),
+  );
 }
 
-const ending = (run) => (run.signal ? t('queue.signal', { n: run.signal }) : run.exit ? t('queue.exit', { n: run.exit }) : '');
+const ending = (run) =>
+  run.signal ? t('queue.signal', { n: run.signal }) : run.exit ? t('queue.exit', { n: run.exit }) : '';
 
 /** Why it waits, what would start it, and when it starts. */
 function whySection(job, why, when) {
   const now = Date.now();
   const start = when?.promised_ms ?? why.promised_ms ?? job.promised_ms;
-  return h('section.card.waits', { 'aria-labelledby': 'why-title', 'data-part': 'why' }, h('h2', { id: 'why-title' }, t('why.title')),
-    h('ol.blocks', why.blocks.map((block) => h('li', h('b', tOr(`reason.${block.reason}`, block.reason)), h('p', own(block, 'text')), h('code.fine', { title: t('why.slurm') }, block.reason)))),
+  return h(
+    'section.card.waits',
+    { 'aria-labelledby': 'why-title', 'data-part': 'why' },
+    h('h2', { id: 'why-title' }, t('why.title')),
+    h(
+      'ol.blocks',
+      why.blocks.map((block) =>
+        h(
+          'li',
+          h('b', tOr(`reason.${block.reason}`, block.reason)),
+          h('p', own(block, 'text')),
+          h('code.fine', { title: t('why.slurm') }, block.reason),
+        ),
+      ),
+    ),
     why.ahead > 0 && h('p', t('why.ahead', { n: why.ahead })),
-    why.change ? h('div.change', h('h3', t('why.change')), h('p', own(why, 'change')), h('p.fine', t('why.tried'))) : h('p.fine', t('why.no_change')),
-    h('dl.facts.when', start && h('div', h('dt', t('why.promised')), h('dd', h('b', moment(start)), ' ', h('small', relative(start, now)))),
-      !start && when?.forecast_ms && h('div', h('dt', t('why.forecast')), h('dd', h('b', moment(when.forecast_ms)), ' ', h('small', relative(when.forecast_ms, now)))),
+    why.change
+      ? h('div.change', h('h3', t('why.change')), h('p', own(why, 'change')), h('p.fine', t('why.tried')))
+      : h('p.fine', t('why.no_change')),
+    h(
+      'dl.facts.when',
+      start &&
+        h('div', h('dt', t('why.promised')), h('dd', h('b', moment(start)), ' ', h('small', relative(start, now)))),
+      !start &&
+        when?.forecast_ms &&
+        h(
+          'div',
+          h('dt', t('why.forecast')),
+          h('dd', h('b', moment(when.forecast_ms)), ' ', h('small', relative(when.forecast_ms, now))),
+        ),
       !start && !when?.forecast_ms && h('div', h('dt', t('why.when')), h('dd', t('why.unknown'))),
-      why.promised_nodes && h('div', h('dt', t('why.nodes')), h('dd', h('code', why.promised_nodes)))),
-    when?.basis && h('p.fine', t('why.basis'), ' ', own(when, 'basis')));
+      why.promised_nodes && h('div', h('dt', t('why.nodes')), h('dd', h('code', why.promised_nodes))),
+    ),
+    when?.basis && h('p.fine', t('why.basis'), ' ', own(when, 'basis')),
+  );
 }
 
-const part = (one, index, all) => h('li', all.length > 1 && h('b', t('job.part', { n: index + 1 }), ' '),
-  [t('queue.nodes', { n: one.nodes }), one.gpus ? t('job.gpus_each', { n: one.gpus, model: (one.gpu_model ?? '').toUpperCase() }) : null, t('job.cpus_each', { n: one.cpus }), one.memory_mib ? t('job.memory_each', { n: memory(one.memory_mib) }) : t('job.memory_all'),
-    one.tasks > 1 ? t('job.tasks', { n: one.tasks }) : null, one.exclusive ? t('job.exclusive') : null, ...one.features].filter(Boolean).join(' · '));
+const part = (one, index, all) =>
+  h(
+    'li',
+    all.length > 1 && h('b', t('job.part', { n: index + 1 }), ' '),
+    [
+      t('queue.nodes', { n: one.nodes }),
+      one.gpus ? t('job.gpus_each', { n: one.gpus, model: (one.gpu_model ?? '').toUpperCase() }) : null,
+      t('job.cpus_each', { n: one.cpus }),
+      one.memory_mib ? t('job.memory_each', { n: memory(one.memory_mib) }) : t('job.memory_all'),
+      one.tasks > 1 ? t('job.tasks', { n: one.tasks }) : null,
+      one.exclusive ? t('job.exclusive') : null,
+      ...one.features,
+    ]
+      .filter(Boolean)
+      .join(' · '),
+  );
 
 function held(job) {
   if (!job.slots?.length) return null;
   const slots = job.slots.slice(0, 64);
-  return h('section.card', h('h2', t(isOver(job.state) ? 'job.held_last' : 'job.holds')), h('ul.slots', slots.map((slot) => h('li', h('b', slot.node), slot.devices.length ? h('span', t('job.devices', { list: slot.devices.join(', ') })) : null, h('small', t('job.slot', { cpus: num(slot.cpus), memory: memory(slot.memory_mib) }))))),
-    job.slots.length > slots.length && h('p.fine', t('job.more_nodes', { n: job.slots.length - slots.length })));
+  return h(
+    'section.card',
+    h('h2', t(isOver(job.state) ? 'job.held_last' : 'job.holds')),
+    h(
+      'ul.slots',
+      slots.map((slot) =>
+        h(
+          'li',
+          h('b', slot.node),
+          slot.devices.length ? h('span', t('job.devices', { list: slot.devices.join(', ') })) : null,
+          h('small', t('job.slot', { cpus: num(slot.cpus), memory: memory(slot.memory_mib) })),
+        ),
+      ),
+    ),
+    job.slots.length > slots.length && h('p.fine', t('job.more_nodes', { n: job.slots.length - slots.length })),
+  );
 }
 
 function details(job) {
-  return h('section.card', h('h2', t('job.asked')), h('ul.plain', job.parts.map(part)), facts([
-    [t('queue.project'), h('a', { href: `#/projects/${encodeURIComponent(job.project)}` }, job.project)], [t('queue.user'), job.user], [t('job.owner'), job.owner],
-    [t('queue.partition'), job.partition], [t('queue.site'), job.site], [t('job.qos'), t(`qos.${job.qos}`)], [t('queue.limit'), span(job.limit_secs)],
-    [t('job.most'), job.gpus ? gpuTime(job.gpus * job.limit_secs * 1e6) : null],
-    [t('job.nice'), job.nice ? num(job.nice) : null], [t('job.requeue'), t(job.requeue ? 'job.requeue_yes' : 'job.requeue_no')],
-    [t('job.dependency'), job.dependency && h('code', job.dependency)], [t('job.node_list'), job.node_list && h('code', job.node_list)],
-    [t('job.cwd'), job.cwd && h('code', job.cwd)], [t('job.comment'), job.comment]]));
+  return h(
+    'section.card',
+    h('h2', t('job.asked')),
+    h('ul.plain', job.parts.map(part)),
+    facts([
+      [t('queue.project'), h('a', { href: `#/projects/${encodeURIComponent(job.project)}` }, job.project)],
+      [t('queue.user'), job.user],
+      [t('job.owner'), job.owner],
+      [t('queue.partition'), job.partition],
+      [t('queue.site'), job.site],
+      [t('job.qos'), t(`qos.${job.qos}`)],
+      [t('queue.limit'), span(job.limit_secs)],
+      [t('job.most'), job.gpus ? gpuTime(job.gpus * job.limit_secs * 1e6) : null],
+      [t('job.nice'), job.nice ? num(job.nice) : null],
+      [t('job.requeue'), t(job.requeue ? 'job.requeue_yes' : 'job.requeue_no')],
+      [t('job.dependency'), job.dependency && h('code', job.dependency)],
+      [t('job.node_list'), job.node_list && h('code', job.node_list)],
+      [t('job.cwd'), job.cwd && h('code', job.cwd)],
+      [t('job.comment'), job.comment],
+    ]),
+  );
 }
 
 /** The buttons: only what can be done in this state. */
 function actions(job, reload) {
   const id = job.id;
-  const act = (word, key, method, path, danger) => h('button', { type: 'button', class: danger ? 'danger' : null, 'data-act': key, onclick: async () => {
-    const sure = await ask({ title: t(`${key}.ask`, { id: jobNumber(job) }), text: t(`${key}.text`), yes: word, danger });
-    if (sure && await attempt(() => send(method, `/jobs/${id}${path}`), t(`${key}.done`, { id: jobNumber(job) }))) reload();
-  } }, word);
+  const act = (word, key, method, path, danger) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        class: danger ? 'danger' : null,
+        'data-act': key,
+        onclick: async () => {
+          const sure = await ask({
+            title: t(`${key}.ask`, { id: jobNumber(job) }),
+            text: t(`${key}.text`),
+            yes: word,
+            danger,
+          });
+          if (
+            sure &&
+            (await attempt(() => send(method, `/jobs/${id}${path}`), t(`${key}.done`, { id: jobNumber(job) })))
+          )
+            reload();
+        },
+      },
+      word,
+    );
   if (isOver(job.state)) return null;
-  return h('div.row', job.state === 'PENDING' && (job.held ? act(t('job.release'), 'release', 'POST', '/release') : act(t('job.hold'), 'hold', 'POST', '/hold')),
-    job.state === 'RUNNING' && act(t('job.requeue_now'), 'requeue', 'POST', '/requeue', true), act(t('job.cancel'), 'cancel', 'DELETE', '', true));
+  return h(
+    'div.row',
+    job.state === 'PENDING' &&
+      (job.held ? act(t('job.release'), 'release', 'POST', '/release') : act(t('job.hold'), 'hold', 'POST', '/hold')),
+    job.state === 'RUNNING' && act(t('job.requeue_now'), 'requeue', 'POST', '/requeue', true),
+    act(t('job.cancel'), 'cancel', 'DELETE', '', true),
+  );
 }
 
 function script(job, signal) {
   const text = h('pre.script', { tabindex: 0 });
   let read = false;
-  return h('details.card', { ontoggle: async (event) => {
-    if (!event.target.open || read) return;
-    read = true;
-    try { text.textContent = await getText(`/jobs/${job.id}/script`, signal); } catch (problem) { text.textContent = problem.detail || t('problem.offline'); read = false; }
-  } }, h('summary', t('job.script')), text);
+  return h(
+    'details.card',
+    {
+      ontoggle: async (event) => {
+        if (!event.target.open || read) return;
+        read = true;
+        try {
+          text.textContent = await getText(`/jobs/${job.id}/script`, signal);
+        } catch (problem) {
+          text.textContent = problem.detail || t('problem.offline');
+          read = false;
+        }
+      },
+    },
+    h('summary', t('job.script')),
+    text,
+  );
 }
 
-const optional = async (asking) => { try { return await asking; } catch (problem) { if (problem.name === 'AbortError') throw problem; return null; } };
+const optional = async (asking) => {
+  try {
+    return await asking;
+  } catch (problem) {
+    if (problem.name === 'AbortError') throw problem;
+    return null;
+  }
+};
 
 export default {
   title: ([id]) => t('job.id', { id }),
   async render(main, { params: [id], me, signal }) {
     const path = `/jobs/${encodeURIComponent(id)}`;
     let job = await get(path, { full: true }, signal);
-    const sites = await optional(list('/sites', {}, signal)) ?? [];
-    const kind = () => ({ modelled: job.modelled, pretend: job.gpus > 0 && sites.find((site) => site.name === (job.site ?? job.partition))?.pretend });
+    const sites = (await optional(list('/sites', {}, signal))) ?? [];
+    const kind = () => ({
+      modelled: job.modelled,
+      pretend: job.gpus > 0 && sites.find((site) => site.name === (job.site ?? job.partition))?.pretend,
+    });
     const head = h('header.head');
     const life = h('section.card', { 'aria-label': t('job.timeline') });
     const why = h('div');
@@ -132,25 +296,66 @@ export default {
     let line = null;
     const draw = async () => {
       const now = Date.now();
-      if (!head.contains(document.activeElement)) put(head, h('div', h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })), h('h1', job.name || t('job.id', { id: jobNumber(job) })), h('p.row', stateMark(job.state), job.held ? h('span.chip.wait', t('job.held')) : null, provenance(kind()), job.state !== 'PENDING' && job.reason && job.reason !== 'None' ? h('span', { title: job.reason_text }, reasonText(job)) : null)), mayAct(me, job) && actions(job, reread));
+      if (!head.contains(document.activeElement))
+        put(
+          head,
+          h(
+            'div',
+            h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })),
+            h('h1', job.name || t('job.id', { id: jobNumber(job) })),
+            h(
+              'p.row',
+              stateMark(job.state),
+              job.held ? h('span.chip.wait', t('job.held')) : null,
+              provenance(kind()),
+              job.state !== 'PENDING' && job.reason && job.reason !== 'None'
+                ? h('span', { title: job.reason_text }, reasonText(job))
+                : null,
+            ),
+          ),
+          mayAct(me, job) && actions(job, reread),
+        );
       line?.end();
       line = lifeLine(job, now);
       put(life, line.element, moments(job, now));
       put(more, details(job), held(job));
       if (job.state === 'PENDING') {
-        const [fresh, when] = await Promise.all([optional(get(`${path}/why`, {}, signal)), optional(get(`${path}/when`, {}, signal))]);
+        const [fresh, when] = await Promise.all([
+          optional(get(`${path}/why`, {}, signal)),
+          optional(get(`${path}/when`, {}, signal)),
+        ]);
         put(why, fresh && whySection(job, fresh, when));
       } else put(why);
     };
     const reread = async () => {
-      try { job = await get(path, { full: true }, signal); head.querySelector(':focus')?.blur(); await draw(); log?.changed(job); } catch { /* the live mark says it */ }
+      try {
+        job = await get(path, { full: true }, signal);
+        head.querySelector(':focus')?.blur();
+        await draw();
+        log?.changed(job);
+      } catch {
+        /* the live mark says it */
+      }
     };
     await draw();
     const log = !job.modelled && mayAct(me, job) ? logView(job, signal) : null;
     put(main, head, life, why, log?.element, more, !job.modelled && mayAct(me, job) ? script(job, signal) : null);
     const soon = calm(reread, 600);
-    const clock = setInterval(() => { if (!isOver(job.state) && !document.hidden) soon(); }, 15000);
-    const stop = [live.on('job', (event) => { if (event.id === job.id) soon(); }), live.on('resync', soon)];
-    return () => { stop.forEach((end) => end()); soon.cancel(); clearInterval(clock); line?.end(); log?.end(); };
+    const clock = setInterval(() => {
+      if (!isOver(job.state) && !document.hidden) soon();
+    }, 15000);
+    const stop = [
+      live.on('job', (event) => {
+        if (event.id === job.id) soon();
+      }),
+      live.on('resync', soon),
+    ];
+    return () => {
+      stop.forEach((end) => end());
+      soon.cancel();
+      clearInterval(clock);
+      line?.end();
+      log?.end();
+    };
   },
 };

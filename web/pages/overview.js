@@ -13,75 +13,204 @@ const sum = (list, field) => list.reduce((total, item) => total + item[field], 0
 
 /** Says before any figure how much of the centre is not real. */
 function honesty(sites) {
-  const modelled = sum(sites.filter((site) => site.modelled), 'gpus');
-  const pretend = sum(sites.filter((site) => site.pretend), 'gpus');
+  const modelled = sum(
+    sites.filter((site) => site.modelled),
+    'gpus',
+  );
+  const pretend = sum(
+    sites.filter((site) => site.pretend),
+    'gpus',
+  );
   if (!modelled && !pretend) return null;
-  return h('aside.honesty', { 'aria-label': t('overview.honesty.label') },
-    modelled > 0 && h('p', h('span.label.modelled', t('label.modelled')), ' ', t('overview.honesty.modelled', { n: modelled })),
-    pretend > 0 && h('p', h('span.label.pretend', t('label.pretend')), ' ', t('overview.honesty.pretend', { n: pretend })));
+  return h(
+    'aside.honesty',
+    { 'aria-label': t('overview.honesty.label') },
+    modelled > 0 &&
+      h('p', h('span.label.modelled', t('label.modelled')), ' ', t('overview.honesty.modelled', { n: modelled })),
+    pretend > 0 &&
+      h('p', h('span.label.pretend', t('label.pretend')), ' ', t('overview.honesty.pretend', { n: pretend })),
+  );
 }
 
-const figure = (word, value, more, href) => h('div.figure', h('dt', href ? h('a', { href }, word) : word), h('dd', h('b', value), more && h('small', more)));
+const figure = (word, value, more, href) =>
+  h('div.figure', h('dt', href ? h('a', { href }, word) : word), h('dd', h('b', value), more && h('small', more)));
 
 function headline(centre) {
   const gpus = sum(centre.sites, 'gpus');
   const busy = sum(centre.sites, 'gpus_busy');
   const out = sum(centre.sites, 'gpus_out');
-  return h('dl.headline',
-    figure(t('overview.in_use'), num(busy), t('overview.of_gpus', { n: gpus, share: pct(busy / (gpus || 1)) }), '#/floor'),
+  return h(
+    'dl.headline',
+    figure(
+      t('overview.in_use'),
+      num(busy),
+      t('overview.of_gpus', { n: gpus, share: pct(busy / (gpus || 1)) }),
+      '#/floor',
+    ),
     figure(t('overview.running'), num(centre.running), null, '#/queue?state=RUNNING'),
     figure(t('overview.waiting'), num(centre.waiting), null, '#/queue?state=PENDING'),
     figure(t('overview.ended'), num(centre.ended), t('overview.since_opening'), '#/queue?state=ended'),
-    figure(t('overview.out'), num(out), t('overview.out_more'), '#/nodes?state=out'));
+    figure(t('overview.out'), num(out), t('overview.out_more'), '#/nodes?state=out'),
+  );
 }
 
 function siteCard(site, index) {
   const free = Math.max(0, site.gpus - site.gpus_busy - site.gpus_out);
   const words = t('overview.site_bar', { busy: site.gpus_busy, free, out: site.gpus_out });
-  return h(`article.card.site${site.modelled ? '.is-modelled' : site.pretend ? '.is-pretend' : ''}`, { 'data-site': site.name },
+  return h(
+    `article.card.site${site.modelled ? '.is-modelled' : site.pretend ? '.is-pretend' : ''}`,
+    { 'data-site': site.name },
     h('header', h('h3', own(site, 'title')), provenance(site)),
-    h('p.big', h('b', num(site.gpus_busy)), h('small', t('overview.site_of', { n: site.gpus, share: pct(site.gpus_busy / (site.gpus || 1)) }))),
-    bar([{ value: site.gpus_busy, tone: siteTone(index), text: t('gpu.busy') }, { value: site.gpus_out, tone: 'out', text: t('gpu.out') }], site.gpus, words),
-    key([{ tone: siteTone(index), word: t('gpu.busy'), text: num(site.gpus_busy) }, { tone: 'free', word: t('gpu.free'), text: num(free) }, { tone: 'out', word: t('gpu.out'), text: num(site.gpus_out) }]),
+    h(
+      'p.big',
+      h('b', num(site.gpus_busy)),
+      h('small', t('overview.site_of', { n: site.gpus, share: pct(site.gpus_busy / (site.gpus || 1)) })),
+    ),
+    bar(
+      [
+        { value: site.gpus_busy, tone: siteTone(index), text: t('gpu.busy') },
+        { value: site.gpus_out, tone: 'out', text: t('gpu.out') },
+      ],
+      site.gpus,
+      words,
+    ),
+    key([
+      { tone: siteTone(index), word: t('gpu.busy'), text: num(site.gpus_busy) },
+      { tone: 'free', word: t('gpu.free'), text: num(free) },
+      { tone: 'out', word: t('gpu.out'), text: num(site.gpus_out) },
+    ]),
     facts([
       [t('site.operator'), site.operator],
       [t('site.models'), site.models.map((model) => model.toUpperCase()).join(', ')],
-      [t('site.nodes'), [h('a', { href: `#/nodes?site=${encodeURIComponent(site.name)}` }, t('site.nodes_in', { n: site.nodes })), ' · ', t('site.islands', { n: site.islands })]],
-      [t('site.unwell'), site.nodes_drained + site.nodes_down ? t('site.unwell_of', { drained: site.nodes_drained, down: site.nodes_down }) : null],
-      [t('overview.running'), h('a', { href: `#/queue?state=RUNNING&site=${encodeURIComponent(site.name)}` }, num(site.running))],
+      [
+        t('site.nodes'),
+        [
+          h('a', { href: `#/nodes?site=${encodeURIComponent(site.name)}` }, t('site.nodes_in', { n: site.nodes })),
+          ' · ',
+          t('site.islands', { n: site.islands }),
+        ],
+      ],
+      [
+        t('site.unwell'),
+        site.nodes_drained + site.nodes_down
+          ? t('site.unwell_of', { drained: site.nodes_drained, down: site.nodes_down })
+          : null,
+      ],
+      [
+        t('overview.running'),
+        h('a', { href: `#/queue?state=RUNNING&site=${encodeURIComponent(site.name)}` }, num(site.running)),
+      ],
     ]),
-    site.source && h('p.source', t('source'), ' ', site.source));
+    site.source && h('p.source', t('source'), ' ', site.source),
+  );
 }
 
 function ownerRow(owner, index) {
   const tone = `o${(index % 6) + 1}`;
   const gap = owner.delivered_bp - owner.entitled_bp;
-  const line = (word, share, name, mark) => h('div.share', h('span', word), h('div.track', { role: 'img', 'aria-label': `${word} ${bp(share)}` },
-    h(`span.fill.${name}`, { style: { width: `${share / 100}%` } }), mark !== undefined && h('span.tick', { style: { left: `${mark / 100}%` } })), h('b', bp(share)));
-  return h('article.owner', h('header', h('h3', h(`span.swatch.${tone}`, { 'aria-hidden': 'true' }), own(owner, 'title')),
-    owner.delivered_gpu_us > 0 && h('span.gap', t(gap > 0 ? 'owner.above' : gap < 0 ? 'owner.below' : 'owner.even', { n: num(Math.abs(gap) / 100, 1) }))),
-  line(t('owner.entitled'), owner.entitled_bp, `${tone}.pale`), line(t('owner.delivered'), owner.delivered_bp, tone, owner.entitled_bp),
-  h('p.fine', [t('owner.now', { n: owner.gpus }), t('owner.waiting', { n: owner.waiting }), gpuTime(owner.delivered_gpu_us)].join(' · ')));
+  const line = (word, share, name, mark) =>
+    h(
+      'div.share',
+      h('span', word),
+      h(
+        'div.track',
+        { role: 'img', 'aria-label': `${word} ${bp(share)}` },
+        h(`span.fill.${name}`, { style: { width: `${share / 100}%` } }),
+        mark !== undefined && h('span.tick', { style: { left: `${mark / 100}%` } }),
+      ),
+      h('b', bp(share)),
+    );
+  return h(
+    'article.owner',
+    h(
+      'header',
+      h('h3', h(`span.swatch.${tone}`, { 'aria-hidden': 'true' }), own(owner, 'title')),
+      owner.delivered_gpu_us > 0 &&
+        h(
+          'span.gap',
+          t(gap > 0 ? 'owner.above' : gap < 0 ? 'owner.below' : 'owner.even', { n: num(Math.abs(gap) / 100, 1) }),
+        ),
+    ),
+    line(t('owner.entitled'), owner.entitled_bp, `${tone}.pale`),
+    line(t('owner.delivered'), owner.delivered_bp, tone, owner.entitled_bp),
+    h(
+      'p.fine',
+      [
+        t('owner.now', { n: owner.gpus }),
+        t('owner.waiting', { n: owner.waiting }),
+        gpuTime(owner.delivered_gpu_us),
+      ].join(' · '),
+    ),
+  );
 }
 
-const moneyRow = (row) => h('tr', h('th', { scope: 'row' }, own(row, 'title')), h('td.number', { title: won(row.won) }, wonShort(row.won)), h('td', month(row.from_ms)), h('td.source', row.source));
+const moneyRow = (row) =>
+  h(
+    'tr',
+    h('th', { scope: 'row' }, own(row, 'title')),
+    h('td.number', { title: won(row.won) }, wonShort(row.won)),
+    h('td', month(row.from_ms)),
+    h('td.source', row.source),
+  );
 
 function moneyTable(rows) {
   if (!rows.length) return empty(t('money.none'));
-  return h('div.scroll-x', { tabindex: 0, role: 'region', 'aria-label': `${t('money.title')}: ${t('chart.figures')}` }, h('table.roomy', h('thead', h('tr',
-    h('th', { scope: 'col' }, t('money.what')), h('th.number', { scope: 'col' }, t('money.amount')), h('th', { scope: 'col' }, t('money.from')), h('th', { scope: 'col' }, t('source.word')))),
-  h('tbody', rows.map(moneyRow))));
+  return h(
+    'div.scroll-x',
+    { tabindex: 0, role: 'region', 'aria-label': `${t('money.title')}: ${t('chart.figures')}` },
+    h(
+      'table.roomy',
+      h(
+        'thead',
+        h(
+          'tr',
+          h('th', { scope: 'col' }, t('money.what')),
+          h('th.number', { scope: 'col' }, t('money.amount')),
+          h('th', { scope: 'col' }, t('money.from')),
+          h('th', { scope: 'col' }, t('source.word')),
+        ),
+      ),
+      h('tbody', rows.map(moneyRow)),
+    ),
+  );
 }
 
 /** The same figures as the chart, hourly at most, for those who read rather than look. */
 function historyTable(centre) {
   const every = Math.max(1, Math.floor(centre.history.length / 12));
   const rows = centre.history.filter((_, index) => (centre.history.length - 1 - index) % every === 0);
-  return h('details.figures', h('summary', t('chart.figures')), h('div.scroll-x', h('table', h('thead', h('tr', h('th', { scope: 'col' }, t('chart.when')), centre.sites.map((site) => h('th.number', { scope: 'col' }, own(site, 'title'))))),
-    h('tbody', rows.map(([at, values]) => h('tr', h('th', { scope: 'row' }, moment(at)), values.map((value) => h('td.number', num(value)))))))));
+  return h(
+    'details.figures',
+    h('summary', t('chart.figures')),
+    h(
+      'div.scroll-x',
+      h(
+        'table',
+        h(
+          'thead',
+          h(
+            'tr',
+            h('th', { scope: 'col' }, t('chart.when')),
+            centre.sites.map((site) => h('th.number', { scope: 'col' }, own(site, 'title'))),
+          ),
+        ),
+        h(
+          'tbody',
+          rows.map(([at, values]) =>
+            h(
+              'tr',
+              h('th', { scope: 'row' }, moment(at)),
+              values.map((value) => h('td.number', num(value))),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
-const section = (name, title, ...body) => h('section', { 'aria-labelledby': `${name}-title` }, h('h2', { id: `${name}-title` }, title), ...body);
+const section = (name, title, ...body) =>
+  h('section', { 'aria-labelledby': `${name}-title` }, h('h2', { id: `${name}-title` }, title), ...body);
 
 export default {
   title: () => t('nav.overview'),
@@ -98,27 +227,64 @@ export default {
       if (!figures.querySelector('details[open]')) put(figures, historyTable(centre));
     };
     fill();
-    const chart = stacked({ label: t('overview.history'), points: centre.history, series: centre.sites.map((site, index) => ({ word: own(site, 'title'), tone: siteTone(index) })), limit: sum(centre.sites, 'gpus') });
-    put(main, h('header.head', h('div', h('p.eyebrow', centre.name), h('h1', own(centre, 'title')))), honesty(centre.sites), top,
+    const chart = stacked({
+      label: t('overview.history'),
+      points: centre.history,
+      series: centre.sites.map((site, index) => ({ word: own(site, 'title'), tone: siteTone(index) })),
+      limit: sum(centre.sites, 'gpus'),
+    });
+    put(
+      main,
+      h('header.head', h('div', h('p.eyebrow', centre.name), h('h1', own(centre, 'title')))),
+      honesty(centre.sites),
+      top,
       section('sites', t('overview.sites'), centre.sites.length ? sites : empty(t('overview.no_sites'))),
-      h('div.two', section('history', t('overview.history'), h('div.card', chart.element, key(centre.sites.map((site, index) => ({ tone: siteTone(index), word: own(site, 'title'), text: '' }))), figures)),
-        section('owners', t('overview.owners'), h('div.card', h('p.lead', t('overview.owners_lead')), owners))),
+      h(
+        'div.two',
+        section(
+          'history',
+          t('overview.history'),
+          h(
+            'div.card',
+            chart.element,
+            key(centre.sites.map((site, index) => ({ tone: siteTone(index), word: own(site, 'title'), text: '' }))),
+            figures,
+          ),
+        ),
+        section('owners', t('overview.owners'), h('div.card', h('p.lead', t('overview.owners_lead')), owners)),
+      ),
       section('money', t('money.title'), h('div.card', h('p.lead', t('money.lead')), moneyTable(centre.money))),
-      h('p.fine', t('overview.version', { version: centre.version })));
+      h('p.fine', t('overview.version', { version: centre.version })),
+    );
 
     const refresh = calm(async () => {
-      try { centre = await get('/overview', {}, signal); fill(); chart.update(centre.history); } catch { /* the live mark says it */ }
+      try {
+        centre = await get('/overview', {}, signal);
+        fill();
+        chart.update(centre.history);
+      } catch {
+        /* the live mark says it */
+      }
     }, 10000);
-    const stop = [live.on('pulse', (pulse) => {
-      centre.running = pulse.running;
-      centre.waiting = pulse.waiting;
-      pulse.gpus_busy.forEach((busy, index) => { if (centre.sites[index]) centre.sites[index].gpus_busy = busy; });
-      const last = centre.history.at(-1);
-      if (!last || pulse.now_ms - last[0] > 1000) chart.update([...centre.history, [pulse.now_ms, pulse.gpus_busy]]);
-      // Not under a finger or a focus: drawing anew would take the link away between press and release.
-      if (!main.querySelector(':active, a:focus')) fill();
-      refresh();
-    }), live.on('resync', refresh)];
-    return () => { stop.forEach((end) => end()); refresh.cancel(); chart.end(); };
+    const stop = [
+      live.on('pulse', (pulse) => {
+        centre.running = pulse.running;
+        centre.waiting = pulse.waiting;
+        pulse.gpus_busy.forEach((busy, index) => {
+          if (centre.sites[index]) centre.sites[index].gpus_busy = busy;
+        });
+        const last = centre.history.at(-1);
+        if (!last || pulse.now_ms - last[0] > 1000) chart.update([...centre.history, [pulse.now_ms, pulse.gpus_busy]]);
+        // Not under a finger or a focus: drawing anew would take the link away between press and release.
+        if (!main.querySelector(':active, a:focus')) fill();
+        refresh();
+      }),
+      live.on('resync', refresh),
+    ];
+    return () => {
+      stop.forEach((end) => end());
+      refresh.cancel();
+      chart.end();
+    };
   },
 };

@@ -20,21 +20,67 @@ export function runway(project, now) {
 
 function awards(project, now) {
   if (!project.awards.length) return empty(t('project.no_award'));
-  return h('ul.awards', project.awards.map((award) => h('li', h('header', h('b', t('award.id', { id: String(award.id) })), h('span', t('award.period', { from: day(award.from_ms), until: day(award.until_ms) })),
-    h(`span.chip.${now < award.from_ms ? 'wait' : now > award.until_ms ? 'mute' : 'good'}`, t(now < award.from_ms ? 'award.ahead' : now > award.until_ms ? 'award.past' : 'award.now'))),
-  budgetBar(award), h('small', t('budget.free_of', { n: gpuHours(award.granted_gpu_us) }).replace(/^/, `${gpuHours(award.free_gpu_us)} `)))));
+  return h(
+    'ul.awards',
+    project.awards.map((award) =>
+      h(
+        'li',
+        h(
+          'header',
+          h('b', t('award.id', { id: String(award.id) })),
+          h('span', t('award.period', { from: day(award.from_ms), until: day(award.until_ms) })),
+          h(
+            `span.chip.${now < award.from_ms ? 'wait' : now > award.until_ms ? 'mute' : 'good'}`,
+            t(now < award.from_ms ? 'award.ahead' : now > award.until_ms ? 'award.past' : 'award.now'),
+          ),
+        ),
+        budgetBar(award),
+        h(
+          'small',
+          t('budget.free_of', { n: gpuHours(award.granted_gpu_us) }).replace(/^/, `${gpuHours(award.free_gpu_us)} `),
+        ),
+      ),
+    ),
+  );
 }
 
 function standing(project, now) {
   const lasts = runway(project, now);
   return facts([
-    [t('project.owner'), project.owner], [t('project.class'), tOr(`class.${project.class}`, project.class)],
-    [t('project.rate'), project.rate_bp ? t('project.rate_of', { n: bp(project.rate_bp) }) : t('project.rate_free')], [t('project.owed'), won(project.owed_won)],
-    [t('project.gpus'), num(project.gpus)], [t('project.runway'), lasts === null ? null : lasts > 730 ? t('project.runway_long') : span(lasts * 86400)]]);
+    [t('project.owner'), project.owner],
+    [t('project.class'), tOr(`class.${project.class}`, project.class)],
+    [t('project.rate'), project.rate_bp ? t('project.rate_of', { n: bp(project.rate_bp) }) : t('project.rate_free')],
+    [t('project.owed'), won(project.owed_won)],
+    [t('project.gpus'), num(project.gpus)],
+    [t('project.runway'), lasts === null ? null : lasts > 730 ? t('project.runway_long') : span(lasts * 86400)],
+  ]);
 }
 
-const burnTable = (project) => h('details.figures', h('summary', t('chart.figures')), h('div.scroll-x', h('table', h('thead', h('tr', h('th', { scope: 'col' }, t('chart.when')), h('th.number', { scope: 'col' }, t('unit.gpu_hours_word')))),
-  h('tbody', [...project.burn].reverse().map(([at, us]) => h('tr', h('th', { scope: 'row' }, day(at)), h('td.number', gpuHours(us))))))));
+const burnTable = (project) =>
+  h(
+    'details.figures',
+    h('summary', t('chart.figures')),
+    h(
+      'div.scroll-x',
+      h(
+        'table',
+        h(
+          'thead',
+          h(
+            'tr',
+            h('th', { scope: 'col' }, t('chart.when')),
+            h('th.number', { scope: 'col' }, t('unit.gpu_hours_word')),
+          ),
+        ),
+        h(
+          'tbody',
+          [...project.burn]
+            .reverse()
+            .map(([at, us]) => h('tr', h('th', { scope: 'row' }, day(at)), h('td.number', gpuHours(us)))),
+        ),
+      ),
+    ),
+  );
 
 export default {
   title: ([name]) => name,
@@ -51,29 +97,73 @@ export default {
     let last = '';
     const fill = (project) => {
       const now = Date.now();
-      put(head, h('div', h('p.eyebrow', h('a', { href: '#/projects' }, t('nav.projects')), ' › ', project.name), h('h1', project.title || project.name)),
-        h('a.button', { href: `#/projects/${encodeURIComponent(name)}/statement` }, t('statement.title')));
-      put(cards, h('section.card', h('h2', t('project.budget')), budget(project), standing(project, now)), h('section.card', h('h2', t('award.title')), awards(project, now)));
+      put(
+        head,
+        h(
+          'div',
+          h('p.eyebrow', h('a', { href: '#/projects' }, t('nav.projects')), ' › ', project.name),
+          h('h1', project.title || project.name),
+        ),
+        h('a.button', { href: `#/projects/${encodeURIComponent(name)}/statement` }, t('statement.title')),
+      );
+      put(
+        cards,
+        h('section.card', h('h2', t('project.budget')), budget(project), standing(project, now)),
+        h('div.stack', h('section.card', h('h2', t('award.title')), awards(project, now)), members),
+      );
       if (JSON.stringify(project.burn) !== last) {
         last = JSON.stringify(project.burn);
         chart?.end();
-        chart = project.burn.length ? bars({ label: t('project.burn'), points: project.burn.map(([at, us]) => [at, us / GPU_HOUR]), format: (hours) => gpuTime(hours * GPU_HOUR) }) : null;
-        put(burn, h('h2', t('project.burn')), h('p.fine', t('project.burn_unit')), chart ? [chart.element, burnTable(project)] : empty(t('project.no_burn')));
+        chart = project.burn.length
+          ? bars({
+              label: t('project.burn'),
+              points: project.burn.map(([at, us]) => [at, us / GPU_HOUR]),
+              format: (hours) => gpuTime(hours * GPU_HOUR),
+            })
+          : null;
+        put(
+          burn,
+          h('h2', t('project.burn')),
+          h('p.fine', t('project.burn_unit')),
+          chart ? [chart.element, burnTable(project)] : empty(t('project.no_burn')),
+        );
       }
-      put(members, h('h2', t('project.members')), project.members.length ? h('ul.people', project.members.map((one) => h('li', one))) : empty(t('project.no_members')));
+      put(
+        members,
+        h('h2', t('project.members')),
+        project.members.length
+          ? h(
+              'ul.people',
+              project.members.map((one) => h('li', one)),
+            )
+          : empty(t('project.no_members')),
+      );
     };
     const read = async () => {
-      const [project, active, over] = await Promise.all([get(path, {}, signal), jobPage({ state: 'active', project: name, limit: 50 }, signal), newestEnded({ project: name, want: 25 }, signal)]);
+      const [project, active, over] = await Promise.all([
+        get(path, {}, signal),
+        jobPage({ state: 'active', project: name, limit: 50 }, signal),
+        newestEnded({ project: name, want: 25 }, signal),
+      ]);
       const rows = [...active.items, ...over.items.slice(0, 25)];
       if (!head.contains(document.activeElement)) fill(project);
       table.update(rows);
       put(jobs, rows.length ? table.element : empty(t('queue.none.all')));
-      put(note, shown(rows.length, true), ' ', h('a', { href: `#/queue?state=all&project=${encodeURIComponent(name)}` }, t('project.all_jobs')));
+      put(
+        note,
+        shown(rows.length, true),
+        ' ',
+        h('a', { href: `#/queue?state=all&project=${encodeURIComponent(name)}` }, t('project.all_jobs')),
+      );
     };
     await read();
-    put(main, head, cards, burn, members, h('section', h('h2', t('project.jobs')), jobs, note));
+    put(main, head, cards, burn, h('section', h('h2', t('project.jobs')), jobs, note));
     const soon = calm(() => read().catch(() => {}), 2500);
     const stop = [live.on('job', soon), live.on('resync', soon)];
-    return () => { stop.forEach((end) => end()); soon.cancel(); chart?.end(); };
+    return () => {
+      stop.forEach((end) => end());
+      soon.cancel();
+      chart?.end();
+    };
   },
 };

@@ -7,13 +7,44 @@ import { empty } from '../parts/state.js';
 import { liveTable } from '../parts/table.js';
 
 const columns = () => [
-  { key: 'name', label: t('project.name'), cell: (one) => h('a.job', { href: `#/projects/${encodeURIComponent(one.name)}` }, h('b', one.name), h('span.name', one.title)) },
-  { key: 'class', label: t('project.class'), cell: (one) => [tOr(`class.${one.class}`, one.class), h('small', one.owner)] },
-  { key: 'budget', label: t('project.budget'), class: 'wide', cell: (one) => (one.granted_gpu_us > 0 ? [budgetBar(one), h('small', t('budget.free_of_granted', { free: gpuHours(one.free_gpu_us), granted: gpuHours(one.granted_gpu_us), share: pct(one.spent_gpu_us / one.granted_gpu_us, 0) }))] : h('span.mute', t('project.no_award'))) },
+  {
+    key: 'name',
+    label: t('project.name'),
+    cell: (one) =>
+      h('a.job', { href: `#/projects/${encodeURIComponent(one.name)}` }, h('b', one.name), h('span.name', one.title)),
+  },
+  {
+    key: 'class',
+    label: t('project.class'),
+    cell: (one) => [tOr(`class.${one.class}`, one.class), h('small', one.owner)],
+  },
+  {
+    key: 'budget',
+    label: t('project.budget'),
+    class: 'wide',
+    cell: (one) =>
+      one.granted_gpu_us > 0
+        ? [
+            budgetBar(one),
+            h(
+              'small',
+              t('budget.free_of_granted', {
+                free: gpuHours(one.free_gpu_us),
+                granted: gpuHours(one.granted_gpu_us),
+                share: pct(one.spent_gpu_us / one.granted_gpu_us, 0),
+              }),
+            ),
+          ]
+        : h('span.mute', t('project.no_award')),
+  },
   { key: 'gpus', label: t('project.gpus'), class: 'number', cell: (one) => num(one.gpus) },
   { key: 'running', label: t('overview.running'), class: 'number', cell: (one) => num(one.running) },
   { key: 'waiting', label: t('overview.waiting'), class: 'number', cell: (one) => num(one.waiting) },
-  { key: 'links', label: t('project.more'), cell: (one) => h('a', { href: `#/projects/${encodeURIComponent(one.name)}/statement` }, t('statement.title')) },
+  {
+    key: 'links',
+    label: t('project.more'),
+    cell: (one) => h('a', { href: `#/projects/${encodeURIComponent(one.name)}/statement` }, t('statement.title')),
+  },
 ];
 
 export default {
@@ -30,6 +61,9 @@ export default {
     put(main, h('header.head', h('div', h('h1', t('nav.projects')), h('p.lead', t('project.lead')))), body);
     const soon = calm(() => read().catch(() => {}), 5000);
     const stop = [live.on('job', soon), live.on('resync', soon)];
-    return () => { stop.forEach((end) => end()); soon.cancel(); };
+    return () => {
+      stop.forEach((end) => end());
+      soon.cancel();
+    };
   },
 };

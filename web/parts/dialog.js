@@ -7,11 +7,20 @@ import { announce, h } from './dom.js';
  */
 export function ask({ title, text, yes, danger, input }) {
   return new Promise((done) => {
-    const field = input && h('input', { type: 'text', name: 'text', required: true, maxlength: 200, autocomplete: 'off' });
-    const form = h('form', { method: 'dialog' },
-      h('h2', title), text && h('p', text), input && h('label.field', input, field),
-      h('div.row.end', h('button', { type: 'submit', value: 'no', formnovalidate: true, autofocus: !input }, t('ask.no')),
-        h('button', { type: 'submit', value: 'yes', class: danger ? 'danger' : 'primary' }, yes)));
+    const field =
+      input && h('input', { type: 'text', name: 'text', required: true, maxlength: 200, autocomplete: 'off' });
+    const form = h(
+      'form',
+      { method: 'dialog' },
+      h('h2', title),
+      text && h('p', text),
+      input && h('label.field', input, field),
+      h(
+        'div.row.end',
+        h('button', { type: 'submit', value: 'no', formnovalidate: true, autofocus: !input }, t('ask.no')),
+        h('button', { type: 'submit', value: 'yes', class: danger ? 'danger' : 'primary' }, yes),
+      ),
+    );
     const dialog = h('dialog', { 'aria-label': title }, form);
     // Enter in the field means yes, although "no" stands first in the form.
     field?.addEventListener('keydown', (event) => {

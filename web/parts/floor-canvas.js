@@ -49,12 +49,19 @@ export class FloorCanvas {
 
   /** The scale at which the whole floor is seen. */
   get fitScale() {
-    return Math.min((this.canvas.width - 16 * this.ratio) / this.plan.width, (this.canvas.height - 16 * this.ratio) / this.plan.height);
+    return Math.min(
+      (this.canvas.width - 16 * this.ratio) / this.plan.width,
+      (this.canvas.height - 16 * this.ratio) / this.plan.height,
+    );
   }
 
   fit() {
     const scale = this.fitScale;
-    this.view = { scale, x: (this.canvas.width - this.plan.width * scale) / 2, y: (this.canvas.height - this.plan.height * scale) / 2 };
+    this.view = {
+      scale,
+      x: (this.canvas.width - this.plan.width * scale) / 2,
+      y: (this.canvas.height - this.plan.height * scale) / 2,
+    };
     this.all();
   }
 
@@ -98,14 +105,23 @@ export class FloorCanvas {
 
   /** The node under a point in CSS pixels, or -1. */
   at(x, y) {
-    return nodeAt(this.plan, (x * this.ratio - this.view.x) / this.view.scale, (y * this.ratio - this.view.y) / this.view.scale);
+    return nodeAt(
+      this.plan,
+      (x * this.ratio - this.view.x) / this.view.scale,
+      (y * this.ratio - this.view.y) / this.view.scale,
+    );
   }
 
   /** A node's box in CSS pixels. */
   boxOf(index) {
     const { x, y, columns, rows } = this.plan.nodes[index];
     const { scale, x: left, y: top } = this.view;
-    return { x: (x * scale + left) / this.ratio, y: (y * scale + top) / this.ratio, width: (columns * scale) / this.ratio, height: (rows * scale) / this.ratio };
+    return {
+      x: (x * scale + left) / this.ratio,
+      y: (y * scale + top) / this.ratio,
+      width: (columns * scale) / this.ratio,
+      height: (rows * scale) / this.ratio,
+    };
   }
 
   retheme() {
@@ -167,7 +183,16 @@ export class FloorCanvas {
       const { first, nodes } = box.island;
       for (let index = first; index < first + nodes; index += 1) {
         const place = plan.nodes[index];
-        if (inside || seen(place.x * view.scale + view.x, place.y * view.scale + view.y, place.columns * view.scale, place.rows * view.scale)) this.node(index);
+        if (
+          inside ||
+          seen(
+            place.x * view.scale + view.x,
+            place.y * view.scale + view.y,
+            place.columns * view.scale,
+            place.rows * view.scale,
+          )
+        )
+          this.node(index);
       }
     }
   }
@@ -186,9 +211,13 @@ export class FloorCanvas {
     };
     let wide = measure();
     const whole = wide.title + wide.tag + 10 * ratio;
-    if (whole > room) { size = Math.max(8 * ratio, (size * room) / whole); wide = measure(); }
+    if (whole > room) {
+      size = Math.max(8 * ratio, (size * room) / whole);
+      wide = measure();
+    }
     let { title } = label;
-    while (title.length > 1 && wide.tag + c.measureText(title).width + 10 * ratio > room) title = `${title.replace(/…$/, '').slice(0, -1)}…`;
+    while (title.length > 1 && wide.tag + c.measureText(title).width + 10 * ratio > room)
+      title = `${title.replace(/…$/, '').slice(0, -1)}…`;
     const left = x * view.scale + view.x;
     const base = (y + 6.4) * view.scale + view.y;
     c.textBaseline = 'alphabetic';
@@ -230,7 +259,12 @@ export class FloorCanvas {
     const rim = this.rim;
     const context = this.context;
     context.fillStyle = this.colours.panel;
-    context.fillRect(Math.round(x * scale + left) - rim, Math.round(y * scale + top) - rim, Math.round(columns * scale) + 2 * rim, Math.round(rows * scale) + 2 * rim);
+    context.fillRect(
+      Math.round(x * scale + left) - rim,
+      Math.round(y * scale + top) - rim,
+      Math.round(columns * scale) + 2 * rim,
+      Math.round(rows * scale) + 2 * rim,
+    );
     this.node(index);
   }
 
@@ -246,7 +280,7 @@ export class FloorCanvas {
       const kind = cellKind(node, device, byOwner);
       const px = Math.round(left + (device % columns) * scale);
       const py = Math.round(top + Math.floor(device / columns) * scale);
-      const wide = Math.max(1, Math.round(left + (device % columns + 1) * scale) - px - gap);
+      const wide = Math.max(1, Math.round(left + ((device % columns) + 1) * scale) - px - gap);
       const high = Math.max(1, Math.round(top + (Math.floor(device / columns) + 1) * scale) - py - gap);
       c.fillStyle = colours[kind] ?? colours.held;
       c.fillRect(px, py, wide, high);
@@ -260,7 +294,12 @@ export class FloorCanvas {
       c.strokeStyle = colours.ink;
       c.lineWidth = this.rim;
       const out = this.rim / 2;
-      c.strokeRect(Math.round(left) - out, Math.round(top) - out, Math.round(columns * scale) - gap + 2 * out, Math.round(rows * scale) - gap + 2 * out);
+      c.strokeRect(
+        Math.round(left) - out,
+        Math.round(top) - out,
+        Math.round(columns * scale) - gap + 2 * out,
+        Math.round(rows * scale) - gap + 2 * out,
+      );
     }
   }
 
@@ -269,16 +308,27 @@ export class FloorCanvas {
     const { context: c, colours } = this;
     const thin = Math.max(1, Math.round(wide * 0.14));
     c.fillStyle = colours.panel;
-    if (kind === 2) c.fillRect(x + Math.round(wide / 2 - thin / 2), y + Math.round(high * 0.2), thin, Math.round(high * 0.6));
-    else if (kind === 3) c.fillRect(x + Math.round(wide * 0.2), y + Math.round(high / 2 - thin / 2), Math.round(wide * 0.6), thin);
-    else if (typeof kind === 'number' && kind > 3) c.fillRect(x + Math.round(wide * 0.35), y + Math.round(high * 0.35), Math.round(wide * 0.3), Math.round(high * 0.3));
+    if (kind === 2)
+      c.fillRect(x + Math.round(wide / 2 - thin / 2), y + Math.round(high * 0.2), thin, Math.round(high * 0.6));
+    else if (kind === 3)
+      c.fillRect(x + Math.round(wide * 0.2), y + Math.round(high / 2 - thin / 2), Math.round(wide * 0.6), thin);
+    else if (typeof kind === 'number' && kind > 3)
+      c.fillRect(
+        x + Math.round(wide * 0.35),
+        y + Math.round(high * 0.35),
+        Math.round(wide * 0.3),
+        Math.round(high * 0.3),
+      );
     else if (kind === 'down' || kind === 'drain') {
       c.strokeStyle = colours.panel;
       c.lineWidth = thin;
       c.beginPath();
       c.moveTo(x + thin, y + high - thin);
       c.lineTo(x + wide - thin, y + thin);
-      if (kind === 'down') { c.moveTo(x + thin, y + thin); c.lineTo(x + wide - thin, y + high - thin); }
+      if (kind === 'down') {
+        c.moveTo(x + thin, y + thin);
+        c.lineTo(x + wide - thin, y + high - thin);
+      }
       c.stroke();
     }
   }

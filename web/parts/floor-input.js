@@ -12,7 +12,10 @@ function neighbour(plan, index, [dx, dy]) {
     if (along <= 0.01) continue;
     const aside = Math.abs((plan.nodes[other].x - here.x) * dy + (plan.nodes[other].y - here.y) * dx);
     const far = along + 3 * aside;
-    if (far < least) { least = far; best = other; }
+    if (far < least) {
+      least = far;
+      best = other;
+    }
   }
   return best;
 }
@@ -62,13 +65,20 @@ export function handle(drawing, { look, choose }) {
   };
   on('pointerup', lift);
   on('pointercancel', lift);
-  on('pointerleave', () => { drawing.mark('hover', -1); look(-1, 0, 0); });
-  on('wheel', (event) => {
-    event.preventDefault();
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    drawing.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0016)), ...place(event));
+  on('pointerleave', () => {
+    drawing.mark('hover', -1);
     look(-1, 0, 0);
-  }, { passive: false });
+  });
+  on(
+    'wheel',
+    (event) => {
+      event.preventDefault();
+      const lines = event.deltaMode === 1 ? 16 : 1;
+      drawing.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0016)), ...place(event));
+      look(-1, 0, 0);
+    },
+    { passive: false },
+  );
   on('keydown', (event) => {
     const middle = [canvas.clientWidth / 2, canvas.clientHeight / 2];
     const arrow = KEYS[event.key];

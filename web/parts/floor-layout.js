@@ -34,11 +34,19 @@ function islandSize(island, racks, wish) {
   const deep = Math.max(1, ...racks.map(([, list]) => list.length));
   const rackWidth = shape.columns + RACK_GAP;
   const rackHeight = deep * (shape.rows + NODE_GAP) - NODE_GAP + RACK_GAP;
-  const first = Math.max(1, Math.min(racks.length, Math.round(Math.sqrt((racks.length * rackHeight * wish) / rackWidth))));
+  const first = Math.max(
+    1,
+    Math.min(racks.length, Math.round(Math.sqrt((racks.length * rackHeight * wish) / rackWidth))),
+  );
   const rows = Math.max(1, Math.ceil(racks.length / first));
   const across = Math.max(1, Math.ceil(racks.length / rows));
   return {
-    island, racks, shape, across, rackWidth, rackHeight,
+    island,
+    racks,
+    shape,
+    across,
+    rackWidth,
+    rackHeight,
     width: Math.max(12, 2 * ISLAND_PAD + across * rackWidth - RACK_GAP),
     height: ISLAND_HEAD + rows * rackHeight - RACK_GAP + ISLAND_PAD,
   };
@@ -46,8 +54,14 @@ function islandSize(island, racks, wish) {
 
 /** The places of an island's nodes within its box. */
 function placesOf({ racks, shape, across, rackWidth, rackHeight }) {
-  return racks.flatMap(([rack, list], order) => list.map((index, slot) => ({
-    index, rack, x: ISLAND_PAD + (order % across) * rackWidth, y: ISLAND_HEAD + Math.floor(order / across) * rackHeight + slot * (shape.rows + NODE_GAP) })));
+  return racks.flatMap(([rack, list], order) =>
+    list.map((index, slot) => ({
+      index,
+      rack,
+      x: ISLAND_PAD + (order % across) * rackWidth,
+      y: ISLAND_HEAD + Math.floor(order / across) * rackHeight + slot * (shape.rows + NODE_GAP),
+    })),
+  );
 }
 
 /** Sets boxes in lines no wider than `width`; answers the size used. */
@@ -57,7 +71,11 @@ function flow(boxes, width, gap) {
   let line = 0;
   let used = 0;
   for (const box of boxes) {
-    if (x > 0 && x + box.width > width + 1e-6) { x = 0; y += line + gap; line = 0; }
+    if (x > 0 && x + box.width > width + 1e-6) {
+      x = 0;
+      y += line + gap;
+      line = 0;
+    }
     box.x = x;
     box.y = y;
     x += box.width + gap;
@@ -67,18 +85,20 @@ function flow(boxes, width, gap) {
   return { width: used, height: y + line };
 }
 
-/** A site's box with its islands in as many columns as bring its height nearest to `target`. */
-function siteBox({ site, islands }, target) {
-  let best = null;
-  for (let columns = 1; columns <= Math.max(1, islands.length); columns += 1) {
-    const width = columns * Math.max(0, ...islands.map((box) => box.width)) + (columns - 1) * ISLAND_GAP;
+/** A site's boxes, one for each number of columns its islands may stand in. */
+function siteBoxes({ site, islands }) {
+  return Array.from({ length: Math.max(1, islands.length) }, (_, index) => {
+    const width = (index + 1) * Math.max(0, ...islands.map((box) => box.width)) + index * ISLAND_GAP;
     const boxes = islands.map((box) => ({ ...box }));
     const size = flow(boxes, width, ISLAND_GAP);
-    const height = size.height + SITE_HEAD;
-    const off = Math.abs(Math.log(height / target));
-    if (!best || off < best.off) best = { site, islands: boxes, off, height, width: Math.max(size.width, SITE_LEAST) };
-  }
-  return best;
+    return { site, islands: boxes, height: size.height + SITE_HEAD, width: Math.max(size.width, SITE_LEAST) };
+  });
+}
+
+/** Of a site's boxes the one whose height is nearest to `target`. */
+function nearest(boxes, target) {
+  const off = (box) => Math.abs(Math.log(box.height / target));
+  return boxes.reduce((best, box) => (off(box) < off(best) ? box : best));
 }
 
 /**
@@ -86,14 +106,24 @@ function siteBox({ site, islands }, target) {
  * everything is largest. Answers `{width, height, sites, islands, nodes}`; `nodes[k]` is the place of node k.
  */
 export function layout(floor, aspect) {
-  const sites = floor.sites.map((site) => ({ site, islands: site.islands.map((island) => ({ island, racks: racksOf(island, floor.nodes) })) }));
+  const sites = floor.sites.map((site) => ({
+    site,
+    islands: site.islands.map((island) => ({ island, racks: racksOf(island, floor.nodes) })),
+  }));
   let best = null;
   for (const wish of [0.5, 0.75, 1, 1.35, 1.8, 2.5]) {
-    const sized = sites.map(({ site, islands }) => ({ site, islands: islands.map(({ island, racks }) => islandSize(island, racks, wish)) }));
-    const area = sized.reduce((sum, { islands }) => sum + islands.reduce((part, box) => part + box.width * box.height, 0), 0);
+    const sized = sites.map(({ site, islands }) => ({
+      site,
+      islands: islands.map(({ island, racks }) => islandSize(island, racks, wish)),
+    }));
+    const area = sized.reduce(
+      (sum, { islands }) => sum + islands.reduce((part, box) => part + box.width * box.height, 0),
+      0,
+    );
     const tall = Math.sqrt(area / aspect);
+    const choices = sized.map(siteBoxes);
     for (let stretch = 0.3; stretch < 1.7; stretch += 0.07) {
-      const boxes = sized.map((site) => siteBox(site, tall * stretch));
+      const boxes = choices.map((options) => nearest(options, tall * stretch));
       for (const total of [0.7, 1, 1.1, 1.25, 9]) {
         const tried = boxes.map((box) => ({ ...box }));
         const size = flow(tried, tall * aspect * total, SITE_GAP);
@@ -113,7 +143,15 @@ export function layout(floor, aspect) {
       islands.push(child);
       for (const { index, rack, x, y } of placesOf(child)) {
         const { columns, rows } = nodeShape(floor.nodes[index].g);
-        nodes[index] = { x: child.left + x, y: child.top + y, columns, rows, rack, island: child.island, site: box.site };
+        nodes[index] = {
+          x: child.left + x,
+          y: child.top + y,
+          columns,
+          rows,
+          rack,
+          island: child.island,
+          site: box.site,
+        };
       }
     }
   }
@@ -127,7 +165,13 @@ export function nodeAt(plan, x, y) {
     const { first, nodes } = box.island;
     for (let index = first; index < first + nodes; index += 1) {
       const place = plan.nodes[index];
-      if (x >= place.x - 0.3 && y >= place.y - 0.3 && x < place.x + place.columns + 0.3 && y < place.y + place.rows + 0.3) return index;
+      if (
+        x >= place.x - 0.3 &&
+        y >= place.y - 0.3 &&
+        x < place.x + place.columns + 0.3 &&
+        y < place.y + place.rows + 0.3
+      )
+        return index;
     }
   }
   return -1;

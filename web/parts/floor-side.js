@@ -8,7 +8,11 @@ import { nodeMark, provenance } from './state.js';
 import { facts } from './table.js';
 
 /** How many bits of a mask are set. */
-export const ones = (mask) => { let count = 0; for (let left = mask >>> 0; left; left &= left - 1) count += 1; return count; };
+export const ones = (mask) => {
+  let count = 0;
+  for (let left = mask >>> 0; left; left &= left - 1) count += 1;
+  return count;
+};
 
 /** A node's state in a word, from its entry on the floor. */
 export function stateWord(node) {
@@ -26,13 +30,22 @@ const device = (node, index) => {
   return node.s === 'd' ? 'drain' : 'free';
 };
 
-const deviceRow = (node) => h('span.devices', { 'aria-hidden': 'true' }, Array.from({ length: node.g }, (_, index) => h(`i.cell.${device(node, index)}`)));
+const deviceRow = (node) =>
+  h(
+    'span.devices',
+    { 'aria-hidden': 'true' },
+    Array.from({ length: node.g }, (_, index) => h(`i.cell.${device(node, index)}`)),
+  );
 
-const placeWord = (place) => `${own(place.site, 'title')} › ${place.island.name} › ${t('floor.rack', { n: place.rack })}`;
+const placeWord = (place) =>
+  `${own(place.site, 'title')} › ${place.island.name} › ${t('floor.rack', { n: place.rack })}`;
 
 const jobLinks = (view, most) => [
-  view.jobs.slice(0, most).map((id, index) => [index ? ', ' : '', h('a', { href: `#/jobs/${id}` }, t('job.id', { id: String(id) }))]),
-  view.jobs.length > most ? t('floor.more_jobs', { n: view.jobs.length - most }) : null];
+  view.jobs
+    .slice(0, most)
+    .map((id, index) => [index ? ', ' : '', h('a', { href: `#/jobs/${id}` }, t('job.id', { id: String(id) }))]),
+  view.jobs.length > most ? t('floor.more_jobs', { n: view.jobs.length - most }) : null,
+];
 
 /** Looks nodes up as the pointer rests on them, and remembers them for a few seconds. */
 function lookup(signal) {
@@ -54,29 +67,50 @@ export function tooltip(tip, signal) {
   return (node, place) => {
     shown = node;
     const jobs = h('span.fine', node.b ? '…' : t('floor.no_jobs'));
-    put(tip, h('b', node.n), h('span.fine', placeWord(place)), h('span', stateWord(node), ' · ', heldWord(node)), deviceRow(node),
-      place.site.modelled || place.site.pretend ? provenance(place.site) : null, jobs);
+    put(
+      tip,
+      h('b', node.n),
+      h('span.fine', placeWord(place)),
+      h('span', stateWord(node), ' · ', heldWord(node)),
+      deviceRow(node),
+      place.site.modelled || place.site.pretend ? provenance(place.site) : null,
+      jobs,
+    );
     if (!node.b) return;
     setTimeout(async () => {
       if (shown !== node) return;
       try {
         const view = await find(node.n);
         if (view) put(jobs, view.jobs.length ? jobLinks(view, 4) : t('floor.foreign'));
-      } catch { jobs.remove(); }
+      } catch {
+        jobs.remove();
+      }
     }, 120);
   };
 }
 
 function acts(view) {
   const out = view.state.startsWith('DRAIN') || view.state === 'DOWN';
-  return h('div.row', out ? h('button', { type: 'button', onclick: () => resumeNode(view.name, { attempt }) }, t('node.resume'))
-    : h('button', { type: 'button', onclick: () => drainNode(view.name, { ask, attempt }) }, t('node.drain')));
+  return h(
+    'div.row',
+    out
+      ? h('button', { type: 'button', onclick: () => resumeNode(view.name, { attempt }) }, t('node.resume'))
+      : h('button', { type: 'button', onclick: () => drainNode(view.name, { ask, attempt }) }, t('node.drain')),
+  );
 }
 
-const detail = (view) => facts([
-  [t('node.state'), nodeMark(view.state)], [t('node.reason'), view.reason],
-  [t('node.gpus'), view.gpus ? `${num(view.gpus)} × ${(view.gpu_model ?? '').toUpperCase()}` : null], [t('node.cpus'), t('node.busy_of', { n: view.cpus_busy, of: view.cpus })],
-  [t('node.partitions'), view.partitions.join(', ')], [t('floor.jobs'), view.jobs.length ? h('span', jobLinks(view, 12)) : t(view.gpus_busy_mask ? 'floor.foreign' : 'floor.no_jobs')]]);
+const detail = (view) =>
+  facts([
+    [t('node.state'), nodeMark(view.state)],
+    [t('node.reason'), view.reason],
+    [t('node.gpus'), view.gpus ? `${num(view.gpus)} × ${(view.gpu_model ?? '').toUpperCase()}` : null],
+    [t('node.cpus'), t('node.busy_of', { n: view.cpus_busy, of: view.cpus })],
+    [t('node.partitions'), view.partitions.join(', ')],
+    [
+      t('floor.jobs'),
+      view.jobs.length ? h('span', jobLinks(view, 12)) : t(view.gpus_busy_mask ? 'floor.foreign' : 'floor.no_jobs'),
+    ],
+  ]);
 
 /** The panel beside the drawing. Answers `show(node, place)`; `close` is called by its button. */
 export function panel(side, { signal, operator, close }) {
@@ -87,12 +121,23 @@ export function panel(side, { signal, operator, close }) {
   return async (node, place) => {
     if (shown !== node.n) put(rest, h('p.fine', t('state.loading')));
     shown = node.n;
-    put(head, h('header', h('h2', node.n), h('button.quiet', { type: 'button', onclick: close, 'aria-label': t('floor.close') }, '✕')), deviceRow(node), h('p.fine', placeWord(place)),
-      place.site.modelled || place.site.pretend ? h('p', provenance(place.site)) : null);
+    put(
+      head,
+      h(
+        'header',
+        h('h2', node.n),
+        h('button.quiet', { type: 'button', onclick: close, 'aria-label': t('floor.close') }, '✕'),
+      ),
+      deviceRow(node),
+      h('p.fine', placeWord(place)),
+      place.site.modelled || place.site.pretend ? h('p', provenance(place.site)) : null,
+    );
     if (head.parentNode !== side) put(side, head, rest);
     try {
       const view = await find(node.n);
       if (shown === node.n && view) put(rest, detail(view), operator && acts(view));
-    } catch (problem) { if (problem.name !== 'AbortError') put(rest, h('p.fine', problem.detail || t('problem.offline'))); }
+    } catch (problem) {
+      if (problem.name !== 'AbortError') put(rest, h('p.fine', problem.detail || t('problem.offline')));
+    }
   };
 }

@@ -6,24 +6,55 @@ import { h } from './dom.js';
 /** A failure with the server's own words and a way to try again. */
 export function failure(problem, again) {
   const title = tOr(`problem.${problem.code}`, problem.status ? t('problem.any') : t('problem.bug'));
-  return h('section.notice.bad', { role: 'alert' }, h('h1', title),
+  return h(
+    'section.notice.bad',
+    { role: 'alert' },
+    h('h1', title),
     problem.detail && problem.status ? h('p', { lang: 'en' }, problem.detail) : null,
     problem.hint && h('p.hint', h('b', t('problem.hint')), ' ', h('span', { lang: 'en' }, problem.hint)),
     problem.status ? h('p.fine', `${problem.status} · ${problem.code}`) : null,
-    again && h('button', { type: 'button', onclick: again }, t('problem.again')));
+    again && h('button', { type: 'button', onclick: again }, t('problem.again')),
+  );
 }
 
 /** Nothing to show, and why. */
 export const empty = (text, ...more) => h('p.empty', text, ...more);
 
-const GLYPHS = { PENDING: '◷', CONFIGURING: '◔', RUNNING: '▶', COMPLETING: '◑', COMPLETED: '✓', FAILED: '✕', TIMEOUT: '■', CANCELLED: '⊘', NODE_FAIL: '⊗', OUT_OF_MEMORY: '▲', BOOT_FAIL: '✕', REQUEUED: '↻' };
-const TONES = { PENDING: 'wait', CONFIGURING: 'run', RUNNING: 'run', COMPLETING: 'run', COMPLETED: 'good', CANCELLED: 'mute', REQUEUED: 'mute' };
+const GLYPHS = {
+  PENDING: '◷',
+  CONFIGURING: '◔',
+  RUNNING: '▶',
+  COMPLETING: '◑',
+  COMPLETED: '✓',
+  FAILED: '✕',
+  TIMEOUT: '■',
+  CANCELLED: '⊘',
+  NODE_FAIL: '⊗',
+  OUT_OF_MEMORY: '▲',
+  BOOT_FAIL: '✕',
+  REQUEUED: '↻',
+};
+const TONES = {
+  PENDING: 'wait',
+  CONFIGURING: 'run',
+  RUNNING: 'run',
+  COMPLETING: 'run',
+  COMPLETED: 'good',
+  CANCELLED: 'mute',
+  REQUEUED: 'mute',
+};
 
 /** The tone of a state: wait, run, good, mute or bad. */
 export const tone = (state) => TONES[state] ?? 'bad';
 
 /** A job's state as a mark with a glyph and a word. */
-export const stateMark = (state) => h(`span.chip.${tone(state)}`, { title: state }, h('span.glyph', { 'aria-hidden': 'true' }, GLYPHS[state] ?? '•'), t(`job.${state}`));
+export const stateMark = (state) =>
+  h(
+    `span.chip.${tone(state)}`,
+    { title: state },
+    h('span.glyph', { 'aria-hidden': 'true' }, GLYPHS[state] ?? '•'),
+    t(`job.${state}`),
+  );
 
 /** True once nothing will change any more. */
 export const isOver = (state) => !['PENDING', 'CONFIGURING', 'RUNNING', 'COMPLETING'].includes(state);

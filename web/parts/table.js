@@ -8,11 +8,34 @@ import { h } from './dom.js';
  */
 export function liveTable({ caption, columns, keyOf, signature = JSON.stringify }) {
   const body = h('tbody');
-  const element = h('div.scroll-x', { tabindex: 0, role: 'region', 'aria-label': caption }, h('table', h('caption.visually-hidden', caption),
-    h('thead', h('tr', columns.map(({ label, class: name }) => h('th', { scope: 'col', class: name ?? null }, label)))), body));
+  const element = h(
+    'div.scroll-x',
+    { tabindex: 0, role: 'region', 'aria-label': caption },
+    h(
+      'table',
+      h('caption.visually-hidden', caption),
+      h(
+        'thead',
+        h(
+          'tr',
+          columns.map(({ label, class: name }) => h('th', { scope: 'col', class: name ?? null }, label)),
+        ),
+      ),
+      body,
+    ),
+  );
   const known = new Map();
-  const draw = (row) => h('tr', columns.map(({ cell, class: name, label }, index) =>
-    h(index === 0 ? 'th' : 'td', { class: name ?? null, scope: index === 0 ? 'row' : null, 'data-label': label }, cell(row))));
+  const draw = (row) =>
+    h(
+      'tr',
+      columns.map(({ cell, class: name, label }, index) =>
+        h(
+          index === 0 ? 'th' : 'td',
+          { class: name ?? null, scope: index === 0 ? 'row' : null, 'data-label': label },
+          cell(row),
+        ),
+      ),
+    );
   return {
     element,
     update(rows) {
@@ -36,12 +59,20 @@ export function liveTable({ caption, columns, keyOf, signature = JSON.stringify 
         if (body.children[index] !== entry.tr) body.insertBefore(entry.tr, body.children[index] ?? null);
       });
       for (const [key, { tr }] of known) {
-        if (!seen.has(key)) { tr.remove(); known.delete(key); }
+        if (!seen.has(key)) {
+          tr.remove();
+          known.delete(key);
+        }
       }
     },
   };
 }
 
 /** Pairs of a word and its value; pairs without a value are left out. */
-export const facts = (pairs, name = 'facts') => h(`dl.${name}`, pairs.filter(([, value]) => value !== null && value !== undefined && value !== '')
-  .map(([word, value]) => h('div', h('dt', word), h('dd', value))));
+export const facts = (pairs, name = 'facts') =>
+  h(
+    `dl.${name}`,
+    pairs
+      .filter(([, value]) => value !== null && value !== undefined && value !== '')
+      .map(([word, value]) => h('div', h('dt', word), h('dd', value))),
+  );
