@@ -2,6 +2,7 @@
 //!
 //! `test` is all that a change must pass, on a bare machine too; `.ci/run` calls it and nothing else. Chores are Rust
 //! so that they need no other tool, and each does one thing that its usage line says.
+mod bench;
 mod prepare;
 mod shell;
 mod tally;
@@ -19,6 +20,8 @@ usage: cargo xtask CHORE
   tidy                  the house rules that no compiler checks
   sim [--seed N] [--seeds K] [--steps S] [--verbose]
                         simulate with faults: K seeds from N on, S steps each
+  bench [--quick] [--no-peers] [--no-write] [--slurm-start SCRIPT]
+                        measure the README's figures, with peers in the same run, and write them down
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +41,9 @@ fn chore(args: &[String]) -> Result<()> {
     match name {
         "test" | "ci" => test::run(&root, rest),
         "tidy" => tidy::run(&root),
+        "bench" => bench::run(&root, rest),
+        "bench-here" => bench::run_here(&root, rest),
+        "bench-client" => bench::client(rest),
         "sim" => test::simulate(&root, rest),
         "" | "help" | "-h" | "--help" => {
             print!("{USAGE}");

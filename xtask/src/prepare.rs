@@ -17,6 +17,8 @@ const PACKAGES: [&str; 1] = ["submitit==1.5.4"];
 pub struct Prepared {
     /// The browser: `MADANG_CHROMIUM`.
     pub browser: Option<PathBuf>,
+    /// What drives it: `MADANG_CHROMEDRIVER`.
+    pub driver: Option<PathBuf>,
     /// A Python that has the packages: `MADANG_PYTHON`.
     pub python: Option<PathBuf>,
     /// What is missing, for the summary.
@@ -29,6 +31,9 @@ impl Prepared {
         if let Some(browser) = &self.browser {
             command.env("MADANG_CHROMIUM", browser);
         }
+        if let Some(driver) = &self.driver {
+            command.env("MADANG_CHROMEDRIVER", driver);
+        }
         if let Some(python) = &self.python {
             command.env("MADANG_PYTHON", python);
         }
@@ -39,8 +44,8 @@ impl Prepared {
 pub fn everything(root: &Path) -> Prepared {
     let mut prepared = look(root);
     let mut wanted = Vec::new();
-    if prepared.browser.is_none() {
-        wanted.push("chromium");
+    if prepared.browser.is_none() || prepared.driver.is_none() {
+        wanted.extend(["chromium", "chromium-driver"]);
     }
     if prepared.python.is_none() && !can_make_venv() {
         wanted.extend(["python3", "python3-venv"]);
@@ -56,8 +61,8 @@ pub fn everything(root: &Path) -> Prepared {
         eprintln!("prepare: {error:#}");
     }
     prepared = look(root);
-    if prepared.browser.is_none() {
-        prepared.missing.push("chromium: the console's tests in a browser are skipped".into());
+    if prepared.browser.is_none() || prepared.driver.is_none() {
+        prepared.missing.push("chromium and chromedriver: the console's tests in a browser are skipped".into());
     }
     if prepared.python.is_none() {
         prepared.missing.push("submitit: its tests are skipped".into());
@@ -69,7 +74,7 @@ pub fn everything(root: &Path) -> Prepared {
 fn look(root: &Path) -> Prepared {
     let python = venv(root).join("bin/python");
     let python = has_packages(&python).then_some(python);
-    Prepared { browser: shell::find(&BROWSERS), python, missing: Vec::new() }
+    Prepared { browser: shell::find(&BROWSERS), driver: shell::find(&["chromedriver"]), python, missing: Vec::new() }
 }
 
 fn venv(root: &Path) -> PathBuf {

@@ -47,3 +47,9 @@ pub fn find(names: &[&str]) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|file| file.is_file())
 }
+/// The value after an option, parsed; `None` where the option is absent.
+pub fn option<T: std::str::FromStr>(args: &[String], name: &str) -> Result<Option<T>> {
+    let Some(at) = args.iter().position(|arg| arg == name) else { return Ok(None) };
+    let value = args.get(at + 1).with_context(|| format!("{name} wants a value"))?;
+    value.parse().map(Some).map_err(|_| anyhow::anyhow!("{name} cannot be {value}"))
+}
