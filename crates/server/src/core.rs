@@ -116,7 +116,7 @@ pub struct Core {
     snapshots: Snapshots,
     clock: Clock,
     engines: Engines,
-    load: Option<Load>,
+    loads: Vec<Load>,
     records: Records,
     answers: HashMap<u64, Answer>,
     next_ticket: u64,
@@ -137,14 +137,14 @@ pub struct Parts {
     pub clock: Clock,
     /// The engines.
     pub engines: Engines,
-    /// The demo's load.
-    pub load: Option<Load>,
+    /// Generated load.
+    pub loads: Vec<Load>,
 }
 
 impl Core {
     /// A core ready to run.
     pub fn new(parts: Parts) -> Core {
-        let Parts { shared, journal, snapshots, clock, engines, load } = parts;
+        let Parts { shared, journal, snapshots, clock, engines, loads } = parts;
         let snapshot_at = journal.head().inputs;
         Core {
             shared,
@@ -152,7 +152,7 @@ impl Core {
             snapshots,
             clock,
             engines,
-            load,
+            loads,
             records: Records::default(),
             answers: HashMap::new(),
             next_ticket: 1,
@@ -198,7 +198,7 @@ impl Core {
     fn patience(&mut self) -> Duration {
         let now = self.clock.now();
         let centre = self.shared.centre.read().wake().map(|at| at.max(now + millis(TICK)));
-        let load = self.load.as_ref().map(Load::next_at);
+        let load = self.loads.iter().map(Load::next_at).min();
         let next = [centre, self.engines.next_due(), load].into_iter().flatten().min();
         let until = next.map_or(LONGEST_WAIT, |at| Duration::from_millis(at.since(now).millis()));
         let most = if self.keeps.is_empty() { LONGEST_WAIT } else { KEEP_WITHIN };
@@ -301,13 +301,14 @@ impl Core {
     }
 
     fn add_load(&mut self, now: Time, inputs: &mut Vec<Signed>) {
-        let Some(load) = &mut self.load else { return };
-        for _ in 0..LOAD_BATCH {
-            if load.next_at() > now {
-                return;
+        for load in &mut self.loads {
+            for _ in 0..LOAD_BATCH {
+                if load.next_at() > now {
+                    break;
+                }
+                let (_, submission) = load.submit();
+                inputs.push(Signed::own(Input::Submit(submission)));
             }
-            let (_, submission) = load.submit();
-            inputs.push(Signed::own(Input::Submit(submission)));
         }
     }
 
@@ -382,7 +383,7 @@ impl Records {
 
 fn tell_all(flushes: Vec<oneshot::Sender<()>>) {
     for flush in flushes {
-        drop(flush.send(())); // a caller who left in between needs no telling
+        flush.send(()).ok(); // a caller who left in between needs no telling
     }
 }
 

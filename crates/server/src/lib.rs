@@ -11,6 +11,7 @@ pub mod chart;
 pub mod clock;
 pub mod convert;
 pub mod core;
+pub mod demo;
 pub mod engines;
 pub mod estate;
 pub mod fault;
@@ -18,6 +19,10 @@ pub mod http;
 pub mod launch;
 pub mod queue;
 pub mod ranges;
+pub mod server;
 pub mod store;
 pub mod trouble;
+pub mod up;
 pub mod view;
+
+pub use up::{CentreChoice, ServerFile, UpOptions, up};
