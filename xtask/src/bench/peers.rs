@@ -202,7 +202,9 @@ fn hyperqueue(bench: &Bench) -> Result<Peer> {
     script.args(["-c", HYPERQUEUE, &count, &SLOTS.to_string()]).current_dir(&bench.scratch);
     let output = script.output().context("failed to run HyperQueue")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let figures: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // Its server speaks first; the figures are the last line.
+    let last = text.lines().next_back().unwrap_or("");
+    let figures: Vec<f64> = last.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [_, finished] = figures[..] else {
         bail!("HyperQueue said {text:?} and {}", String::from_utf8_lossy(&output.stderr).trim());
     };
