@@ -2,6 +2,7 @@
 import { calm, get, live } from '../api.js';
 import { num, own, pct, t } from '../i18n/index.js';
 import { announce, colour, h, put } from '../parts/dom.js';
+import { segments } from '../parts/forms.js';
 import { FloorCanvas } from '../parts/floor-canvas.js';
 import { handle } from '../parts/floor-input.js';
 import { layout } from '../parts/floor-layout.js';
@@ -124,26 +125,20 @@ function drawingOn(canvas) {
 }
 
 function toolbar(drawing, colourBy) {
-  const choice = (value, word, checked) =>
-    h(
-      'label',
-      h('input', { type: 'radio', name: 'floor-colour', checked, onchange: () => colourBy(value) }),
-      h('span', word),
-    );
+  const options = [
+    [true, t('floor.by_owner')],
+    [false, t('floor.by_state')],
+  ];
   const zoomBy = (factor) => drawing.zoom(factor, drawing.canvas.clientWidth / 2, drawing.canvas.clientHeight / 2);
+  const button = (word, name, onclick) => h('button', { type: 'button', 'aria-label': name, onclick }, word);
   return h(
     'div.toolbar',
-    h(
-      'fieldset.segments',
-      h('legend.visually-hidden', t('floor.colour_by')),
-      choice(true, t('floor.by_owner'), true),
-      choice(false, t('floor.by_state'), false),
-    ),
+    segments({ name: 'colour', legend: t('floor.colour_by'), options, value: true, pick: colourBy }),
     h(
       'div.row',
-      h('button', { type: 'button', onclick: () => zoomBy(1 / 1.5), 'aria-label': t('floor.zoom_out') }, '−'),
-      h('button', { type: 'button', onclick: () => zoomBy(1.5), 'aria-label': t('floor.zoom_in') }, '+'),
-      h('button', { type: 'button', onclick: () => drawing.fit() }, t('floor.fit')),
+      button('−', t('floor.zoom_out'), () => zoomBy(1 / 1.5)),
+      button('+', t('floor.zoom_in'), () => zoomBy(1.5)),
+      button(t('floor.fit'), null, () => drawing.fit()),
     ),
   );
 }

@@ -279,67 +279,72 @@ const optional = async (asking) => {
   }
 };
 
+const heading = (job, sites) =>
+  h(
+    'div',
+    h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })),
+    h('h1', job.name || t('job.id', { id: jobNumber(job) })),
+    h(
+      'p.row',
+      stateMark(job.state),
+      job.held ? h('span.chip.wait', t('job.held')) : null,
+      provenance({
+        modelled: job.modelled,
+        pretend: job.gpus > 0 && sites.find((site) => site.name === (job.site ?? job.partition))?.pretend,
+      }),
+      job.state !== 'PENDING' && job.reason && job.reason !== 'None'
+        ? h('span', { title: job.reason_text }, reasonText(job))
+        : null,
+    ),
+  );
+
+/** Why it waits, asked only while it does; null when it does not. */
+async function asWhy(job, path, signal) {
+  if (job.state !== 'PENDING') return null;
+  const [why, when] = await Promise.all([
+    optional(get(`${path}/why`, {}, signal)),
+    optional(get(`${path}/when`, {}, signal)),
+  ]);
+  return why && whySection(job, why, when);
+}
+
 export default {
   title: ([id]) => t('job.id', { id }),
   async render(main, { params: [id], me, signal }) {
     const path = `/jobs/${encodeURIComponent(id)}`;
-    let job = await get(path, { full: true }, signal);
-    const sites = (await optional(list('/sites', {}, signal))) ?? [];
-    const kind = () => ({
-      modelled: job.modelled,
-      pretend: job.gpus > 0 && sites.find((site) => site.name === (job.site ?? job.partition))?.pretend,
-    });
+    const [first, sites] = await Promise.all([get(path, { full: true }, signal), optional(list('/sites', {}, signal))]);
     const head = h('header.head');
     const life = h('section.card', { 'aria-label': t('job.timeline') });
     const why = h('div');
     const more = h('div.two');
+    const mine = mayAct(me, first);
+    const log = mine && !first.modelled ? logView(first, signal) : null;
+    let job = first;
     let line = null;
     const draw = async () => {
       const now = Date.now();
-      if (!head.contains(document.activeElement))
-        put(
-          head,
-          h(
-            'div',
-            h('p.eyebrow', h('a', { href: '#/queue' }, t('nav.queue')), ' › ', t('job.id', { id: jobNumber(job) })),
-            h('h1', job.name || t('job.id', { id: jobNumber(job) })),
-            h(
-              'p.row',
-              stateMark(job.state),
-              job.held ? h('span.chip.wait', t('job.held')) : null,
-              provenance(kind()),
-              job.state !== 'PENDING' && job.reason && job.reason !== 'None'
-                ? h('span', { title: job.reason_text }, reasonText(job))
-                : null,
-            ),
-          ),
-          mayAct(me, job) && actions(job, reread),
-        );
+      if (!head.contains(document.activeElement)) put(head, heading(job, sites ?? []), mine && actions(job, changed));
       line?.end();
       line = lifeLine(job, now);
       put(life, line.element, moments(job, now));
       put(more, details(job), held(job));
-      if (job.state === 'PENDING') {
-        const [fresh, when] = await Promise.all([
-          optional(get(`${path}/why`, {}, signal)),
-          optional(get(`${path}/when`, {}, signal)),
-        ]);
-        put(why, fresh && whySection(job, fresh, when));
-      } else put(why);
+      put(why, await asWhy(job, path, signal));
     };
     const reread = async () => {
       try {
         job = await get(path, { full: true }, signal);
-        head.querySelector(':focus')?.blur();
         await draw();
         log?.changed(job);
       } catch {
         /* the live mark says it */
       }
     };
+    const changed = () => {
+      document.activeElement?.blur();
+      reread();
+    };
     await draw();
-    const log = !job.modelled && mayAct(me, job) ? logView(job, signal) : null;
-    put(main, head, life, why, log?.element, more, !job.modelled && mayAct(me, job) ? script(job, signal) : null);
+    put(main, head, life, why, log?.element, more, log && script(job, signal));
     const soon = calm(reread, 600);
     const clock = setInterval(() => {
       if (!isOver(job.state) && !document.hidden) soon();

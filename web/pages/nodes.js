@@ -3,6 +3,7 @@ import { calm, list, live } from '../api.js';
 import { memory, num, own, t } from '../i18n/index.js';
 import { attempt, ask } from '../parts/dialog.js';
 import { h, put } from '../parts/dom.js';
+import { filters, pager, searchBox, segments, select } from '../parts/forms.js';
 import { drainNode, resumeNode } from '../parts/node-acts.js';
 import { empty, nodeMark, provenance } from '../parts/state.js';
 import { liveTable } from '../parts/table.js';
@@ -86,124 +87,96 @@ function columns(operator, again) {
   ];
 }
 
+/** True when a node is in the filter's state and has its text in it. */
+function fits(one, { state, text }) {
+  if (!(STATES[state] ?? STATES.all)(one)) return false;
+  return (
+    !text || [one.name, one.island, one.reason, one.gpu_model].join(' ').toLowerCase().includes(text.toLowerCase())
+  );
+}
+
+/** The part of the page that changes: `read()` asks the server, `draw()` shows what the filter lets through. */
+function results(filter, { operator, signal }) {
+  const body = h('div');
+  const note = h('p.fine', { 'aria-live': 'polite' });
+  const turns = h('div.row.end');
+  let nodes = [];
+  let first = 0;
+  const read = async () => {
+    nodes = await list('/nodes', { site: filter.site }, signal);
+    draw();
+  };
+  const table = liveTable({
+    caption: t('nav.nodes'),
+    columns: columns(operator, () => read()),
+    keyOf: (one) => one.name,
+  });
+  const draw = () => {
+    const fit = nodes.filter((one) => fits(one, filter));
+    if (first >= fit.length) first = 0;
+    table.update(fit.slice(first, first + PAGE));
+    put(body, fit.length ? table.element : empty(t('node.none')));
+    put(note, t('node.shown', { n: fit.length, of: num(nodes.length) }));
+    const to = (place) =>
+      place < 0 || place >= fit.length
+        ? null
+        : () => {
+            first = place;
+            draw();
+          };
+    put(turns, pager({ page: first / PAGE + 1, before: to(first - PAGE), next: to(first + PAGE) }));
+  };
+  return {
+    elements: [body, h('div.row.between', note, turns)],
+    read,
+    draw,
+    first: () => {
+      first = 0;
+    },
+  };
+}
+
 export default {
   title: () => t('nav.nodes'),
   async render(main, { me, query, signal, setQuery }) {
     const operator = me.role === 'operator' || me.role === 'admin';
     const sites = await list('/sites', {}, signal);
-    const filter = {
-      site: query.get('site') || (sites.at(-1)?.name ?? ''),
-      state: query.get('state') || 'all',
-      text: query.get('q') || '',
-    };
-    if (query.get('state') === 'out' && !query.get('site')) filter.site = '';
-    let nodes = [];
-    let first = 0;
-    const body = h('div');
-    const note = h('p.fine', { 'aria-live': 'polite' });
-    const pager = h('div.row.end');
-    const draw = () => {
-      const text = filter.text.toLowerCase();
-      const fit = nodes.filter(
-        (one) =>
-          (STATES[filter.state] ?? STATES.all)(one) &&
-          (!text || [one.name, one.island, one.reason, one.gpu_model].join(' ').toLowerCase().includes(text)),
-      );
-      if (first >= fit.length) first = 0;
-      table.update(fit.slice(first, first + PAGE));
-      put(body, fit.length ? table.element : empty(t('node.none')));
-      put(note, t('node.shown', { n: fit.length, of: num(nodes.length) }));
-      const turn = (word, to) =>
-        h(
-          'button',
-          {
-            type: 'button',
-            disabled: to < 0 || to >= fit.length,
-            onclick: () => {
-              first = to;
-              draw();
-            },
-          },
-          word,
-        );
-      put(
-        pager,
-        fit.length > PAGE
-          ? [
-              turn(t('queue.previous'), first - PAGE),
-              h('span', t('queue.page', { n: first / PAGE + 1 })),
-              turn(t('queue.next'), first + PAGE),
-            ]
-          : [],
-      );
-    };
-    const read = async () => {
-      nodes = await list('/nodes', { site: filter.site }, signal);
-      draw();
-    };
-    const table = liveTable({
-      caption: t('nav.nodes'),
-      columns: columns(operator, () => read()),
-      keyOf: (one) => one.name,
-    });
-    const change = (values, again) => {
+    const of = (name) => query.get(name) || '';
+    // Without a wish the smallest site is shown: thousands of modelled nodes are seldom what one looks for.
+    const least = [...sites].sort((a, b) => a.nodes - b.nodes)[0]?.name ?? '';
+    const filter = { site: of('site') || (of('state') ? '' : least), state: of('state') || 'all', text: of('q') };
+    const part = results(filter, { operator, signal });
+    const change = (values) => {
       Object.assign(filter, values);
-      first = 0;
+      part.first();
       setQuery({ site: filter.site, state: filter.state === 'all' ? '' : filter.state, q: filter.text });
-      if (again) read().catch(() => {});
-      else draw();
+      if ('site' in values) part.read().catch(() => {});
+      else part.draw();
     };
-    await read();
-    const states = h(
-      'fieldset.segments',
-      h('legend.visually-hidden', t('node.state')),
-      Object.keys(STATES).map((state) =>
-        h(
-          'label',
-          h('input', {
-            type: 'radio',
-            name: 'state',
-            checked: state === filter.state,
-            onchange: () => change({ state }),
-          }),
-          h('span', t(`node.filter.${state}`)),
-        ),
-      ),
-    );
+    await part.read();
     put(
       main,
       h('header.head', h('div', h('h1', t('nav.nodes')), operator ? null : h('p.lead', t('node.readers')))),
-      h(
-        'form.toolbar.filters',
-        { role: 'search', onsubmit: (event) => event.preventDefault() },
-        states,
-        h(
-          'label.field',
-          h('span', t('queue.site')),
-          h(
-            'select',
-            { name: 'site', onchange: (event) => change({ site: event.target.value }, true) },
-            [['', t('queue.any')], ...sites.map((site) => [site.name, own(site, 'title')])].map(([code, word]) =>
-              h('option', { value: code, selected: code === filter.site }, word),
-            ),
-          ),
-        ),
-        h(
-          'label.field.grow',
-          h('span', t('queue.search')),
-          h('input', {
-            type: 'search',
-            name: 'q',
-            value: filter.text,
-            placeholder: t('node.search_hint'),
-            oninput: (event) => change({ text: event.target.value.trim() }),
-          }),
-        ),
+      filters(
+        segments({
+          name: 'state',
+          legend: t('node.state'),
+          options: Object.keys(STATES).map((state) => [state, t(`node.filter.${state}`)]),
+          value: filter.state,
+          pick: (state) => change({ state }),
+        }),
+        select({
+          name: 'site',
+          word: t('queue.site'),
+          options: sites.map((site) => [site.name, own(site, 'title')]),
+          value: filter.site,
+          pick: (site) => change({ site }),
+        }),
+        searchBox({ value: filter.text, hint: t('node.search_hint'), pick: (text) => change({ text }) }),
       ),
-      body,
-      h('div.row.between', note, pager),
+      part.elements,
     );
-    const soon = calm(() => read().catch(() => {}), 4000);
+    const soon = calm(() => part.read().catch(() => {}), 4000);
     const stop = [live.on('nodes', soon), live.on('resync', soon)];
     return () => {
       stop.forEach((end) => end());

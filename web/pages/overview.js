@@ -212,75 +212,81 @@ function historyTable(centre) {
 const section = (name, title, ...body) =>
   h('section', { 'aria-labelledby': `${name}-title` }, h('h2', { id: `${name}-title` }, title), ...body);
 
+const series = (centre) => centre.sites.map((site, index) => ({ word: own(site, 'title'), tone: siteTone(index) }));
+
+/** The parts that change; `fill(centre)` puts the present into them. */
+function parts() {
+  const top = h('div');
+  const sites = h('div.cards');
+  const owners = h('div.owners');
+  const figures = h('div');
+  const fill = (centre) => {
+    put(top, headline(centre));
+    put(sites, centre.sites.map(siteCard));
+    put(owners, centre.owners.length ? centre.owners.map(ownerRow) : empty(t('owner.none')));
+    if (!figures.querySelector('details[open]')) put(figures, historyTable(centre));
+  };
+  return { top, sites, owners, figures, fill };
+}
+
+const whole = (centre, { top, sites, owners, figures }, chart) => [
+  h('header.head', h('div', h('p.eyebrow', centre.name), h('h1', own(centre, 'title')))),
+  honesty(centre.sites),
+  top,
+  section('sites', t('overview.sites'), centre.sites.length ? sites : empty(t('overview.no_sites'))),
+  h(
+    'div.two',
+    section(
+      'history',
+      t('overview.history'),
+      h('div.card', chart.element, key(series(centre).map((one) => ({ ...one, text: '' }))), figures),
+    ),
+    section('owners', t('overview.owners'), h('div.card', h('p.lead', t('overview.owners_lead')), owners)),
+  ),
+  section('money', t('money.title'), h('div.card', h('p.lead', t('money.lead')), moneyTable(centre.money))),
+  h('p.fine', t('overview.version', { version: centre.version })),
+];
+
+/** The present of the stream of events, put into what was read last. */
+function take(centre, pulse) {
+  centre.running = pulse.running;
+  centre.waiting = pulse.waiting;
+  pulse.gpus_busy.forEach((busy, index) => {
+    if (centre.sites[index]) centre.sites[index].gpus_busy = busy;
+  });
+  const last = centre.history.at(-1);
+  return !last || pulse.now_ms - last[0] > 1000 ? [...centre.history, [pulse.now_ms, pulse.gpus_busy]] : centre.history;
+}
+
 export default {
   title: () => t('nav.overview'),
   async render(main, { signal }) {
     let centre = await get('/overview', {}, signal);
-    const top = h('div');
-    const sites = h('div.cards');
-    const owners = h('div.owners');
-    const figures = h('div');
-    const fill = () => {
-      put(top, headline(centre));
-      put(sites, centre.sites.map(siteCard));
-      put(owners, centre.owners.length ? centre.owners.map(ownerRow) : empty(t('owner.none')));
-      if (!figures.querySelector('details[open]')) put(figures, historyTable(centre));
-    };
-    fill();
+    const part = parts();
+    part.fill(centre);
     const chart = stacked({
       label: t('overview.history'),
       points: centre.history,
-      series: centre.sites.map((site, index) => ({ word: own(site, 'title'), tone: siteTone(index) })),
+      series: series(centre),
       limit: sum(centre.sites, 'gpus'),
     });
-    put(
-      main,
-      h('header.head', h('div', h('p.eyebrow', centre.name), h('h1', own(centre, 'title')))),
-      honesty(centre.sites),
-      top,
-      section('sites', t('overview.sites'), centre.sites.length ? sites : empty(t('overview.no_sites'))),
-      h(
-        'div.two',
-        section(
-          'history',
-          t('overview.history'),
-          h(
-            'div.card',
-            chart.element,
-            key(centre.sites.map((site, index) => ({ tone: siteTone(index), word: own(site, 'title'), text: '' }))),
-            figures,
-          ),
-        ),
-        section('owners', t('overview.owners'), h('div.card', h('p.lead', t('overview.owners_lead')), owners)),
-      ),
-      section('money', t('money.title'), h('div.card', h('p.lead', t('money.lead')), moneyTable(centre.money))),
-      h('p.fine', t('overview.version', { version: centre.version })),
-    );
-
+    put(main, whole(centre, part, chart));
     const refresh = calm(async () => {
       try {
         centre = await get('/overview', {}, signal);
-        fill();
+        part.fill(centre);
         chart.update(centre.history);
       } catch {
         /* the live mark says it */
       }
     }, 10000);
-    const stop = [
-      live.on('pulse', (pulse) => {
-        centre.running = pulse.running;
-        centre.waiting = pulse.waiting;
-        pulse.gpus_busy.forEach((busy, index) => {
-          if (centre.sites[index]) centre.sites[index].gpus_busy = busy;
-        });
-        const last = centre.history.at(-1);
-        if (!last || pulse.now_ms - last[0] > 1000) chart.update([...centre.history, [pulse.now_ms, pulse.gpus_busy]]);
-        // Not under a finger or a focus: drawing anew would take the link away between press and release.
-        if (!main.querySelector(':active, a:focus')) fill();
-        refresh();
-      }),
-      live.on('resync', refresh),
-    ];
+    const pulsed = (pulse) => {
+      chart.update(take(centre, pulse));
+      // Not under a finger or a focus: drawing anew would take the link away between press and release.
+      if (!main.querySelector(':active, a:focus')) part.fill(centre);
+      refresh();
+    };
+    const stop = [live.on('pulse', pulsed), live.on('resync', refresh)];
     return () => {
       stop.forEach((end) => end());
       refresh.cancel();

@@ -82,71 +82,76 @@ const burnTable = (project) =>
     ),
   );
 
+const heading = (project) => [
+  h(
+    'div',
+    h('p.eyebrow', h('a', { href: '#/projects' }, t('nav.projects')), ' › ', project.name),
+    h('h1', project.title || project.name),
+  ),
+  h('a.button', { href: `#/projects/${encodeURIComponent(project.name)}/statement` }, t('statement.title')),
+];
+
+const people = (project) =>
+  h(
+    'section.card',
+    h('h2', t('project.members')),
+    project.members.length
+      ? h(
+          'ul.people',
+          project.members.map((one) => h('li', one)),
+        )
+      : empty(t('project.no_members')),
+  );
+
+const cards = (project, now) =>
+  h(
+    'div.two',
+    h('section.card', h('h2', t('project.budget')), budget(project), standing(project, now)),
+    h('div.stack', h('section.card', h('h2', t('award.title')), awards(project, now)), people(project)),
+  );
+
+/** The chart of what was spent; drawn anew only when the figures differ. */
+function burnCard() {
+  const element = h('section.card');
+  let chart = null;
+  let last = '';
+  const update = (project) => {
+    if (JSON.stringify(project.burn) === last) return;
+    last = JSON.stringify(project.burn);
+    chart?.end();
+    const points = project.burn.map(([at, us]) => [at, us / GPU_HOUR]);
+    chart = points.length
+      ? bars({ label: t('project.burn'), points, format: (hours) => gpuTime(hours * GPU_HOUR) })
+      : null;
+    put(
+      element,
+      h('h2', t('project.burn')),
+      h('p.fine', t('project.burn_unit')),
+      chart ? [chart.element, burnTable(project)] : empty(t('project.no_burn')),
+    );
+  };
+  return { element, update, end: () => chart?.end() };
+}
+
 export default {
   title: ([name]) => name,
   async render(main, { params: [name], signal }) {
-    const path = `/projects/${encodeURIComponent(name)}`;
     const table = jobTable(['id', 'state', 'user', 'where', 'resources', 'when', 'why'], t('queue.caption'));
     const head = h('header.head');
-    const cards = h('div.two');
-    const burn = h('section.card');
-    const members = h('section.card');
+    const top = h('div');
+    const burn = burnCard();
     const jobs = h('div');
     const note = h('p.fine');
-    let chart = null;
-    let last = '';
-    const fill = (project) => {
-      const now = Date.now();
-      put(
-        head,
-        h(
-          'div',
-          h('p.eyebrow', h('a', { href: '#/projects' }, t('nav.projects')), ' › ', project.name),
-          h('h1', project.title || project.name),
-        ),
-        h('a.button', { href: `#/projects/${encodeURIComponent(name)}/statement` }, t('statement.title')),
-      );
-      put(
-        cards,
-        h('section.card', h('h2', t('project.budget')), budget(project), standing(project, now)),
-        h('div.stack', h('section.card', h('h2', t('award.title')), awards(project, now)), members),
-      );
-      if (JSON.stringify(project.burn) !== last) {
-        last = JSON.stringify(project.burn);
-        chart?.end();
-        chart = project.burn.length
-          ? bars({
-              label: t('project.burn'),
-              points: project.burn.map(([at, us]) => [at, us / GPU_HOUR]),
-              format: (hours) => gpuTime(hours * GPU_HOUR),
-            })
-          : null;
-        put(
-          burn,
-          h('h2', t('project.burn')),
-          h('p.fine', t('project.burn_unit')),
-          chart ? [chart.element, burnTable(project)] : empty(t('project.no_burn')),
-        );
-      }
-      put(
-        members,
-        h('h2', t('project.members')),
-        project.members.length
-          ? h(
-              'ul.people',
-              project.members.map((one) => h('li', one)),
-            )
-          : empty(t('project.no_members')),
-      );
-    };
     const read = async () => {
       const [project, active, over] = await Promise.all([
-        get(path, {}, signal),
+        get(`/projects/${encodeURIComponent(name)}`, {}, signal),
         jobPage({ state: 'active', project: name, limit: 50 }, signal),
         newestEnded({ project: name, want: 25 }, signal),
       ]);
       const rows = [...active.items, ...over.items.slice(0, 25)];
-      if (!head.contains(document.activeElement)) fill(project);
+      if (!head.contains(document.activeElement)) put(head, heading(project));
+      put(top, cards(project, Date.now()));
+      burn.update(project);
       table.update(rows);
       put(jobs, rows.length ? table.element : empty(t('queue.none.all')));
       put(
@@ -157,13 +162,13 @@ export default {
       );
     };
     await read();
-    put(main, head, cards, burn, h('section', h('h2', t('project.jobs')), jobs, note));
+    put(main, head, top, burn.element, h('section', h('h2', t('project.jobs')), jobs, note));
     const soon = calm(() => read().catch(() => {}), 2500);
     const stop = [live.on('job', soon), live.on('resync', soon)];
     return () => {
       stop.forEach((end) => end());
       soon.cancel();
-      chart?.end();
+      burn.end();
     };
   },
 };

@@ -2,6 +2,7 @@
 import { calm, list, live } from '../api.js';
 import { moment, num, own, t } from '../i18n/index.js';
 import { announce, h, put } from '../parts/dom.js';
+import { filters, pager, searchBox, segments, select } from '../parts/forms.js';
 import { jobNumber, jobPage, jobTable, newestEnded, shown } from '../parts/job-table.js';
 import { empty } from '../parts/state.js';
 
@@ -59,191 +60,163 @@ async function search(filter, text, signal) {
   return { items: items.slice(0, PAGE), looked, whole: !after };
 }
 
-const select = (name, word, value, options, onchange) =>
-  h(
-    'label.field',
-    h('span', word),
-    h(
-      'select',
-      { name, onchange },
-      [['', t('queue.any')], ...options].map(([code, text]) =>
-        h('option', { value: code, selected: code === value }, text),
-      ),
+/** One page for a filter, from `cursor` on: `{items, next, note}`. */
+async function read(filter, cursor, signal) {
+  const { text, ...server } = filter;
+  if (text) {
+    const found = await search(server, text, signal);
+    return {
+      items: found.items,
+      note: t(found.whole ? 'queue.searched' : 'queue.searched_some', { n: found.items.length, of: num(found.looked) }),
+    };
+  }
+  if (OVER.includes(server.state)) return newest(server, cursor ?? 0, signal);
+  const { items, next } = await jobPage({ ...server, after: cursor, limit: PAGE }, signal);
+  return { items, next, note: shown(items.length, next || cursor) };
+}
+
+/** The part of the page that changes. `again()` reads what `filter` says; answers its elements and that. */
+function results(filter, signal) {
+  const table = jobTable(['id', 'state', 'project', 'where', 'resources', 'limit', 'when', 'why'], t('queue.caption'));
+  const note = h('p.fine', { 'aria-live': 'polite' });
+  const turns = h('div.row.end');
+  const body = h('div');
+  const problem = h('div');
+  const cursors = [undefined]; // where each page so far began; the last is the one shown
+  let asked = 0;
+  const again = async () => {
+    const mine = (asked += 1);
+    const reply = await read(filter, cursors.at(-1), signal);
+    if (mine !== asked) return;
+    table.update(reply.items);
+    put(problem);
+    put(
+      body,
+      reply.items.length
+        ? table.element
+        : empty(filter.text ? t('queue.no_hits', { text: filter.text }) : t(`queue.none.${filter.state}`)),
+    );
+    put(note, reply.note);
+    put(
+      turns,
+      pager({
+        page: cursors.length,
+        before:
+          cursors.length > 1
+            ? () => {
+                cursors.pop();
+                tried();
+              }
+            : null,
+        next: reply.next
+          ? () => {
+              cursors.push(reply.next);
+              tried();
+            }
+          : null,
+      }),
+    );
+  };
+  const tried = async () => {
+    try {
+      await again();
+    } catch (error) {
+      if (error.name !== 'AbortError')
+        put(problem, h('p.notice.bad', { role: 'alert' }, error.detail || t('problem.offline')));
+    }
+  };
+  return {
+    elements: [problem, body, h('div.row.between', note, turns)],
+    again,
+    tried,
+    first: () => {
+      cursors.length = 1;
+    },
+    said: () => note.textContent,
+  };
+}
+
+function controls(filter, { projects, partitions, sites }, change) {
+  const names = (objects) => objects.map(({ name }) => [name, name]);
+  const typed = calm(() => change({ text: typed.text }), 250);
+  return {
+    typed,
+    form: filters(
+      segments({
+        name: 'state',
+        legend: t('queue.state'),
+        options: FILTERS.map((state) => [state, t(`filter.${state}`)]),
+        value: filter.state,
+        pick: (state) => change({ state }),
+      }),
+      searchBox({
+        value: filter.text,
+        hint: t('queue.search_hint'),
+        pick: (text) => {
+          typed.text = text;
+          typed();
+        },
+      }),
+      select({
+        name: 'project',
+        word: t('queue.project'),
+        options: names(projects),
+        value: filter.project,
+        pick: (project) => change({ project }),
+      }),
+      select({
+        name: 'partition',
+        word: t('queue.partition'),
+        options: names(partitions),
+        value: filter.partition,
+        pick: (partition) => change({ partition }),
+      }),
+      select({
+        name: 'site',
+        word: t('queue.site'),
+        options: sites.map((site) => [site.name, own(site, 'title')]),
+        value: filter.site,
+        pick: (site) => change({ site }),
+      }),
     ),
-  );
+  };
+}
 
 export default {
   title: () => t('nav.queue'),
   async render(main, { query, signal, setQuery }) {
+    const of = (name) => query.get(name) || '';
     const filter = {
-      state: query.get('state') || 'active',
-      project: query.get('project') || '',
-      partition: query.get('partition') || '',
-      site: query.get('site') || '',
-      text: query.get('q') || '',
+      state: FILTERS.includes(of('state')) ? of('state') : 'active',
+      project: of('project'),
+      partition: of('partition'),
+      site: of('site'),
+      text: of('q'),
     };
-    const cursors = [undefined]; // where each page so far began; the last is the one shown
-    let reply = { items: [] };
-
-    const table = jobTable(
-      ['id', 'state', 'project', 'where', 'resources', 'limit', 'when', 'why'],
-      t('queue.caption'),
-    );
-    const note = h('p.fine', { 'aria-live': 'polite' });
-    const pager = h('div.row.end');
-    const body = h('div');
-    const problem = h('div');
-
-    let asked = 0;
-    const read = async () => {
-      const mine = (asked += 1);
-      const server = { state: filter.state, project: filter.project, partition: filter.partition, site: filter.site };
-      const fresh = filter.text
-        ? await search(server, filter.text, signal)
-        : OVER.includes(filter.state)
-          ? await newest(server, cursors.at(-1) ?? 0, signal)
-          : await jobPage({ ...server, after: cursors.at(-1), limit: PAGE }, signal);
-      if (mine !== asked) return;
-      reply = fresh;
-      table.update(reply.items);
-      put(
-        body,
-        reply.items.length
-          ? table.element
-          : empty(filter.text ? t('queue.no_hits', { text: filter.text }) : t(`queue.none.${filter.state}`)),
-      );
-      put(
-        note,
-        filter.text
-          ? t(reply.whole ? 'queue.searched' : 'queue.searched_some', { n: reply.items.length, of: num(reply.looked) })
-          : (reply.note ?? shown(reply.items.length, reply.next || cursors.length > 1)),
-      );
-      put(
-        pager,
-        !filter.text && (reply.next || cursors.length > 1)
-          ? [
-              h(
-                'button',
-                {
-                  type: 'button',
-                  disabled: cursors.length < 2,
-                  onclick: () => {
-                    cursors.pop();
-                    again();
-                  },
-                },
-                t('queue.previous'),
-              ),
-              h('span', t('queue.page', { n: cursors.length })),
-              h(
-                'button',
-                {
-                  type: 'button',
-                  disabled: !reply.next,
-                  onclick: () => {
-                    cursors.push(reply.next);
-                    again();
-                  },
-                },
-                t('queue.next'),
-              ),
-            ]
-          : [],
-      );
-    };
-    const again = async () => {
-      try {
-        await read();
-        put(problem);
-      } catch (error) {
-        if (error.name !== 'AbortError')
-          put(problem, h('p.notice.bad', { role: 'alert' }, error.detail || t('problem.offline')));
-      }
-    };
-    const change = (values) => {
+    const part = results(filter, signal);
+    const change = async (values) => {
       Object.assign(filter, values);
-      cursors.length = 1;
-      setQuery({
-        state: filter.state === 'active' ? '' : filter.state,
-        project: filter.project,
-        partition: filter.partition,
-        site: filter.site,
-        q: filter.text,
-      });
-      again().then(() => announce(note.textContent));
+      part.first();
+      const { text, state, ...rest } = filter;
+      setQuery({ state: state === 'active' ? '' : state, ...rest, q: text });
+      await part.tried();
+      announce(part.said());
     };
-
     const [projects, partitions, sites] = await Promise.all([
       list('/projects', {}, signal),
       list('/partitions', {}, signal),
       list('/sites', {}, signal),
-      read(),
+      part.again(),
     ]);
-    const typed = calm(() => change({ text: box.value.trim() }), 250);
-    const box = h('input', {
-      type: 'search',
-      name: 'q',
-      value: filter.text,
-      placeholder: t('queue.search_hint'),
-      oninput: typed,
-      autocomplete: 'off',
-    });
-    const states = h(
-      'fieldset.segments',
-      h('legend.visually-hidden', t('queue.state')),
-      FILTERS.map((state) =>
-        h(
-          'label',
-          h('input', {
-            type: 'radio',
-            name: 'state',
-            value: state,
-            checked: state === filter.state,
-            onchange: () => change({ state }),
-          }),
-          h('span', t(`filter.${state}`)),
-        ),
-      ),
-    );
-    put(
-      main,
-      h('header.head', h('div', h('h1', t('nav.queue')))),
-      h(
-        'form.toolbar.filters',
-        { role: 'search', onsubmit: (event) => event.preventDefault() },
-        states,
-        h('label.field.grow', h('span', t('queue.search')), box),
-        select(
-          'project',
-          t('queue.project'),
-          filter.project,
-          projects.map(({ name }) => [name, name]),
-          (event) => change({ project: event.target.value }),
-        ),
-        select(
-          'partition',
-          t('queue.partition'),
-          filter.partition,
-          partitions.map(({ name }) => [name, name]),
-          (event) => change({ partition: event.target.value }),
-        ),
-        select(
-          'site',
-          t('queue.site'),
-          filter.site,
-          sites.map((site) => [site.name, own(site, 'title')]),
-          (event) => change({ site: event.target.value }),
-        ),
-      ),
-      problem,
-      body,
-      h('div.row.between', note, pager),
-    );
-
+    const { form, typed } = controls(filter, { projects, partitions, sites }, change);
+    put(main, h('header.head', h('div', h('h1', t('nav.queue')))), form, part.elements);
     // While somebody searches through thousands, events may make us read again only now and then.
-    const soon = calm(again, 1200);
-    const later = calm(again, 8000);
-    const stop = [live.on('job', () => (filter.text ? later() : soon())), live.on('resync', soon)];
+    const soon = calm(part.tried, 1200);
+    const later = calm(part.tried, 8000);
+    const stop = [
+      live.on('job', () => (filter.text || OVER.includes(filter.state) ? later() : soon())),
+      live.on('resync', soon),
+    ];
     return () => {
       stop.forEach((end) => end());
       [soon, later, typed].forEach((one) => one.cancel());

@@ -215,11 +215,52 @@ function lines(statement) {
 
 const dateField = (name, word, value, onchange) =>
   h('label.field', h('span', word), h('input', { type: 'date', name, value, onchange }));
-const isoDay = (ms) => {
-  const at = new Date(ms);
-  return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, '0')}-${String(at.getDate()).padStart(2, '0')}`;
-};
 const fromDay = (text) => (text ? new Date(`${text}T00:00:00`).getTime() : undefined);
+
+/** The statement itself; `rows` is what `lines` answered. */
+const sheet = (statement, rows) => [
+  h(
+    'p.period',
+    t('statement.period', {
+      from: statement.from_ms ? moment(statement.from_ms) : t('statement.opening_day'),
+      until: moment(statement.until_ms),
+    }),
+  ),
+  balance(statement),
+  h('section.card', totals(statement)),
+  h('section', h('h2', t('statement.lines'), ' ', h('small', num(statement.lines.length))), rows.element ?? rows),
+];
+
+const heading = (name, title, buttons) =>
+  h(
+    'header.head',
+    h(
+      'div',
+      h(
+        'p.eyebrow',
+        h('a', { href: '#/projects' }, t('nav.projects')),
+        ' › ',
+        h('a', { href: `#/projects/${encodeURIComponent(name)}` }, name),
+      ),
+      h('h1', t('statement.title')),
+      h('p.lead', title),
+    ),
+    h('div.row.no-print', buttons),
+  );
+
+function periodForm(period, change) {
+  const whole = (event) => {
+    for (const input of event.target.form.querySelectorAll('input')) input.value = '';
+    change({ from: '', until: '' });
+  };
+  return h(
+    'form.toolbar.no-print',
+    { onsubmit: (event) => event.preventDefault() },
+    dateField('from', t('statement.from'), period.from, (event) => change({ from: event.target.value })),
+    dateField('until', t('statement.until'), period.until, (event) => change({ until: event.target.value })),
+    h('button', { type: 'button', onclick: whole }, t('statement.whole')),
+  );
+}
 
 export default {
   title: ([name]) => `${t('statement.title')} · ${name}`,
@@ -228,31 +269,15 @@ export default {
     const period = { from: query.get('from') || '', until: query.get('until') || '' };
     const body = h('div.stack');
     let statement = null;
-    let shown = null;
+    let rows = null;
     const read = async () => {
       statement = await getExact(
         path,
-        { from_ms: fromDay(period.from), until_ms: period.until ? fromDay(period.until) + DAY : undefined },
+        { from_ms: fromDay(period.from), until_ms: period.until ? fromDay(period.until) + DAY - 1 : undefined },
         signal,
       );
-      shown = lines(statement);
-      put(
-        body,
-        h(
-          'p.period',
-          t('statement.period', {
-            from: statement.from_ms ? moment(statement.from_ms) : t('statement.opening_day'),
-            until: moment(statement.until_ms),
-          }),
-        ),
-        balance(statement),
-        h('section.card', totals(statement)),
-        h(
-          'section',
-          h('h2', t('statement.lines'), ' ', h('small', num(statement.lines.length))),
-          shown.element ?? shown,
-        ),
-      );
+      rows = lines(statement);
+      put(body, sheet(statement, rows));
     };
     const change = async (values) => {
       Object.assign(period, values);
@@ -265,60 +290,29 @@ export default {
       }
     };
     await read();
+    const whole = () => rows.all?.();
     put(
       main,
-      h(
-        'header.head',
-        h(
-          'div',
-          h(
-            'p.eyebrow',
-            h('a', { href: '#/projects' }, t('nav.projects')),
-            ' › ',
-            h('a', { href: `#/projects/${encodeURIComponent(name)}` }, name),
-          ),
-          h('h1', t('statement.title')),
-          h('p.lead', statement.title),
-        ),
-        h(
-          'div.row.no-print',
-          h('button', { type: 'button', 'data-act': 'csv', onclick: () => download(statement) }, t('statement.csv')),
-          h(
-            'button',
-            {
-              type: 'button',
-              onclick: () => {
-                shown.all?.();
-                print();
-              },
-            },
-            t('statement.print'),
-          ),
-        ),
-      ),
-      h(
-        'form.toolbar.no-print',
-        { onsubmit: (event) => event.preventDefault() },
-        dateField('from', t('statement.from'), period.from, (event) => change({ from: event.target.value })),
-        dateField('until', t('statement.until'), period.until, (event) => change({ until: event.target.value })),
+      heading(name, statement.title, [
+        h('button', { type: 'button', 'data-act': 'csv', onclick: () => download(statement) }, t('statement.csv')),
         h(
           'button',
           {
             type: 'button',
-            onclick: (event) => {
-              event.target.form.reset();
-              for (const input of event.target.form.querySelectorAll('input')) input.value = '';
-              change({ from: '', until: '' });
+            'data-act': 'print',
+            onclick: () => {
+              whole();
+              print();
             },
           },
-          t('statement.whole'),
+          t('statement.print'),
         ),
-      ),
+      ]),
+      periodForm(period, change),
       body,
       h('p.fine', t('statement.printed', { day: day(Date.now()) })),
     );
-    const before = () => shown.all?.();
-    addEventListener('beforeprint', before);
-    return () => removeEventListener('beforeprint', before);
+    addEventListener('beforeprint', whole);
+    return () => removeEventListener('beforeprint', whole);
   },
 };

@@ -178,7 +178,8 @@ export function stacked({ label, series, points, limit, height = 220 }) {
     end,
     update(fresh) {
       now = fresh;
-      if (width) draw(width);
+      // Not while somebody reads it: the figures under the pointer would go.
+      if (width && !figure.matches(':hover, :focus-within')) draw(width);
     },
   };
 }

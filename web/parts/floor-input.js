@@ -20,6 +20,21 @@ function neighbour(plan, index, [dx, dy]) {
   return best;
 }
 
+/** What a key does; true when it did something. */
+function pressed(drawing, key, choose) {
+  const middle = [drawing.canvas.clientWidth / 2, drawing.canvas.clientHeight / 2];
+  if (KEYS[key]) {
+    const next = drawing.chosen < 0 ? 0 : neighbour(drawing.plan, drawing.chosen, KEYS[key]);
+    choose(next);
+    drawing.reveal(next);
+  } else if (key === '+' || key === '=') drawing.zoom(1.4, ...middle);
+  else if (key === '-') drawing.zoom(1 / 1.4, ...middle);
+  else if (key === '0') drawing.fit();
+  else if (key === 'Escape') choose(-1);
+  else return false;
+  return true;
+}
+
 /**
  * Listens on the drawing's canvas. `look(index, x, y)` is told what is under the pointer (-1 for nothing), `choose`
  * what was clicked or walked to. Answers a function that stops listening.
@@ -80,18 +95,7 @@ export function handle(drawing, { look, choose }) {
     { passive: false },
   );
   on('keydown', (event) => {
-    const middle = [canvas.clientWidth / 2, canvas.clientHeight / 2];
-    const arrow = KEYS[event.key];
-    if (arrow) {
-      const next = drawing.chosen < 0 ? 0 : neighbour(drawing.plan, drawing.chosen, arrow);
-      choose(next);
-      drawing.reveal(next);
-    } else if (event.key === '+' || event.key === '=') drawing.zoom(1.4, ...middle);
-    else if (event.key === '-') drawing.zoom(1 / 1.4, ...middle);
-    else if (event.key === '0') drawing.fit();
-    else if (event.key === 'Escape') choose(-1);
-    else return;
-    event.preventDefault();
+    if (pressed(drawing, event.key, choose)) event.preventDefault();
   });
   return () => stop.abort();
 }
