@@ -130,6 +130,7 @@ pub(crate) struct Run {
     /// What it was told to stay true: told again to whoever shepherds it next.
     pub stop: Option<StopCause>,
     pub limit: Option<Span>,
+    pub release: Option<i32>,
 }
 
 /// The stream to a shepherd.
@@ -251,7 +252,8 @@ impl LocalEngine {
         match command {
             Command::Stop(cause) => known.stop = known.stop.or(Some(*cause)),
             Command::Limit(limit) => known.limit = Some(*limit),
-            Command::Signal { .. } | Command::Release(_) => {}
+            Command::Release(exit) => known.release = Some(*exit),
+            Command::Signal { .. } => {}
         }
         if let Some(link) = &known.link {
             // A stream that is broken or full is a shepherd that is dead or dying; the reader finds out.
@@ -313,7 +315,9 @@ impl Inner {
         state.unlink(run);
         state.by_token.insert(token, run);
         let known = state.runs.entry(run).or_default();
-        for command in known.limit.map(Command::Limit).into_iter().chain(known.stop.map(Command::Stop)) {
+        let lasting =
+            [known.limit.map(Command::Limit), known.release.map(Command::Release), known.stop.map(Command::Stop)];
+        for command in lasting.into_iter().flatten() {
             wire::say(&stream, &command).ok();
         }
         known.link = Some(Link { token, stream, lines: Lines::default() });

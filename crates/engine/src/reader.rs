@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 /// How often a run that found no shepherd is handed over again.
 const TRIES: u32 = 4;
 
-/// How long a living shepherd may take to let a new server in.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a living shepherd may take to let a new server in, on a machine that hardly moves.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads until told to end.
 pub(crate) fn read(inner: &Inner, _wake: UnixStream) {
