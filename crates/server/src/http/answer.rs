@@ -1,13 +1,14 @@
 //! Requests in, answers out: JSON read with the place of a mistake, every failure as a problem document.
 
 use crate::fault::Fault;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_stream::StreamExt;
 
 /// The longest body of an operation that takes no script.
 pub const SMALL: usize = 64 << 10;
@@ -55,26 +56,46 @@ pub fn nothing() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// The most that is read and thrown away, so that a caller who sends too much hears why before the line is cut.
+const THROWN_AWAY: usize = 64 << 20;
+
 /// Reads a body of at most `most` bytes.
-pub async fn bytes(request: Request, most: usize) -> Result<Bytes, Fault> {
-    read_all(request.into_body(), most).await
+pub async fn bytes(request: Request, most: usize) -> Result<Vec<u8>, Fault> {
+    let mut stream = request.into_body().into_data_stream();
+    let (mut kept, mut length) = (Vec::new(), 0);
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|_| Fault::bad("the body could not be read to its end"))?;
+        length += piece.len();
+        if length <= most {
+            kept.extend_from_slice(&piece);
+        } else if length > THROWN_AWAY {
+            break;
+        }
+    }
+    if length > most {
+        return Err(Fault::new(413, "too_large", format!("the body is longer than {most} bytes")));
+    }
+    Ok(kept)
 }
 
-async fn read_all(body: Body, most: usize) -> Result<Bytes, Fault> {
-    to_bytes(body, most).await.map_err(|error| {
-        let is_long = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
-        if is_long || error.to_string().contains("length limit") {
-            Fault::new(413, "too_large", format!("the body is longer than {most} bytes"))
-        } else {
-            Fault::bad("the body could not be read to its end")
+/// Reads a body and forgets it.
+pub async fn throw_away(body: Body) {
+    let mut stream = body.into_data_stream();
+    let mut length = 0;
+    while let Some(Ok(piece)) = stream.next().await {
+        length += piece.len();
+        if length > THROWN_AWAY {
+            return;
         }
-    })
+    }
 }
 
 /// Reads a JSON body; the error names the field.
 pub async fn body<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Fault> {
-    is_json(request.headers())?;
-    parse(&bytes(request, most).await?)
+    let said = is_json(request.headers());
+    let bytes = bytes(request, most).await?;
+    said?;
+    parse(&bytes)
 }
 
 /// Refuses what does not say that it is JSON: a form of another site could not say so.

@@ -105,7 +105,10 @@ pub async fn guard(State(gate): State<Gate>, params: RawPathParams, mut request:
             }
             next.run(request).await
         }
-        Err(fault) => fault.into_response(),
+        Err(fault) => {
+            super::answer::throw_away(request.into_body()).await;
+            fault.into_response()
+        }
     };
     response.extensions_mut().insert(super::log::User(name));
     response

@@ -32,9 +32,10 @@ pub(super) async fn submit(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Fault> {
-    is_json(request.headers())?;
-    let name = key_name(request.headers())?;
+    let (said, name) = (is_json(request.headers()), key_name(request.headers()));
     let body = bytes(request, LARGE).await?;
+    said?;
+    let name = name?;
     let submit: Submit = parse(&body)?;
     let dry_run = submit.dry_run;
     let Converted { mut submission, launched, tasks } =

@@ -87,21 +87,18 @@ impl Readers {
             values.extend(projects.iter().cloned().map(Value::Text));
         }
         if let Some(ids) = &filter.ids {
-            let mut pieces = vec!["0"];
-            for (id, task) in ids {
-                let id = Value::Integer(id.cast_signed());
-                match task {
-                    Some(task) => {
-                        pieces.push("(array_id = ? AND task = ?)");
-                        values.extend([id, Value::Integer((*task).into())]);
-                    }
-                    None => {
-                        pieces.push("id = ? OR array_id = ?");
-                        values.extend([id.clone(), id]);
-                    }
-                }
+            let number = |id: &u64| Value::Integer(id.cast_signed());
+            let whole: Vec<Value> = ids.iter().filter(|(_, task)| task.is_none()).map(|(id, _)| number(id)).collect();
+            let tasks: Vec<(&u64, u32)> = ids.iter().filter_map(|(id, task)| Some((id, (*task)?))).collect();
+            let marks = vec!["?"; whole.len()].join(", ");
+            let mut wanted = format!("id IN ({marks}) OR array_id IN ({marks})");
+            values.extend(whole.iter().cloned().chain(whole.iter().cloned()));
+            if !tasks.is_empty() {
+                let pairs = vec!["(?, ?)"; tasks.len()].join(", ");
+                wanted.push_str(&format!(" OR (array_id, task) IN (VALUES {pairs})"));
+                values.extend(tasks.into_iter().flat_map(|(id, task)| [number(id), Value::Integer(task.into())]));
             }
-            sql.push_str(&format!(" AND ({})", pieces.join(" OR ")));
+            sql.push_str(&format!(" AND ({wanted})"));
         }
         sql.push_str(" ORDER BY id LIMIT ?");
         values.push(Value::Integer(i64::try_from(filter.limit).unwrap_or(i64::MAX)));

@@ -1,0 +1,223 @@
+//! What the disk may do to a centre: restarts, damage, no room, a second server, a clock that steps back.
+mod common;
+
+use common::{Client, Dir, Up, job, settings};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Everything a caller can see of what happened.
+fn everything(root: &Client) -> Value {
+    let jobs = root.get("/api/v1/jobs?state=all&full=true").ok();
+    let projects = root.get("/api/v1/projects").ok();
+    let statement = root.get("/api/v1/projects/alpha/statement?until_ms=253402300799000").ok();
+    json!({ "jobs": jobs, "projects": projects, "statement": statement })
+}
+
+fn some_work(up: &Up) -> u64 {
+    let ann = up.client("ann");
+    let done = ann.submit(job(2, 20));
+    ann.until(&format!("/api/v1/jobs/{done}"), |job| job["state"] == "COMPLETED");
+    let runs = ann.submit(job(4, 600_000));
+    ann.until(&format!("/api/v1/jobs/{runs}"), |job| job["state"] == "RUNNING");
+    let mut held = job(1, 1);
+    held["held"] = json!(true);
+    held["array"] = json!("0-9");
+    ann.submit(held);
+    up.client("otto").post("/api/v1/nodes/b4/drain", &json!({ "reason": "test" })).ok();
+    runs
+}
+
+#[test]
+fn a_restart_keeps_everything() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let runs = some_work(&up);
+    let (root, token) = (up.client("root"), up.token("root"));
+    let before = everything(&root);
+    up.stop().expect("a clean stop");
+    let up = Up::start(&dir.0);
+    let again = Client { base: up.base.clone(), token: Some(token) };
+    assert_eq!(everything(&again), before);
+    assert_eq!(again.get("/api/v1/nodes?names=b4").ok()["items"][0]["state"], "DRAINED");
+    let ann = up.client("ann");
+    ann.call("DELETE", &format!("/api/v1/jobs/{runs}"), None).ok();
+    ann.until(&format!("/api/v1/jobs/{runs}"), |job| job["state"] == "CANCELLED");
+    let audit = again.get("/api/v1/audit").ok();
+    assert_eq!((&audit["violations"], &audit["anomalies"]), (&json!([]), &json!(0)));
+    up.stop().expect("a clean stop");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("writable");
+    for entry in std::fs::read_dir(from).expect("listed").flatten() {
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied")),
+        }
+    }
+}
+
+#[test]
+fn a_crash_loses_nothing_that_was_answered() {
+    let (dir, crashed) = (Dir::new(), Dir::new());
+    let up = Up::start(&dir.0);
+    some_work(&up);
+    let before = everything(&up.client("root"));
+    // What the disk holds at this moment is what a crash would leave: no snapshot, SQLite's log not folded.
+    copy(&dir.0, &crashed.0);
+    let other = Up::start(&crashed.0);
+    assert_eq!(everything(&other.client("root")), before);
+    other.stop().expect("a clean stop");
+    up.stop().expect("a clean stop");
+}
+
+fn journal(dir: &Path) -> Connection {
+    Connection::open(dir.join("journal.db")).expect("a database")
+}
+
+fn refused(dir: &Path) -> String {
+    let (settings, wall) = settings(dir);
+    match Up::with(settings, wall) {
+        Ok(_) => panic!("it started"),
+        Err(trouble) => trouble.to_string(),
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_refused_with_its_place() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    some_work(&up);
+    up.stop().expect("a clean stop");
+    let rows: i64 = journal(&dir.0).query_row("SELECT max(seq) FROM journal", [], |row| row.get(0)).expect("rows");
+    for seq in [2, rows] {
+        for damage in [
+            "UPDATE journal SET body = replace(body, 'a', 'b') || ' ' WHERE seq = ?1",
+            "UPDATE journal SET at_ms = at_ms + 1 WHERE seq = ?1",
+            "UPDATE journal SET hash = zeroblob(32) WHERE seq = ?1",
+        ] {
+            let copied = Dir::new();
+            copy(&dir.0, &copied.0);
+            assert_eq!(journal(&copied.0).execute(damage, [seq]).expect("changed"), 1);
+            let told = refused(&copied.0);
+            assert!(told.contains(&format!("damaged at entry {seq}")) && told.contains("\nhint: "), "{told}");
+        }
+    }
+    let copied = Dir::new();
+    copy(&dir.0, &copied.0);
+    journal(&copied.0).execute("DELETE FROM journal WHERE seq = ?1", [rows - 1]).expect("deleted");
+    let told = refused(&copied.0);
+    assert!(told.contains(&format!("damaged at entry {}", rows - 1)), "{told}");
+}
+
+#[test]
+fn what_is_no_journal_or_of_a_newer_release_is_refused() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    up.stop().expect("a clean stop");
+    let newer = Dir::new();
+    copy(&dir.0, &newer.0);
+    journal(&newer.0).execute("UPDATE meta SET value = '2' WHERE key = 'format'", []).expect("changed");
+    let told = refused(&newer.0);
+    assert!(told.contains("is of format 2, this release reads 1") && told.contains("\nhint: "), "{told}");
+    let garbage = Dir::new();
+    copy(&dir.0, &garbage.0);
+    std::fs::write(garbage.0.join("journal.db"), [7; 10_000]).expect("written");
+    let told = refused(&garbage.0);
+    assert!(told.contains("journal.db") && told.contains("hint: the file is damaged"), "{told}");
+}
+
+#[test]
+fn a_damaged_snapshot_is_passed_over() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    some_work(&up);
+    let before = everything(&up.client("root"));
+    up.stop().expect("a clean stop");
+    let snapshots = std::fs::read_dir(dir.0.join("snapshots")).expect("listed").flatten();
+    let path = snapshots.map(|entry| entry.path()).next().expect("a snapshot");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+    let up = Up::start(&dir.0);
+    assert_eq!(everything(&up.client("root")), before);
+    up.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_second_server_is_told_who_holds_the_folder() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let told = refused(&dir.0);
+    let wanted = format!("held by another server, process {}, which answers at {}", std::process::id(), up.base);
+    assert!(told.contains(&wanted), "{told}");
+    up.stop().expect("a clean stop");
+    let told = refused(Path::new("/dev/null/madang"));
+    assert!(told.contains("failed to write in the data folder /dev/null/madang"), "{told}");
+}
+
+#[test]
+fn a_full_disk_stops_the_server_and_loses_nothing_that_was_answered() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    up.stop().expect("a clean stop");
+    let pages: u32 = journal(&dir.0).query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
+    let (mut limited, wall) = settings(&dir.0);
+    limited.most_pages = Some(pages + 40);
+    let mut up = Up::with(limited, wall).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let ann = up.client("ann");
+    let mut accepted = Vec::new();
+    let refusal = loop {
+        let mut body = job(1, 600_000);
+        body["comment"] = json!("x".repeat(2_000));
+        let answer = ann.post("/api/v1/jobs", &body);
+        match answer.status {
+            201 => accepted.push(answer.json()["job"].as_u64().expect("an id")),
+            _ => break answer,
+        }
+        assert!(accepted.len() < 10_000, "the bound does not bind");
+    };
+    assert_eq!(refusal.problem(503), "busy");
+    let mut ended = up.server.as_mut().expect("up").ended.take().expect("not taken before");
+    while matches!(ended.try_recv(), Err(tokio::sync::oneshot::error::TryRecvError::Empty)) {
+        std::thread::yield_now();
+    }
+    let told = up.stop().expect_err("it stopped by itself").to_string();
+    assert!(told.contains("full") && told.contains("hint: the disk is full"), "{told}");
+    let up = Up::start(&dir.0);
+    let ann = up.client("ann");
+    for id in &accepted {
+        ann.get(&format!("/api/v1/jobs/{id}")).ok();
+    }
+    assert_eq!(up.client("root").get("/api/v1/audit").ok()["violations"], json!([]));
+    up.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_clock_that_steps_back_stands_still() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let ann = up.client("ann");
+    let first = ann.submit(job(1, 10));
+    ann.until(&format!("/api/v1/jobs/{first}"), |job| job["state"] == "COMPLETED");
+    let before = ann.get("/api/v1/overview").ok()["now_ms"].as_u64().expect("a number");
+    up.wall.store(0_u64.wrapping_sub(3_600_000), std::sync::atomic::Ordering::Relaxed);
+    let second = ann.submit(job(1, 600_000));
+    let view = ann.until(&format!("/api/v1/jobs/{second}"), |job| job["state"] == "RUNNING");
+    assert!(view["submitted_ms"].as_u64().expect("a number") >= before);
+    up.wall.store(0, std::sync::atomic::Ordering::Relaxed);
+    let third = ann.submit(job(1, 10));
+    ann.until(&format!("/api/v1/jobs/{third}"), |job| job["state"] == "COMPLETED");
+    assert_eq!(up.client("root").get("/api/v1/audit").ok()["violations"], json!([]));
+    up.stop().expect("a clean stop");
+    let back: i64 = journal(&dir.0)
+        .query_row(
+            "SELECT count(*) FROM journal AS one JOIN journal AS next ON next.seq = one.seq + 1 WHERE next.at_ms < one.at_ms",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a number");
+    assert_eq!(back, 0);
+}
