@@ -1,0 +1,235 @@
+//! Jobs for people: the queue, why and when, output, cancel and hold.
+use super::Context;
+use crate::client::Client;
+use crate::fail::{Fail, print};
+use crate::slurm::jobfields::reason;
+use crate::slurm::jobs::{Wanted, display_id, elapsed, long, me, states};
+use crate::slurm::values;
+use crate::table::Table;
+use crate::time::{local, now_ms, short_length};
+use madang_api::{Changed, JobView, LogPiece, StateName, When, Why};
+use madang_model::Span;
+use std::time::Duration;
+
+/// Options of `queue`.
+#[derive(Debug, clap::Args)]
+pub struct Queue {
+    /// Only mine
+    #[arg(long)]
+    me: bool,
+    /// Only of this user
+    #[arg(long, short, value_name = "NAME")]
+    user: Option<String>,
+    /// Only of this project
+    #[arg(long, short, value_name = "NAME")]
+    project: Option<String>,
+    /// In these states (PENDING,RUNNING,…), or all
+    #[arg(long, short, value_name = "STATES", value_delimiter = ',')]
+    state: Vec<String>,
+    /// Tasks of arrays one by one
+    #[arg(long, short = 'r')]
+    expand: bool,
+}
+
+/// One job.
+#[derive(Debug, clap::Args)]
+pub struct One {
+    /// Its id: 42, job-42, 42_3
+    job: String,
+}
+
+/// Several jobs.
+#[derive(Debug, clap::Args)]
+pub struct Many {
+    /// Their ids: 42, 42_3, 42_[1-4]
+    #[arg(required = true)]
+    jobs: Vec<String>,
+}
+
+/// Options of `logs`.
+#[derive(Debug, clap::Args)]
+pub struct Logs {
+    /// Its id: 42, 42_3
+    job: String,
+    /// Go on until the job ends
+    #[arg(long, short)]
+    follow: bool,
+    /// The error file instead of the output
+    #[arg(long)]
+    stderr: bool,
+}
+
+/// Lists jobs.
+pub fn queue(context: &Context, queue: &Queue) -> Result<u8, Fail> {
+    let client = context.client()?;
+    let mut wanted = Wanted { expand: queue.expand, ..Wanted::default() };
+    wanted.users.extend(queue.user.clone());
+    wanted.projects.extend(queue.project.clone());
+    if queue.me {
+        wanted.users.push(me(&client)?.name);
+    }
+    if !queue.state.is_empty() {
+        wanted.states = Some(states(&queue.state)?);
+    }
+    let now = now_ms();
+    context.show(&wanted.fetch(&client)?, |jobs| {
+        let mut table = Table::new(&["JOB", "NAME", "USER", "PROJECT", "STATE", ">TIME", ">GPUS", "WHERE OR WHY"]);
+        for job in jobs {
+            let place = if job.node_list.is_empty() { reason(job) } else { job.node_list.clone() };
+            let mark = if job.modelled { " (modelled)" } else { "" };
+            let time = short_length(elapsed(job, now));
+            let (name, state) = (job.name.chars().take(20).collect(), long(job.state).to_owned());
+            let gpus = job.gpus.to_string();
+            let place = format!("{place}{mark}");
+            table.row(vec![display_id(job), name, job.user.clone(), job.project.clone(), state, time, gpus, place]);
+        }
+        table.text()
+    })
+}
+
+fn id(text: &str) -> Result<String, Fail> {
+    match values::job_ids(text).as_deref() {
+        Some([id]) => Ok(id.clone()),
+        _ => Err(Fail::new(format!("{text} is not a job's id")).hint("write it as 42, or 42_3 for a task").exit(2)),
+    }
+}
+
+/// Everything of one job.
+pub fn show(context: &Context, one: &One) -> Result<u8, Fail> {
+    let job: JobView = context.client()?.get(&format!("/jobs/{}", id(&one.job)?))?;
+    let now = now_ms();
+    context.show(&job, |job| crate::slurm::show::job(job, now, false, true))
+}
+
+/// Why it waits.
+pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
+    let client = context.client()?;
+    let id = id(&one.job)?;
+    let why: Why = client.get(&format!("/jobs/{id}/why"))?;
+    if context.json {
+        return context.show(&why, |_| String::new());
+    }
+    if why.blocks.is_empty() {
+        let job: JobView = client.get(&format!("/jobs/{id}"))?;
+        let text = if job.reason_text.is_empty() { String::new() } else { format!(": {}", job.reason_text) };
+        print(&format!("job {id} is {}{text}\n", long(job.state)));
+        return Ok(0);
+    }
+    context.show(&why, |why| {
+        let mut text = format!("job {id} waits\n");
+        for block in &why.blocks {
+            text.push_str(&format!("  {}: {}\n", block.reason, block.text));
+        }
+        if why.ahead > 0 {
+            text.push_str(&format!("  {} jobs rank before it\n", why.ahead));
+        }
+        if let Some(at) = why.promised_ms {
+            let on = if why.promised_nodes.is_empty() { String::new() } else { format!(" on {}", why.promised_nodes) };
+            text.push_str(&format!("promised to start by {}{on}\n", local(at)));
+        }
+        if let Some(change) = &why.change {
+            text.push_str(&format!("would start now: {change}\n"));
+        }
+        text
+    })
+}
+
+/// When it starts.
+pub fn when(context: &Context, one: &One) -> Result<u8, Fail> {
+    let id = id(&one.job)?;
+    let when: When = context.client()?.get(&format!("/jobs/{id}/when"))?;
+    let now = now_ms();
+    let at = |ms: u64| format!("{} (in {})", local(ms), Span::from_millis(ms.saturating_sub(now)));
+    context.show(&when, |when| {
+        let mut text = String::new();
+        if let Some(ms) = when.promised_ms {
+            text.push_str(&format!("promised  {}\n", at(ms)));
+        }
+        match when.forecast_ms {
+            Some(ms) => text.push_str(&format!("forecast  {}\n", at(ms))),
+            None => text.push_str("forecast  none\n"),
+        }
+        text.push_str(&format!("          {}\n", when.basis));
+        text
+    })
+}
+
+/// Does something to each; goes on after a failure.
+fn each(
+    context: &Context,
+    many: &Many,
+    done: &str,
+    act: impl Fn(&Client, &str) -> Result<Changed, Fail>,
+) -> Result<u8, Fail> {
+    let client = context.client()?;
+    let mut total = Changed { jobs: 0 };
+    let mut exit = 0;
+    for text in &many.jobs {
+        let wrong = || Fail::new(format!("{text} is not a job's id")).exit(2);
+        for id in values::job_ids(text).ok_or_else(wrong)? {
+            match act(&client, &id) {
+                Ok(changed) => total.jobs += changed.jobs,
+                Err(fail) if fail.code.is_some() => {
+                    eprintln!("error: {fail}");
+                    exit = 1;
+                }
+                Err(fail) => return Err(fail),
+            }
+        }
+    }
+    context.show(&total, |total| format!("{} {done}\n", total.jobs))?;
+    Ok(exit)
+}
+
+/// Ends jobs.
+pub fn cancel(context: &Context, many: &Many) -> Result<u8, Fail> {
+    each(context, many, "cancelled", |client, id| client.delete(&format!("/jobs/{id}")))
+}
+
+/// Holds or releases jobs.
+pub fn change(context: &Context, many: &Many, verb: &str, done: &str) -> Result<u8, Fail> {
+    each(context, many, done, |client, id| client.ask(&format!("/jobs/{id}/{verb}")))
+}
+
+/// Prints output.
+pub fn logs(context: &Context, logs: &Logs) -> Result<u8, Fail> {
+    let stream = if logs.stderr { "stderr" } else { "stdout" };
+    follow(&context.client()?, &id(&logs.job)?, stream, logs.follow)?;
+    Ok(0)
+}
+
+/// Prints a stream from its beginning; on and on until the job is over if told so.
+pub fn follow(client: &Client, id: &str, stream: &str, to_the_end: bool) -> Result<(), Fail> {
+    let mut offset = 0;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let piece = client.get::<LogPiece>(&format!("/jobs/{id}/log?stream={stream}&offset={offset}&limit=1048576"));
+        let piece = match piece {
+            Ok(piece) => piece,
+            // Before it starts a job has no output yet.
+            Err(fail) if to_the_end && fail.code.is_some() => {
+                let job: JobView = client.get(&format!("/jobs/{id}"))?;
+                if job.state.is_over() {
+                    return if job.state == StateName::Completed { Err(fail) } else { Ok(()) };
+                }
+                std::thread::sleep(pause);
+                pause = (pause * 3 / 2).min(Duration::from_secs(1));
+                continue;
+            }
+            Err(fail) => return Err(fail),
+        };
+        if !piece.text.is_empty() {
+            print(&piece.text);
+            pause = Duration::from_millis(50);
+        }
+        let moved = piece.next > offset;
+        offset = piece.next;
+        if piece.complete && !moved || !to_the_end && !moved {
+            return Ok(());
+        }
+        if !moved {
+            std::thread::sleep(pause);
+            pause = (pause * 3 / 2).min(Duration::from_secs(1));
+        }
+    }
+}

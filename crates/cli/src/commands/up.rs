@@ -1,0 +1,96 @@
+//! `madang up` and `madang check`.
+use super::{Context, shims};
+use crate::client::data_folder;
+use crate::fail::{Fail, print};
+use madang_server::{CentreChoice, UpOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where a centre answers unless told: this machine only.
+const LISTEN: &str = "127.0.0.1:7300";
+
+/// Options of `up`.
+#[derive(Debug, clap::Args)]
+pub struct Up {
+    /// The plan of 2025 at full size, modelled, beside this machine
+    #[arg(long, conflicts_with = "centre")]
+    demo: bool,
+    /// Centre file for a new data folder [default: this machine alone]
+    #[arg(long, value_name = "FILE")]
+    centre: Option<PathBuf>,
+    /// Address to answer at; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
+    listen: SocketAddr,
+    /// Make up N GPUs on each node of this machine, so that GPU scripts run
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=32))]
+    pretend_gpus: u32,
+    /// Let this machine pass for N nodes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pretend_nodes: u32,
+}
+
+/// Serves until a signal.
+pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MADANG_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let data = data_folder(context.place.data.as_deref());
+    let data =
+        std::path::absolute(&data).map_err(|error| Fail::new(format!("failed to find {}: {error}", data.display())))?;
+    let helper = std::env::current_exe().map_err(|error| Fail::new(format!("failed to find this program: {error}")))?;
+    // Made before the server so that the first job finds them; a folder that cannot be made is the server's to report.
+    let links = data.join("bin");
+    private(&data);
+    let shims = shims::link_all(&links).is_ok().then_some(links);
+    let options = UpOptions {
+        data,
+        listen: up.listen,
+        centre: up.centre.map_or(CentreChoice::Here, CentreChoice::File),
+        demo: up.demo,
+        pretend_gpus: up.pretend_gpus,
+        pretend_nodes: up.pretend_nodes,
+        helper,
+        shims,
+    };
+    madang_server::up(options).map(|()| 0).map_err(|error| split(&format!("{error:#}")))
+}
+
+/// The data folder is its owner's alone from the start. What stands in the way, the server says.
+fn private(data: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+}
+
+/// A trouble's text has its advice on a line of its own.
+fn split(text: &str) -> Fail {
+    match text.split_once("\nhint: ") {
+        Some((fact, hint)) => Fail::new(fact).hint(hint),
+        None => Fail::new(text),
+    }
+}
+
+/// Checks a centre file.
+pub fn check(context: &Context, file: &Path) -> Result<u8, Fail> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Fail::new(format!("failed to read {}: {error}", file.display())))?;
+    let found = madang_engine::detect::machine();
+    let machine = madang_charter::Machine {
+        host: found.name,
+        cpus: found.cpus,
+        memory_mib: found.memory_mib,
+        gpus: Vec::new(),
+        pretend: false,
+        pretend_nodes: 1,
+    };
+    match madang_charter::read(&text, &file.display().to_string(), &machine) {
+        Ok(charter) if context.json => context.show(&charter.founding, |_| String::new()),
+        Ok(charter) => {
+            print(&charter.describe());
+            Ok(0)
+        }
+        Err(problems) => {
+            eprintln!("{}", problems.to_string().trim_end());
+            Ok(1)
+        }
+    }
+}
