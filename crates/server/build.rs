@@ -9,7 +9,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files = Vec::new();
     list(&web, &mut files)?;
     files.sort();
-    let mut table = String::from("/// Path under the console's root and content.\npub const FILES: &[(&str, &[u8])] = &[\n");
+    let mut table =
+        String::from("/// Path under the console's root and content.\npub const FILES: &[(&str, &[u8])] = &[\n");
     for file in &files {
         let name = file.strip_prefix(&web)?.to_str().ok_or("a file name of the console is not UTF-8")?;
         writeln!(table, "    ({name:?}, include_bytes!({:?})),", file.to_str().ok_or("a path is not UTF-8")?)?;

@@ -73,10 +73,11 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         node_names(estate, field, names)?;
     }
     let array = submit.array.as_deref().map(ranges::parse).transpose();
-    let array = array.map_err(|fact| Fault::invalid("array", fact).hint("write it as `0-11%4`, `1,3,5` or `0-20:5`"))?;
-    let tasks = array.as_ref().map_or(1, |array| {
-        array.ranges.iter().map(|(first, last, step)| (last - first) / step + 1).sum()
-    });
+    let array =
+        array.map_err(|fact| Fault::invalid("array", fact).hint("write it as `0-11%4`, `1,3,5` or `0-20:5`"))?;
+    let tasks = array
+        .as_ref()
+        .map_or(1, |array| array.ranges.iter().map(|(first, last, step)| (last - first) / step + 1).sum());
     let launched = match submit.batch {
         Some(batch) => Some(Launched::new(launch(batch)?, layouts)),
         None => None,
@@ -191,8 +192,10 @@ fn sites(estate: &Estate, partition: &Partition, submit: &Submit) -> Result<Vec<
         (None, Some(_)) => {
             Err(Fault::invalid("model", format!("is given, yet partition {} has no modelled site", partition.name)))
         }
-        (None, None) => Err(Fault::invalid("batch", format!("is missing: partition {} runs real jobs", partition.name))
-            .hint("give a script in batch.script and an absolute folder in batch.cwd")),
+        (None, None) => {
+            Err(Fault::invalid("batch", format!("is missing: partition {} runs real jobs", partition.name))
+                .hint("give a script in batch.script and an absolute folder in batch.cwd"))
+        }
     }
 }
 
@@ -203,7 +206,10 @@ fn part(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Result
         word(&format!("{at}.gpu_model"), model)?;
     }
     if spec.features.len() > 32 {
-        return Err(Fault::invalid(&format!("{at}.features"), format!("has {} entries, at most 32", spec.features.len())));
+        return Err(Fault::invalid(
+            &format!("{at}.features"),
+            format!("has {} entries, at most 32", spec.features.len()),
+        ));
     }
     for feature in &spec.features {
         word(&format!("{at}.features"), feature)?;
@@ -253,7 +259,9 @@ fn spread(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Resu
     if let Some(nodes) = spec.nodes {
         if total % nodes != 0 {
             let fact = format!("is {total}, which does not divide evenly over {nodes} nodes");
-            return Err(Fault::invalid(&format!("{at}.gpus_total"), fact).hint("ask for gpus_per_node, or change nodes"));
+            return Err(
+                Fault::invalid(&format!("{at}.gpus_total"), fact).hint("ask for gpus_per_node, or change nodes")
+            );
         }
         return Ok((nodes, if spec.gpus_total.is_some() { total / nodes } else { per_node }));
     }
@@ -272,7 +280,8 @@ fn spread(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Resu
     let by_gpus = |nodes: u32| total % nodes == 0 && total / nodes <= largest_gpus.max(1);
     // A total has a divisor that fits (itself, one GPU on each node); tasks alone fit at one task on each node at last.
     let bound = total.max(spec.tasks.unwrap_or(1)).max(1).min(most::NODES);
-    let nodes = (1..=bound).find(|nodes| by_gpus(*nodes) && by_cpus(*nodes)).or((1..=bound).find(|nodes| by_gpus(*nodes)));
+    let nodes =
+        (1..=bound).find(|nodes| by_gpus(*nodes) && by_cpus(*nodes)).or((1..=bound).find(|nodes| by_gpus(*nodes)));
     let nodes = nodes.unwrap_or(1);
     Ok((nodes, if spec.gpus_total.is_some() { total / nodes } else { per_node }))
 }
@@ -335,7 +344,10 @@ fn waits(specs: &[WaitSpec]) -> Result<Vec<Wait>, Fault> {
 fn warning(spec: &WarnSpec) -> Result<Warning, Fault> {
     signal_number("warning.signal", spec.signal)?;
     if spec.before_secs > most::LIMIT_SECS {
-        return Err(Fault::invalid("warning.before_secs", format!("is {}, at most {}", spec.before_secs, most::LIMIT_SECS)));
+        return Err(Fault::invalid(
+            "warning.before_secs",
+            format!("is {}, at most {}", spec.before_secs, most::LIMIT_SECS),
+        ));
     }
     Ok(Warning { signal: spec.signal, before: Span::from_secs(spec.before_secs), shell: spec.shell })
 }
@@ -353,7 +365,10 @@ fn launch(batch: Batch) -> Result<LaunchSpec, Fault> {
         return Err(Fault::invalid("batch.script", "is empty").hint("begin it with a line like `#!/bin/sh`"));
     }
     if batch.script.len() > most::SCRIPT {
-        return Err(Fault::invalid("batch.script", format!("has {} bytes, at most {}", batch.script.len(), most::SCRIPT)));
+        return Err(Fault::invalid(
+            "batch.script",
+            format!("has {} bytes, at most {}", batch.script.len(), most::SCRIPT),
+        ));
     }
     whole("batch.script", &batch.script)?;
     path("batch.cwd", &batch.cwd)?;

@@ -18,7 +18,7 @@ use madang_ledger::{Posting, Transaction};
 use madang_model::{AwardId, JobId, NodeId, Time};
 use madang_sim::Load;
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -88,7 +88,9 @@ impl Shared {
 /// Puts a centre together again: the newest snapshot that fits, and the journal's tail.
 pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<Centre, Trouble> {
     let (mut head, mut centre) = match snapshots.newest::<madang_centre::Snapshot>(journal)? {
-        Some((head, state)) => (head, Centre::restore(state).map_err(|refusal| Trouble::new(refusal.fact).hint(refusal.hint))?),
+        Some((head, state)) => {
+            (head, Centre::restore(state).map_err(|refusal| Trouble::new(refusal.fact).hint(refusal.hint))?)
+        }
         None => (Head::START, Centre::new()),
     };
     let mut records = Records::default();
@@ -330,6 +332,13 @@ impl Core {
     }
 }
 
+/// What a step wants kept, named for the projections.
+pub fn named(centre: &Centre, seq: u64, keeps: Vec<Keep>) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    Records::default().name(centre, seq, keeps, &mut kept);
+    kept
+}
+
 /// Names what is kept, so that the tables can be asked by project and user.
 #[derive(Default)]
 struct Records {
@@ -338,7 +347,6 @@ struct Records {
 
 impl Records {
     fn name(&mut self, centre: &Centre, seq: u64, keeps: impl IntoIterator<Item = Keep>, into: &mut Vec<Kept>) {
-        let keeps: VecDeque<Keep> = keeps.into_iter().collect();
         let mut nth = 0;
         for keep in keeps {
             match keep {
@@ -366,7 +374,10 @@ impl Records {
     fn payer(&mut self, centre: &Centre, transaction: &Transaction) -> String {
         let run = match transaction.posting {
             Posting::Grant { award, .. } => return self.granted(centre, award),
-            Posting::Hold { run, .. } | Posting::Charge { run, .. } | Posting::Void { run } | Posting::Refund { run } => run,
+            Posting::Hold { run, .. }
+            | Posting::Charge { run, .. }
+            | Posting::Void { run }
+            | Posting::Refund { run } => run,
         };
         let project = centre.job(run.job).map(|job| job.spec.project);
         project.map(|id| centre.projects()[id.index()].name.clone()).unwrap_or_default()
@@ -375,7 +386,8 @@ impl Records {
     fn granted(&mut self, centre: &Centre, award: AwardId) -> String {
         if !self.awards.contains_key(&award) {
             let all = centre.projects().iter();
-            self.awards = all.flat_map(|project| project.awards.iter().map(|award| (award.id, project.name.clone()))).collect();
+            self.awards =
+                all.flat_map(|project| project.awards.iter().map(|award| (award.id, project.name.clone()))).collect();
         }
         self.awards.get(&award).cloned().unwrap_or_default()
     }

@@ -86,7 +86,11 @@ pub fn loads(centre: &Centre, is_new: bool) -> Vec<Load> {
     let load = |site: &Site| {
         let spec = spec(centre, founding, site)?;
         let (seed, now) = (centre.now().millis() ^ u64::from(site.id.number()), centre.now());
-        Some(if is_new { Load::new(seed, spec, now) } else { Load::resume(seed, spec, crate::clock::system().max(now)) })
+        Some(if is_new {
+            Load::new(seed, spec, now)
+        } else {
+            Load::resume(seed, spec, crate::clock::system().max(now))
+        })
     };
     sites.filter_map(load).collect()
 }
@@ -96,7 +100,8 @@ fn spec(centre: &Centre, founding: &Founding, site: &Site) -> Option<LoadSpec> {
     let nodes = || founding.nodes.iter().filter(|node| node.site == site.id && node.gpus > 0);
     let node = nodes().next()?;
     let islands = founding.islands.iter().filter(|island| island.site == site.id);
-    let largest = islands.map(|island| nodes().filter(|node| node.island == island.id).map(|node| node.gpus).sum()).max();
+    let largest =
+        islands.map(|island| nodes().filter(|node| node.island == island.id).map(|node| node.gpus).sum()).max();
     let payer = |(name, _, _, _, weight): &(&str, &str, usize, &str, u32)| {
         centre.project(name)?;
         Some(Payer { project: (*name).into(), user: RESEARCHER.into(), weight: *weight })

@@ -2,7 +2,7 @@
 //! again); engines' reports are not, for a report may not be lost and there are never more than two for each run.
 
 use crate::store::{Blob, Kept};
-use madang_centre::{Refusal, Report, Reply, Signed};
+use madang_centre::{Refusal, Reply, Report, Signed};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::Duration;

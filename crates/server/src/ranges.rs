@@ -21,7 +21,10 @@ pub fn parse(text: &str) -> Result<Array, String> {
     let (tasks, at_once) = match text.split_once('%') {
         Some((tasks, at_once)) => {
             let number = at_once.parse().ok().filter(|number| *number > 0);
-            (tasks, Some(number.ok_or_else(|| format!("has the limit %{at_once}, which is not a number of at least 1"))?))
+            (
+                tasks,
+                Some(number.ok_or_else(|| format!("has the limit %{at_once}, which is not a number of at least 1"))?),
+            )
         }
         None => (text, None),
     };
@@ -45,7 +48,8 @@ fn too_many() -> String {
 }
 
 fn range(piece: &str) -> Result<(u32, u32, u32), String> {
-    let wrong = || format!("has the piece {piece:?}, which is not an index, a range `0-11` or a range with a step `0-20:5`");
+    let wrong =
+        || format!("has the piece {piece:?}, which is not an index, a range `0-11` or a range with a step `0-20:5`");
     let number = |text: &str| {
         let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if plain { text.parse::<u32>().map_err(|_| wrong()) } else { Err(wrong()) }

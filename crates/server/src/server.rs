@@ -2,7 +2,7 @@
 
 use crate::auth::Passes;
 use crate::clock::{Clock, Wall};
-use crate::core::{Core, Parts, Shared, restore};
+use crate::core::{Core, Parts, Shared, named, restore};
 use crate::engines::Engines;
 use crate::estate::Estate;
 use crate::http::{self, App};
@@ -117,9 +117,8 @@ impl Server {
         let joined = tokio::task::spawn_blocking(move || core.join()).await;
         match joined {
             Ok(Ok(done)) => done,
-            _ => Err(Trouble::new("the core stopped on a bug; the log above says which").hint(
-                "nothing that was answered is lost: start it again, and report the lines above",
-            )),
+            _ => Err(Trouble::new("the core stopped on a bug; the log above says which")
+                .hint("nothing that was answered is lost: start it again, and report the lines above")),
         }
     }
 }
@@ -155,12 +154,18 @@ fn found(
 ) -> Result<(), Trouble> {
     let inputs: Vec<Signed> = [Input::Found(founding)].into_iter().chain(first).enumerate().map(numbered).collect();
     journal.append(&Batch { now, inputs: &inputs, blobs: &[] }, &[])?;
+    let mut kept = Vec::new();
     for effect in centre.step(now, inputs) {
-        if let Effect::Reply { answer: Err(refusal), .. } = effect {
-            return Err(Trouble::new(format!("failed to set the new centre up: {}", refusal.fact)).hint(refusal.hint));
+        match effect {
+            Effect::Reply { answer: Err(refusal), .. } => {
+                let fact = format!("failed to set the new centre up: {}", refusal.fact);
+                return Err(Trouble::new(fact).hint(refusal.hint));
+            }
+            Effect::Keep(keep) => kept.push(keep),
+            _ => {}
         }
     }
-    Ok(())
+    journal.keep(&named(centre, journal.head().seq, kept))
 }
 
 /// With a ticket, so that a refusal is seen.
@@ -187,10 +192,9 @@ fn pass_on(seen: &Receiver<EngineReport>, queue: &Queue) {
         queue.report(match report {
             EngineReport::Started { run, at } => Report::Started { run, at }.into(),
             EngineReport::Unknown { run } => Report::Unknown { run }.into(),
-            EngineReport::Ended { run, at, outcome, peak_mib, cpu, note } => Seen {
-                report: Report::Ended { run, at, outcome },
-                note: Some(Kept::Note { run, note, peak_mib, cpu }),
-            },
+            EngineReport::Ended { run, at, outcome, peak_mib, cpu, note } => {
+                Seen { report: Report::Ended { run, at, outcome }, note: Some(Kept::Note { run, note, peak_mib, cpu }) }
+            }
         });
     }
 }

@@ -143,9 +143,8 @@ fn founding(options: &UpOptions, machine: &Machine) -> anyhow::Result<Founding> 
     match &options.centre {
         CentreChoice::Here => read(include_str!("../../../centres/here.toml"), "centres/here.toml"),
         CentreChoice::File(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Trouble::new(format!("failed to read the centre file {}: {error}", path.display()))
-            })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Trouble::new(format!("failed to read the centre file {}: {error}", path.display())))?;
             read(&text, &path.display().to_string())
         }
     }
@@ -236,7 +235,8 @@ fn token_file(server: &Server, admin: &str) -> Result<(), Trouble> {
     if std::fs::read_to_string(path).is_ok_and(is_good) {
         return Ok(());
     }
-    let (_, secret) = app.passes.make_token(now, admin, "admin.token of the data folder", now + TOKEN).map_err(trouble)?;
+    let (_, secret) =
+        app.passes.make_token(now, admin, "admin.token of the data folder", now + TOKEN).map_err(trouble)?;
     folder.write_private("admin.token", &format!("{}\n", secret.reveal()))
 }
 

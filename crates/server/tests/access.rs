@@ -18,7 +18,9 @@ const CALLERS: [(&str, &str); 7] = [
 
 /// A good request for an operation on an object of project alpha, made anew for each caller.
 fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (String, Option<Value>) {
-    let held = || ann.submit(json!({ "name": "canary-alpha", "held": true, "model": { "runtime_ms": 1 } }));
+    let held = || {
+        ann.submit(json!({ "name": "canary-alpha", "held": true, "batch": { "script": "#!/bin/sh\n", "cwd": "/" } }))
+    };
     let name = path.strip_prefix("/api/v1").unwrap_or(path);
     let body = match (method, name) {
         ("POST", "/session") => {
@@ -30,9 +32,11 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
         ("POST", "/jobs") => Some(json!({ "held": true, "project": "alpha" })),
         ("PATCH", _) => Some(json!({ "comment": "changed" })),
         ("POST", "/jobs/{id}/signal") => Some(json!({ "signal": 10 })),
-        ("POST", "/projects") => {
-            Some(json!({ "name": format!("new-{nth}"), "owner": "public", "class": "research" }))
+        ("POST", "/nodes/{name}/resume") => {
+            up.client("otto").post("/api/v1/nodes/a1/drain", &json!({ "reason": "test" })).ok();
+            None
         }
+        ("POST", "/projects") => Some(json!({ "name": format!("new-{nth}"), "owner": "public", "class": "research" })),
         ("POST", "/projects/{name}/awards") => Some(json!({ "gpu_hours": 1 })),
         ("POST", "/projects/{name}/members") => Some(json!({ "user": "ann" })),
         ("POST", "/users") => Some(json!({ "name": "newcomer", "role": "researcher" })),
@@ -106,8 +110,18 @@ fn what_is_foreign_leaves_no_trace() {
         "limit_secs": 600, "model": { "runtime_ms": 600_000 } }));
     ann.until(&format!("/api/v1/jobs/{id}"), |job| job["state"] == "RUNNING");
     for path in [
-        "/overview", "/sites", "/partitions", "/floor", "/nodes", "/jobs?state=all", "/jobs?user=ann&expand=true&full=true",
-        "/jobs?project=alpha", "/projects", "/owners", "/me", "/tokens",
+        "/overview",
+        "/sites",
+        "/partitions",
+        "/floor",
+        "/nodes",
+        "/jobs?state=all",
+        "/jobs?user=ann&expand=true&full=true",
+        "/jobs?project=alpha",
+        "/projects",
+        "/owners",
+        "/me",
+        "/tokens",
     ] {
         let text = bo.get(&format!("/api/v1{path}")).text;
         for canary in ["canary-alpha", "\"alpha\"", "\"ann\""] {
@@ -157,7 +171,10 @@ fn a_browser_signs_in_once_and_changes_things_only_from_our_own_pages() {
     assert_eq!(submit(&[("origin", "null")]).problem(403), "forbidden");
     submit(&[("sec-fetch-site", "same-origin")]).ok();
     submit(&[("origin", up.base.as_str())]).ok();
-    assert_eq!(with("POST", "/api/v1/jobs", Some(&body), &[("content-type", "text/plain")]).problem(415), "bad_request");
+    assert_eq!(
+        with("POST", "/api/v1/jobs", Some(&body), &[("content-type", "text/plain")]).problem(415),
+        "bad_request"
+    );
     with("DELETE", "/api/v1/session", None, &[]).ok();
     assert_eq!(with("GET", "/api/v1/me", None, &[]).problem(401), "unauthenticated");
     up.stop().expect("a clean stop");

@@ -34,12 +34,15 @@ fn nasty_bodies() -> Vec<String> {
         format!("{{\"{}\":1}}", "k".repeat(60_000)),
     ];
     for field in ["name", "user", "code", "reason", "note", "title", "owner", "class", "comment"] {
-        for value in [json!(-1), json!(null), json!([]), json!({}), json!("\0"), json!("x".repeat(5_000)), json!("../../etc")] {
+        for value in
+            [json!(-1), json!(null), json!([]), json!({}), json!("\0"), json!("x".repeat(5_000)), json!("../../etc")]
+        {
             bodies.push(json!({ field: value }).to_string());
         }
     }
     for field in ["gpu_hours", "from_ms", "until_ms", "days", "signal", "limit_secs", "nice"] {
-        for value in ["-1", "0", "1.5", "18446744073709551615", "99999999999999999999", "\"1\"", "9223372036854775807"] {
+        for value in ["-1", "0", "1.5", "18446744073709551615", "99999999999999999999", "\"1\"", "9223372036854775807"]
+        {
             bodies.push(format!("{{\"{field}\":{value}}}"));
         }
     }
@@ -68,8 +71,21 @@ fn no_path_or_query_breaks_any_operation() {
     let up = Up::start(&dir.0);
     let root = up.client("root");
     let names = [
-        "0", "-1", "18446744073709551615", "9223372036854775808", "99999999999999999999999", "1_", "_1", "1_4294967296",
-        "job-", "%00", "%ff", "%2e%2e%2f", "a%20b", "%F0%9F%A6%80", "1%3B%20DROP%20TABLE%20jobs",
+        "0",
+        "-1",
+        "18446744073709551615",
+        "9223372036854775808",
+        "99999999999999999999999",
+        "1_",
+        "_1",
+        "1_4294967296",
+        "job-",
+        "%00",
+        "%ff",
+        "%2e%2e%2f",
+        "a%20b",
+        "%F0%9F%A6%80",
+        "1%3B%20DROP%20TABLE%20jobs",
     ];
     for operation in OPERATIONS.iter().filter(|operation| operation.path.contains('{')) {
         for name in names {
@@ -77,9 +93,27 @@ fn no_path_or_query_breaks_any_operation() {
         }
     }
     for query in [
-        "after=-1", "after=18446744073709551615", "limit=0", "limit=99999999999999999999", "ids=", "ids=1,,2", "ids=1_4294967295",
-        "since_ms=18446744073709551615", "until_ms=253402300799001", "state=", "state=x", "user=%00", "full=maybe", "expand=1",
-        "name=%ff", "ids=18446744073709551615", "a=1&a=1", "state=all&project=%27%20OR%201=1--", "=", "%", "&&&",
+        "after=-1",
+        "after=18446744073709551615",
+        "limit=0",
+        "limit=99999999999999999999",
+        "ids=",
+        "ids=1,,2",
+        "ids=1_4294967295",
+        "since_ms=18446744073709551615",
+        "until_ms=253402300799001",
+        "state=",
+        "state=x",
+        "user=%00",
+        "full=maybe",
+        "expand=1",
+        "name=%ff",
+        "ids=18446744073709551615",
+        "a=1&a=1",
+        "state=all&project=%27%20OR%201=1--",
+        "=",
+        "%",
+        "&&&",
     ] {
         survives(&root, "GET", &format!("/api/v1/jobs?{query}"), None);
     }
@@ -125,32 +159,86 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![Just(0_i64), Just(1), Just(-1), Just(i64::MAX), Just(i64::MIN), Just(4_294_967_295), any::<i64>()]
             .prop_map(Value::from),
         (0_i64..40).prop_map(Value::from),
-        prop_oneof![Just("gpu"), Just("alpha"), Just("big"), Just("a1"), Just("0-3%2"), Just("1-99999"), Just("h200"), Just("")]
-            .prop_map(Value::from),
+        prop_oneof![
+            Just("gpu"),
+            Just("alpha"),
+            Just("big"),
+            Just("a1"),
+            Just("0-3%2"),
+            Just("1-99999"),
+            Just("h200"),
+            Just("")
+        ]
+        .prop_map(Value::from),
         ".{0,20}".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key(), inner), 0..4).prop_map(|pairs| pairs.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            prop::collection::vec((key(), inner), 0..4)
+                .prop_map(|pairs| pairs.into_iter().collect::<serde_json::Map<_, _>>().into()),
         ]
     })
 }
 
 fn key() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
-        "name", "project", "partition", "sites", "parts", "include", "exclude", "across_islands", "limit_secs", "qos", "nice",
-        "begin_ms", "after", "after_any", "singleton", "kill_on_invalid", "requeue", "held", "warning", "array", "batch",
-        "model", "comment", "dry_run", "nodes", "gpus_per_node", "gpus_total", "gpu_model", "tasks", "tasks_per_node",
-        "cpus_per_task", "cpus_per_node", "memory_mib", "exclusive", "features", "script", "cwd", "env", "args", "kind", "job",
-        "task", "delay_secs", "signal", "before_secs", "shell", "runtime_ms", "exit",
+        "name",
+        "project",
+        "partition",
+        "sites",
+        "parts",
+        "include",
+        "exclude",
+        "across_islands",
+        "limit_secs",
+        "qos",
+        "nice",
+        "begin_ms",
+        "after",
+        "after_any",
+        "singleton",
+        "kill_on_invalid",
+        "requeue",
+        "held",
+        "warning",
+        "array",
+        "batch",
+        "model",
+        "comment",
+        "dry_run",
+        "nodes",
+        "gpus_per_node",
+        "gpus_total",
+        "gpu_model",
+        "tasks",
+        "tasks_per_node",
+        "cpus_per_task",
+        "cpus_per_node",
+        "memory_mib",
+        "exclusive",
+        "features",
+        "script",
+        "cwd",
+        "env",
+        "args",
+        "kind",
+        "job",
+        "task",
+        "delay_secs",
+        "signal",
+        "before_secs",
+        "shell",
+        "runtime_ms",
+        "exit",
     ])
     .prop_map(str::to_owned)
 }
 
 /// A submission that mostly fits its types, so that what lies behind the reading is reached.
 fn submission() -> impl Strategy<Value = Value> {
-    let number = || prop_oneof![0_u64..10, Just(65_536), Just(4_294_967_295), Just(u64::MAX), Just(i64::MAX.unsigned_abs())];
+    let number =
+        || prop_oneof![0_u64..10, Just(65_536), Just(4_294_967_295), Just(u64::MAX), Just(i64::MAX.unsigned_abs())];
     let optional = move || prop::option::weighted(0.3, number());
     let part = (optional(), optional(), optional(), optional(), optional(), optional(), optional()).prop_map(
         |(nodes, gpus, total, tasks, per, cpus, memory)| {
@@ -158,7 +246,12 @@ fn submission() -> impl Strategy<Value = Value> {
                 "cpus_per_task": cpus, "memory_mib": memory })
         },
     );
-    let after = (prop::sample::select(vec!["after", "afterok", "afternotok", "afterany", "aftercorr"]), number(), optional(), number())
+    let after = (
+        prop::sample::select(vec!["after", "afterok", "afternotok", "afterany", "aftercorr"]),
+        number(),
+        optional(),
+        number(),
+    )
         .prop_map(|(kind, job, task, delay)| json!({ "kind": kind, "job": job, "task": task, "delay_secs": delay }));
     (
         prop::collection::vec(part, 0..4),

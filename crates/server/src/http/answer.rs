@@ -124,7 +124,9 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
 /// Reads the query; the error names the field.
 pub fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, Fault> {
     let found = Query::<T>::try_from_uri(&parts.uri);
-    found.map(|Query(value)| value).map_err(|error| Fault::bad(format!("the query does not fit: {}", error.body_text())))
+    found
+        .map(|Query(value)| value)
+        .map_err(|error| Fault::bad(format!("the query does not fit: {}", error.body_text())))
 }
 
 /// A query as an argument of a handler.

@@ -30,7 +30,10 @@ const JOBS: usize = 500;
 /// Messages that wait for a slow reader.
 const WAITING: usize = 1_024;
 
-pub(super) async fn events(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Fault> {
     let permit = Arc::clone(&app.streams).try_acquire_owned();
     let permit = permit.map_err(|_| Fault::busy("too many event streams are open"))?;
     let (out, stream) = mpsc::channel::<Result<sse::Event, Infallible>>(WAITING);
@@ -114,13 +117,15 @@ impl Stream {
         for _ in 0..JOBS {
             let Some(id) = gathered.jobs.pop_first() else { break };
             let found = centre.job(id).map(|job| (job.spec.project, words::state(&job.state)));
-            let found = found.or_else(|| centre.array(id).map(|record| (record.spec.project, madang_api::StateName::Pending)));
+            let found =
+                found.or_else(|| centre.array(id).map(|record| (record.spec.project, madang_api::StateName::Pending)));
             if let Some((_, state)) = found.filter(|(project, _)| self.caller.sees(*project)) {
                 events.push(Event::Job { id: id.number(), state });
             }
         }
         let nodes = std::mem::take(&mut gathered.nodes);
-        let node = |id: &NodeId| Some((*self.places.get(id)?, view::estate::floor_node(&centre, &self.app.estate, *id)));
+        let node =
+            |id: &NodeId| Some((*self.places.get(id)?, view::estate::floor_node(&centre, &self.app.estate, *id)));
         let nodes: Vec<_> = nodes.iter().filter_map(node).collect();
         if !nodes.is_empty() {
             events.push(Event::Nodes { nodes });

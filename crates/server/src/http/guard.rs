@@ -274,7 +274,8 @@ fn find_live(app: &App, target: Target) -> Option<JobRef> {
             if let Some(record) = centre.array(target.job) {
                 return found(target, record.spec.project);
             }
-            let holds = |id: JobId, first: JobId, count: u32| id > first && id.number() <= first.number() + u64::from(count);
+            let holds =
+                |id: JobId, first: JobId, count: u32| id > first && id.number() <= first.number() + u64::from(count);
             let record = centre.arrays().find(|record| holds(target.job, record.id, record.count))?;
             let order = u32::try_from(target.job.number() - record.id.number() - 1).ok()?;
             let is_waiting = order >= record.first_waiting;

@@ -249,7 +249,10 @@ fn forecast(app: &App, job: &JobRef) -> Option<When> {
     Some(When { job: id.number(), promised_ms, forecast_ms, basis: basis.into(), basis_ko: basis_ko.into() })
 }
 
-pub(super) async fn script(State(app): State<Arc<App>>, Extension(object): Extension<Object>) -> Result<Response, Fault> {
+pub(super) async fn script(
+    State(app): State<Arc<App>>,
+    Extension(object): Extension<Object>,
+) -> Result<Response, Fault> {
     let job = job_of(object)?;
     let work = move || {
         let spec = {
@@ -291,7 +294,7 @@ pub(super) async fn log(
         Some(other) => return Err(Fault::invalid("stream", format!("is {other:?}, not stdout or stderr"))),
     };
     if view.modelled || path.is_empty() {
-        return Err(Fault::new(404, "not_found", "this job is modelled: nothing ran, so nothing was written"));
+        return Err(Fault::new(409, "wrong_state", "this job is modelled: nothing runs, so nothing is written"));
     }
     let offset = which.offset.unwrap_or(0);
     if view.started_ms.is_none() {

@@ -205,9 +205,9 @@ fn parameters(operation: &Operation, doc: &Doc) -> Vec<Value> {
     let names = operation.path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
     let in_path = |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
     let mut all: Vec<Value> = names.map(in_path).collect();
-    all.extend(doc.queries.iter().map(|(name, kind, text)| {
-        json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind } })
-    }));
+    all.extend(doc.queries.iter().map(
+        |(name, kind, text)| json!({ "name": name, "in": "query", "description": text, "schema": { "type": kind } }),
+    ));
     if doc.of == ("POST", "/jobs") {
         all.push(json!({
             "name": "Idempotency-Key",
@@ -259,9 +259,38 @@ macro_rules! schemas_of {
 /// The wire's types by name.
 fn schemas() -> Map<String, Value> {
     let all = schemas_of![
-        Alter, Audit, Changed, DrainSpec, Event, Floor, JobView, LogPiece, Me, NewAward, NewMember, NewProject,
-        NewToken, NewUser, NodeView, Overview, OwnerView, PartitionView, Problem, ProjectView, SignIn, SignInLink,
-        SignalSpec, SiteView, Statement, Submit, Submitted, TokenMade, TokenView, UserView, When, Why,
+        Alter,
+        Audit,
+        Changed,
+        DrainSpec,
+        Event,
+        Floor,
+        JobView,
+        LogPiece,
+        Me,
+        NewAward,
+        NewMember,
+        NewProject,
+        NewToken,
+        NewUser,
+        NodeView,
+        Overview,
+        OwnerView,
+        PartitionView,
+        Problem,
+        ProjectView,
+        SignIn,
+        SignInLink,
+        SignalSpec,
+        SiteView,
+        Statement,
+        Submit,
+        Submitted,
+        TokenMade,
+        TokenView,
+        UserView,
+        When,
+        Why,
     ];
     all.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or_default())).collect()
 }

@@ -10,9 +10,7 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use madang_api::{
-    Me, NewToken, NewUser, Page, RoleName, SignIn, SignInLink, TokenMade, TokenView, UserView,
-};
+use madang_api::{Me, NewToken, NewUser, Page, RoleName, SignIn, SignInLink, TokenMade, TokenView, UserView};
 use madang_centre::{Centre, Input};
 use madang_model::{ProjectId, Role, Span};
 use std::sync::Arc;
@@ -48,7 +46,10 @@ pub(super) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// Ends the caller's session; of a token's caller it changes nothing.
-pub(super) async fn sign_out(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Fault> {
     if caller.by_cookie {
         blocking(move || app.passes.revoke(caller.pass)).await?;
     }
@@ -173,7 +174,10 @@ pub(super) async fn revoke_token(
     Ok(nothing())
 }
 
-pub(super) async fn signin_link(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
+pub(super) async fn signin_link(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Fault> {
     let server = Arc::clone(&app);
     let code = blocking(move || Ok(server.passes.make_code(server.now(), &caller.name))).await??;
     let url = format!("{}/signin?code={}", app.address, code.reveal());

@@ -21,10 +21,7 @@ const AWARD: Span = Span::from_days(365);
 /// The most GPU-hours of one award: a million GPUs for a decade would not fit the ledger's range.
 const MOST_HOURS: u64 = 1_000_000_000;
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Response, Fault> {
+pub(super) async fn list(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, Fault> {
     app.flush().await?;
     let work = move || {
         let mut views: Vec<ProjectView> = {

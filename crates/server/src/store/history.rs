@@ -115,7 +115,8 @@ impl Readers {
         self.with(|db| {
             let sql = "SELECT day_ms, spent FROM burn WHERE project = ?1 ORDER BY day_ms DESC LIMIT 60";
             let mut statement = db.prepare_cached(sql)?;
-            let rows = statement.query_map([project], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))?;
+            let rows =
+                statement.query_map([project], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))?;
             let mut days = rows.collect::<rusqlite::Result<Vec<_>>>()?;
             days.reverse();
             Ok(days)
@@ -144,16 +145,14 @@ impl Readers {
     }
 
     fn one<T: serde::de::DeserializeOwned>(&self, sql: &str, values: Vec<Value>) -> Result<Option<T>, Trouble> {
-        let body: Option<String> = self.with(|db| {
-            db.prepare_cached(sql)?.query_row(params_from_iter(values), |row| row.get(0)).optional()
-        })?;
+        let body: Option<String> =
+            self.with(|db| db.prepare_cached(sql)?.query_row(params_from_iter(values), |row| row.get(0)).optional())?;
         body.map(|body| self.parse(&body)).transpose()
     }
 
     fn all<T: serde::de::DeserializeOwned>(&self, sql: &str, values: Vec<Value>) -> Result<Vec<T>, Trouble> {
-        let bodies: Vec<String> = self.with(|db| {
-            db.prepare_cached(sql)?.query_map(params_from_iter(values), |row| row.get(0))?.collect()
-        })?;
+        let bodies: Vec<String> =
+            self.with(|db| db.prepare_cached(sql)?.query_map(params_from_iter(values), |row| row.get(0))?.collect())?;
         bodies.iter().map(|body| self.parse(body)).collect()
     }
 

@@ -37,7 +37,11 @@ impl Blob {
 /// Bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).map(char::from).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .map(char::from)
+        .collect()
 }
 
 /// Where the journal stands.
@@ -122,7 +126,8 @@ impl Journal {
         let next = self.head.next(batch.now, batch.inputs.len() as u64, &body);
         self.commit(|db| {
             for blob in batch.blobs {
-                db.prepare_cached("INSERT OR IGNORE INTO blobs VALUES (?1, ?2)")?.execute(params![blob.name, blob.body])?;
+                db.prepare_cached("INSERT OR IGNORE INTO blobs VALUES (?1, ?2)")?
+                    .execute(params![blob.name, blob.body])?;
             }
             db.prepare_cached("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
                 next.seq.cast_signed(),
@@ -149,7 +154,8 @@ impl Journal {
     pub fn page(&self, from: Head, rows: u32) -> Result<Vec<Step>, Trouble> {
         let (mut head, mut steps) = (from, Vec::new());
         walk(&self.db, &self.path, &mut head, rows.into(), &mut |next, body| {
-            let inputs = serde_json::from_str(body).map_err(|error| damaged(&self.path, next.seq, &error.to_string()))?;
+            let inputs =
+                serde_json::from_str(body).map_err(|error| damaged(&self.path, next.seq, &error.to_string()))?;
             steps.push(Step { head: next, inputs });
             Ok(())
         })?;
@@ -168,7 +174,11 @@ impl Journal {
 
     /// The head as it was after row `seq`, as far as the row itself says.
     pub fn head_at(&self, seq: u64) -> Result<Option<Head>, Trouble> {
-        let read = self.db.query_row("SELECT seq, at_ms, inputs, hash FROM journal WHERE seq = ?1", [seq.cast_signed()], head_of);
+        let read = self.db.query_row(
+            "SELECT seq, at_ms, inputs, hash FROM journal WHERE seq = ?1",
+            [seq.cast_signed()],
+            head_of,
+        );
         read.optional().map_err(|error| sick("read", &self.path, &error))
     }
 
@@ -225,7 +235,8 @@ fn walk(db: &Connection, path: &Path, head: &mut Head, rows: i64, visit: Visit<'
     while let Some(row) = rows.next().map_err(failed)? {
         let wanted = head.seq + 1;
         let said = head_of(row).map_err(|error| damaged(path, wanted, &error.to_string()))?;
-        let body = row.get_ref(4).map_err(failed)?.as_str().map_err(|error| damaged(path, wanted, &error.to_string()))?;
+        let body =
+            row.get_ref(4).map_err(failed)?.as_str().map_err(|error| damaged(path, wanted, &error.to_string()))?;
         if said.seq != wanted {
             return Err(damaged(path, wanted, &format!("it is missing, the next is {}", said.seq)));
         }

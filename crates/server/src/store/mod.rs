@@ -46,7 +46,9 @@ pub(crate) fn sick(verb: &str, path: &Path, error: &rusqlite::Error) -> Trouble 
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             "give yourself the right to write there, or name another folder with --data"
         }
-        Some(ErrorCode::SystemIoFailure) => "the disk failed: look at the system's log; nothing that was answered is lost",
+        Some(ErrorCode::SystemIoFailure) => {
+            "the disk failed: look at the system's log; nothing that was answered is lost"
+        }
         _ => "",
     };
     Trouble::new(format!("failed to {verb} {}: {error}", path.display())).hint(hint)

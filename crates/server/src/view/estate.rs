@@ -178,7 +178,8 @@ pub fn floor_node(centre: &Centre, estate: &Estate, id: NodeId) -> FloorNode {
     let mut owners = vec![0_u8; node.gpus as usize];
     for job in centre.node_jobs(id).into_iter().filter_map(|id| centre.job(id)) {
         let colour = estate.colour(centre.projects()[job.spec.project.index()].owner);
-        let (JobState::Starting { on, .. } | JobState::Running { on, .. } | JobState::Completing { on, .. }) = &job.state
+        let (JobState::Starting { on, .. } | JobState::Running { on, .. } | JobState::Completing { on, .. }) =
+            &job.state
         else {
             continue;
         };

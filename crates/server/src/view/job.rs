@@ -8,9 +8,7 @@ use crate::view::words;
 use madang_api::{ArrayView, JobView, PartView, QosName, RunView, SlotView, StateName};
 use madang_centre::{ArrayRecord, Centre};
 use madang_engine::{hostlist, pattern};
-use madang_model::{
-    Allocation, Blocked, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Qos, Slot, Time,
-};
+use madang_model::{Allocation, Blocked, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Qos, Slot, Time};
 
 /// What of a launch a view shows.
 #[derive(Clone, Debug, Default)]
@@ -163,7 +161,9 @@ impl Look<'_> {
     fn stand(&self, view: &mut JobView, job: &Job, note: &str) {
         match &job.state {
             JobState::Pending { .. } => set_reason(view, &self.centre.why(job.id)),
-            JobState::Starting { .. } => (view.reason, view.reason_text) = ("None".into(), "it is being started".into()),
+            JobState::Starting { .. } => {
+                (view.reason, view.reason_text) = ("None".into(), "it is being started".into())
+            }
             JobState::Running { since, until, .. } => {
                 (view.reason, view.reason_text) = ("None".into(), "it runs".into());
                 (view.started_ms, view.ends_ms) = (Some(since.millis()), Some(until.millis()));

@@ -116,7 +116,8 @@ fn line(transaction: &Transaction) -> StatementLine {
         _ => None,
     };
     let time = |wanted: fn(AwardId) -> Account| {
-        let of = |line: &&madang_ledger::Line| award_of(line.account).is_some_and(|award| wanted(award) == line.account);
+        let of =
+            |line: &&madang_ledger::Line| award_of(line.account).is_some_and(|award| wanted(award) == line.account);
         transaction.lines.iter().filter(of).map(|line| line.time).sum::<GpuTime>().micro_secs()
     };
     let won = transaction.lines.iter().filter(|line| matches!(line.account, Account::Owes(_)));

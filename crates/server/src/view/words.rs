@@ -45,9 +45,7 @@ pub fn block(why: &Blocked, now_text: &dyn Fn(u64) -> String) -> Block {
             "enough nodes exist, but too many of them are drained or down".into(),
             "노드는 충분하지만 점검 중이거나 멈춘 노드가 많습니다".into(),
         ),
-        Blocked::Dependency { on } => {
-            ("Dependency", format!("it waits for {on}"), format!("{on}을(를) 기다립니다"))
-        }
+        Blocked::Dependency { on } => ("Dependency", format!("it waits for {on}"), format!("{on}을(를) 기다립니다")),
         Blocked::DependencyNever { on } => (
             "DependencyNeverSatisfied",
             format!("it waits for {on}, which ended otherwise"),

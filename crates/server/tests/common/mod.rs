@@ -192,7 +192,8 @@ impl Up {
         Up::with(settings, wall).unwrap_or_else(|trouble| panic!("{trouble}"))
     }
     pub fn with(settings: Settings, wall: Arc<AtomicU64>) -> Result<Up, Trouble> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
         let server = runtime.block_on(Server::start(settings))?;
         let base = format!("http://{}", server.address);
         Ok(Up { runtime, server: Some(server), base, wall })
