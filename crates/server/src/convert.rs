@@ -257,7 +257,7 @@ fn spread(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Resu
     let largest_cpus = shapes.iter().map(|shape| shape.cpus).max().unwrap_or(1).max(1);
     let total = spec.gpus_total.unwrap_or(0);
     if let Some(nodes) = spec.nodes {
-        if total % nodes != 0 {
+        if !total.is_multiple_of(nodes) {
             let fact = format!("is {total}, which does not divide evenly over {nodes} nodes");
             return Err(
                 Fault::invalid(&format!("{at}.gpus_total"), fact).hint("ask for gpus_per_node, or change nodes")
@@ -277,9 +277,9 @@ fn spread(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Resu
         }
         (None, _) => true,
     };
-    let by_gpus = |nodes: u32| total % nodes == 0 && total / nodes <= largest_gpus.max(1);
+    let by_gpus = |nodes: u32| total.is_multiple_of(nodes) && total / nodes <= largest_gpus.max(1);
     // A total has a divisor that fits (itself, one GPU on each node); tasks alone fit at one task on each node at last.
-    let bound = total.max(spec.tasks.unwrap_or(1)).max(1).min(most::NODES);
+    let bound = total.max(spec.tasks.unwrap_or(1)).clamp(1, most::NODES);
     let nodes =
         (1..=bound).find(|nodes| by_gpus(*nodes) && by_cpus(*nodes)).or((1..=bound).find(|nodes| by_gpus(*nodes)));
     let nodes = nodes.unwrap_or(1);

@@ -164,6 +164,11 @@ impl Core {
         }
     }
 
+    /// What it shares with the rest.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// Runs until told to stop, or until a commit fails.
     pub fn run(mut self) -> Result<(), Trouble> {
         let done = self.turn_until_stopped();

@@ -16,6 +16,7 @@ use madang_sim::Load;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use tokio::net::TcpListener;
@@ -23,6 +24,9 @@ use tokio::sync::{oneshot, watch};
 
 /// Rows at the journal's end whose hashes are checked whenever it is opened; an audit checks all.
 const CHECKED: u64 = 100_000;
+
+/// Makes the generated load of a centre that stands; true for one just founded.
+pub type Loads = fn(&Centre, bool) -> Vec<Load>;
 
 /// What a server is made of.
 pub struct Settings {
@@ -36,8 +40,8 @@ pub struct Settings {
     pub first: Vec<Input>,
     /// How this machine's processes are run; `None` for a server without real processes.
     pub local: Option<Options>,
-    /// Generated load for modelled sites, made when the centre stands.
-    pub loads: Box<dyn Fn(&Centre, bool) -> Vec<Load> + Send>,
+    /// Generated load for modelled sites.
+    pub loads: Loads,
     /// Where wall time comes from.
     pub wall: Wall,
     /// Bounds the journal to this many pages of 4 KiB, so that a test can fill the disk.
@@ -205,16 +209,30 @@ type Spawned = (JoinHandle<Result<(), Trouble>>, oneshot::Receiver<()>);
 fn spawn(core: Core) -> Result<Spawned, Trouble> {
     let (end, ended) = oneshot::channel();
     let work = move || {
+        // Dropped last, whether the core ends well, on an error or on a bug: nobody is left waiting.
+        let _end = End { shared: core.shared(), _told: end };
         let done = core.run();
         if let Err(error) = &done {
             tracing::error!("the server stops: {error}");
         }
-        drop(end);
         done
     };
     let thread = std::thread::Builder::new().name("core".into()).stack_size(16 << 20).spawn(work);
     let thread = thread.map_err(|error| Trouble::new(format!("failed to start the core's thread: {error}")))?;
     Ok((thread, ended))
+}
+
+/// Closes the core's queue and tells whoever waits for the core's end.
+struct End {
+    shared: Arc<Shared>,
+    _told: oneshot::Sender<()>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.shared.is_up.store(false, Ordering::Relaxed);
+        self.shared.queue.close();
+    }
 }
 
 /// True when a founding has a site of real processes.

@@ -2,7 +2,7 @@
 
 use crate::auth::NoPass;
 use crate::demo;
-use crate::server::{Server, Settings, has_local_site};
+use crate::server::{Loads, Server, Settings, has_local_site};
 use crate::trouble::Trouble;
 use madang_centre::Input;
 use madang_charter::{Machine, Order};
@@ -67,7 +67,13 @@ pub fn up(options: UpOptions) -> anyhow::Result<()> {
 async fn run(options: UpOptions) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut server = Server::start(settings(&options)?).await?;
+    let settings = settings(&options)?;
+    let asked = settings.founding.name.clone();
+    let mut server = Server::start(settings).await?;
+    let holds = &server.app.estate.founding.name;
+    if *holds != asked {
+        eprintln!("note: this folder holds the centre {holds}; --centre and --demo are read when a folder is new");
+    }
     let greeted = greet(&server, &options).await;
     if greeted.is_ok() {
         let ended = server.ended.take();
@@ -85,7 +91,8 @@ async fn run(options: UpOptions) -> anyhow::Result<()> {
     Ok(stopped?)
 }
 
-fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
+/// What a server is made of for these options.
+pub fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
     let machine = machine(options);
     let founding = founding(options, &machine)?;
     let admin = admin_name();
@@ -98,8 +105,7 @@ fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
         cgroup: madang_engine::cgroup::find(),
         ..madang_engine::Options::default()
     };
-    let loads: Box<dyn Fn(&madang_centre::Centre, bool) -> Vec<madang_sim::Load> + Send> =
-        if options.demo { Box::new(demo::loads) } else { Box::new(|_, _| Vec::new()) };
+    let loads: Loads = if options.demo { demo::loads } else { |_, _| Vec::new() };
     Ok(Settings {
         data,
         listen: options.listen,

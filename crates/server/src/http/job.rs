@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use madang_api::{Alter, Changed, JobView, LogPiece, SignalSpec, When, Why};
-use madang_centre::{Alteration, ArrayRecord, Centre, Input, Reply};
+use madang_centre::{Alteration, ArrayRecord, Centre, Input, Reply, Target};
 use madang_model::{Job, JobId, JobState, Span};
 use serde::Deserialize;
 use std::io::{Read, Seek, SeekFrom};
@@ -97,7 +97,13 @@ pub(super) async fn show(State(app): State<Arc<App>>, Extension(object): Extensi
     shown(&app, job_of(object)?).await.map(|view| json(&view))
 }
 
-async fn change(app: &App, caller: &Caller, input: Input) -> Result<Response, Fault> {
+/// Hands a change of a job to the core, made of the target.
+async fn change(app: &App, caller: &Caller, job: JobRef, input: impl FnOnce(Target) -> Input) -> Result<Response, Fault> {
+    if job.past.is_some() {
+        let fact = format!("job {} is over", job.target.job.number());
+        return Err(Fault::new(409, "wrong_state", fact));
+    }
+    let input = input(job.target);
     let jobs = match app.ask(&caller.name, None, input, None).await? {
         Reply::Jobs(jobs) => jobs,
         _ => 1,
@@ -110,7 +116,7 @@ pub(super) async fn cancel(
     Extension(caller): Extension<Caller>,
     Extension(object): Extension<Object>,
 ) -> Result<Response, Fault> {
-    change(&app, &caller, Input::Cancel { job: job_of(object)?.target }).await
+    change(&app, &caller, job_of(object)?, |job| Input::Cancel { job }).await
 }
 
 pub(super) async fn hold(
@@ -118,7 +124,7 @@ pub(super) async fn hold(
     Extension(caller): Extension<Caller>,
     Extension(object): Extension<Object>,
 ) -> Result<Response, Fault> {
-    change(&app, &caller, Input::Hold { job: job_of(object)?.target }).await
+    change(&app, &caller, job_of(object)?, |job| Input::Hold { job }).await
 }
 
 pub(super) async fn release(
@@ -126,7 +132,7 @@ pub(super) async fn release(
     Extension(caller): Extension<Caller>,
     Extension(object): Extension<Object>,
 ) -> Result<Response, Fault> {
-    change(&app, &caller, Input::Release { job: job_of(object)?.target }).await
+    change(&app, &caller, job_of(object)?, |job| Input::Release { job }).await
 }
 
 pub(super) async fn requeue(
@@ -134,7 +140,7 @@ pub(super) async fn requeue(
     Extension(caller): Extension<Caller>,
     Extension(object): Extension<Object>,
 ) -> Result<Response, Fault> {
-    change(&app, &caller, Input::Requeue { job: job_of(object)?.target }).await
+    change(&app, &caller, job_of(object)?, |job| Input::Requeue { job }).await
 }
 
 pub(super) async fn signal(
@@ -145,7 +151,7 @@ pub(super) async fn signal(
 ) -> Result<Response, Fault> {
     let SignalSpec { signal, shell } = body(request, SMALL).await?;
     let signal = convert::signal_number("signal", signal)?;
-    change(&app, &caller, Input::Signal { job: job_of(object)?.target, signal, shell }).await
+    change(&app, &caller, job_of(object)?, |job| Input::Signal { job, signal, shell }).await
 }
 
 pub(super) async fn alter(
@@ -169,7 +175,7 @@ pub(super) async fn alter(
         name: alter.name,
         comment: alter.comment,
     };
-    change(&app, &caller, Input::Alter { job: job.target, change: change_to }).await
+    change(&app, &caller, job, |job| Input::Alter { job, change: change_to }).await
 }
 
 /// True when a run that has left would get more time than it was given.

@@ -175,7 +175,7 @@ pub fn settings(dir: &Path) -> (Settings, Arc<AtomicU64>) {
         founding: founding(),
         first: first(),
         local: None,
-        loads: Box::new(|_, _| Vec::new()),
+        loads: |_, _| Vec::new(),
         // The hand adds to (or, wrapping, takes from) what has really passed.
         wall: Box::new(move || {
             let passed = u64::try_from(began.elapsed().as_millis()).expect("short");
@@ -202,7 +202,11 @@ impl Up {
         let server = self.server.take().expect("not stopped before");
         self.runtime.block_on(server.stop())
     }
-    /// Ends the server as a crash would: nothing is flushed, no snapshot is written, threads are left behind.
+    /// Submits the demo's own scripts.
+    pub fn submit_demo(&self, dir: &Path, user: &str) {
+        let app = &self.server.as_ref().expect("up").app;
+        self.runtime.block_on(madang_server::demo::submit_scripts(app, dir, user));
+    }
     pub fn token(&self, user: &str) -> String {
         let app = &self.server.as_ref().expect("up").app;
         let now = app.now();

@@ -1,0 +1,163 @@
+//! Real processes on this machine, and the demo at full size. This program is its own nursery, so it has a `main` of
+//! its own instead of the usual harness.
+mod common;
+
+use common::{Client, Dir, Up, settings};
+use madang_charter::{Machine, Order};
+use madang_model::Device;
+use madang_server::{CentreChoice, UpOptions};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "nursery") {
+        madang_engine::nursery_main();
+    }
+    if arguments.iter().any(|argument| argument == "--list") {
+        return;
+    }
+    let filter = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
+    let tests: [(&str, fn()); 3] = [
+        ("scripts_run_and_leave_their_output", scripts_run_and_leave_their_output),
+        ("jobs_outlive_the_server", jobs_outlive_the_server),
+        ("the_demo_comes_up_at_full_size", the_demo_comes_up_at_full_size),
+    ];
+    for (name, test) in tests {
+        if filter.is_none_or(|filter| name.contains(filter.as_str())) {
+            print!("test {name} ... ");
+            test();
+            println!("ok");
+        }
+    }
+}
+
+/// The test centre with this machine beside it, two made-up GPUs.
+fn start(dir: &Path) -> Up {
+    let (mut settings, wall) = settings(dir);
+    let machine = Machine {
+        host: "here".into(),
+        cpus: 4,
+        memory_mib: 8_192,
+        gpus: vec![Device { model: "pretend".into(), memory_mib: 1_024 }; 2],
+        pretend: true,
+        pretend_nodes: 1,
+    };
+    // The test centre's own partition is called `gpu`, as this machine's would be.
+    settings.founding.partitions[0].name = "modelled".into();
+    madang_charter::add_site(&mut settings.founding, &machine, Order::First).expect("no clash");
+    settings.local = Some(madang_engine::Options {
+        helper: std::env::current_exe().expect("a path"),
+        ..madang_engine::Options::default()
+    });
+    Up::with(settings, wall).unwrap_or_else(|trouble| panic!("{trouble}"))
+}
+
+fn batch(dir: &Path, script: &str) -> Value {
+    json!({ "name": "real", "limit_secs": 60, "batch": { "script": script, "cwd": dir.display().to_string(),
+        "env": [["PATH", std::env::var("PATH").expect("a path")]] } })
+}
+
+fn ended(client: &Client, id: u64) -> Value {
+    client.until(&format!("/api/v1/jobs/{id}"), |job| job["exit"] != 0 || job["state"] == "COMPLETED" || job["signal"] != 0)
+}
+
+fn scripts_run_and_leave_their_output() {
+    let (dir, work) = (Dir::new(), Dir::new());
+    std::fs::create_dir_all(&work.0).expect("writable");
+    let up = start(&dir.0);
+    let ann = up.client("ann");
+    let mut spec = batch(&work.0, "#!/bin/sh\necho gpus $CUDA_VISIBLE_DEVICES of $SLURM_JOB_ACCOUNT\necho 안녕 >&2\nexit 3\n");
+    spec["parts"] = json!([{ "gpus_total": 2, "cpus_per_task": 2 }]);
+    let id = ann.submit(spec);
+    let job = ended(&ann, id);
+    assert_eq!((&job["state"], &job["exit"], &job["reason"]), (&json!("FAILED"), &json!(3), &json!("NonZeroExitCode")));
+    assert_eq!((&job["slots"][0]["devices"], &job["modelled"]), (&json!([0, 1]), &json!(false)));
+    let log = ann.get(&format!("/api/v1/jobs/{id}/log")).ok();
+    assert_eq!((&log["text"], &log["complete"]), (&json!("gpus 0,1 of alpha\n안녕\n"), &json!(true)));
+    assert_eq!(log["path"], json!(work.0.join(format!("slurm-{id}.out")).display().to_string()));
+    let piece = ann.get(&format!("/api/v1/jobs/{id}/log?offset=5&limit=4")).ok();
+    assert_eq!((&piece["text"], &piece["next"]), (&json!("0,1 "), &json!(9)));
+    let script = ann.get(&format!("/api/v1/jobs/{id}/script"));
+    assert!(script.text.starts_with("#!/bin/sh\necho gpus"), "{}", script.text);
+    let lost = ended_badly(&ann, ann.submit(batch(Path::new("/nowhere/at/all"), "#!/bin/sh\n")));
+    assert!(lost["reason_text"].as_str().expect("text").contains("/nowhere/at/all"), "{lost}");
+    let audit = up.client("root").get("/api/v1/audit").ok();
+    assert_eq!((&audit["violations"], &audit["anomalies"]), (&json!([]), &json!(0)));
+    up.stop().expect("a clean stop");
+}
+
+fn ended_badly(client: &Client, id: u64) -> Value {
+    client.until(&format!("/api/v1/jobs/{id}"), |job| job["state"] == "BOOT_FAIL" || job["state"] == "FAILED")
+}
+
+fn jobs_outlive_the_server() {
+    let (dir, work) = (Dir::new(), Dir::new());
+    std::fs::create_dir_all(&work.0).expect("writable");
+    let up = start(&dir.0);
+    let ann = up.client("ann");
+    let wait = |name: &str| format!("#!/bin/sh\nwhile [ ! -e {name} ]; do sleep 0.05; done\nexit 7\n");
+    let (during, after) = (ann.submit(batch(&work.0, &wait("one"))), ann.submit(batch(&work.0, &wait("two"))));
+    for id in [during, after] {
+        ann.until(&format!("/api/v1/jobs/{id}"), |job| job["state"] == "RUNNING");
+    }
+    up.stop().expect("a clean stop");
+    std::fs::write(work.0.join("one"), "").expect("written");
+    std::thread::sleep(std::time::Duration::from_millis(300)); // nobody is there to tell when the first has ended
+    let up = start(&dir.0);
+    let ann = up.client("ann");
+    assert_eq!(ended(&ann, during)["exit"], 7);
+    assert_eq!(ann.get(&format!("/api/v1/jobs/{after}")).ok()["state"], "RUNNING");
+    std::fs::write(work.0.join("two"), "").expect("written");
+    let job = ended(&ann, after);
+    assert_eq!((&job["exit"], &job["attempts"]), (&json!(7), &json!(1)));
+    let audit = up.client("root").get("/api/v1/audit").ok();
+    assert_eq!((&audit["violations"], &audit["anomalies"]), (&json!([]), &json!(0)));
+    up.stop().expect("a clean stop");
+}
+
+fn the_demo_comes_up_at_full_size() {
+    let dir = Dir::new();
+    let options = UpOptions {
+        data: dir.0.clone(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        centre: CentreChoice::Here,
+        demo: true,
+        pretend_gpus: 2,
+        pretend_nodes: 0,
+        helper: std::env::current_exe().expect("a path"),
+        shims: None,
+    };
+    let settings = madang_server::up::settings(&options).expect("the demo's own centre");
+    let admin = settings.first.iter().find_map(|input| match input {
+        madang_centre::Input::User { name, role: madang_model::Role::Admin } => Some(name.clone()),
+        _ => None,
+    });
+    let admin = admin.expect("an administrator");
+    let up = Up::with(settings, Arc::new(AtomicU64::new(0))).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let root = up.client(&admin);
+    let overview = root.until("/api/v1/overview", |view| {
+        let busy = |site: &Value| site["gpus_busy"].as_u64() > site["gpus"].as_u64().map(|gpus| gpus / 2);
+        view["sites"].as_array().is_some_and(|sites| sites.iter().filter(|site| busy(site)).count() >= 2)
+    });
+    assert_eq!(overview["sites"].as_array().map(Vec::len), Some(3));
+    let floor = root.get("/api/v1/floor").ok();
+    let gpus: u64 = floor["nodes"].as_array().expect("nodes").iter().filter_map(|node| node["g"].as_u64()).sum();
+    assert_eq!(gpus, 18_002);
+    up.submit_demo(&dir.0, &admin);
+    let done = root.until("/api/v1/jobs?state=COMPLETED&project=demo-here", |page| {
+        let items = page["items"].as_array().expect("items");
+        ["primes", "prepare"].iter().all(|name| items.iter().any(|job| job["name"] == *name))
+    });
+    let primes = done["items"].as_array().expect("items").iter().find(|job| job["name"] == "primes").expect("it");
+    let log = root.get(&format!("/api/v1/jobs/{}/log", primes["id"])).ok();
+    assert!(log["text"].as_str().expect("text").contains("17984 primes up to 200000"), "{log}");
+    for job in root.get("/api/v1/jobs?project=demo-here").ok()["items"].as_array().expect("items") {
+        root.call("DELETE", &format!("/api/v1/jobs/{}", job["array"]["job"].as_u64().unwrap_or_else(|| job["id"].as_u64().expect("an id"))), None);
+    }
+    root.until("/api/v1/jobs?project=demo-here", |page| page["items"] == json!([]));
+    assert_eq!(root.get("/api/v1/audit").ok()["violations"], json!([]));
+    up.stop().expect("a clean stop");
+}
