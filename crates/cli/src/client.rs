@@ -92,14 +92,15 @@ impl Client {
         self.body(request.call())
     }
 
-    /// All pages of a list; `path` may carry a query.
+    /// All pages of a list; `path` may carry a query. Only jobs are so many that their pages have a size.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Fail> {
         let join = if path.contains('?') { '&' } else { '?' };
-        let first = format!("{path}{join}limit={PAGE}");
-        let mut page: Page<T> = self.get(&first)?;
+        let size = if path.starts_with("/jobs") { format!("{join}limit={PAGE}") } else { String::new() };
+        let mut page: Page<T> = self.get(&format!("{path}{size}"))?;
         let mut items = std::mem::take(&mut page.items);
         while let Some(next) = page.next.take() {
-            page = self.get(&format!("{first}&after={}", escape(&next)))?;
+            let join = if size.is_empty() { join } else { '&' };
+            page = self.get(&format!("{path}{size}{join}after={}", escape(&next)))?;
             items.append(&mut page.items);
         }
         Ok(items)

@@ -18,6 +18,9 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "nursery") {
         madang_engine::nursery_main();
     }
+    if words.get(1).is_some_and(|word| word == slurm::srun::exec::WORD) {
+        return ExitCode::from(slurm::srun::exec::become_task(&words[2..]));
+    }
     commands::keep_dashes(&mut words);
     ExitCode::from(commands::run(words))
 }

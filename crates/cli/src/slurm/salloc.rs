@@ -1,15 +1,14 @@
 //! `salloc`: nodes of one's own for a shell or a command, given back when it ends.
 use super::ask::line_parts;
 use super::options::SALLOC;
-use super::srun::allocation;
 use super::srun::signals::Signals;
+use super::srun::{allocation, exec};
 use super::{jobtable, sbatch};
 use crate::client::Client;
 use crate::fail::Fail;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
@@ -80,19 +79,22 @@ pub fn immediate(asked: &super::ask::Asked) -> Duration {
 fn run_command(operands: &[String], env: Vec<(String, String)>, folder: Option<&str>, child: &AtomicI32) -> u8 {
     let shell =
         || std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".to_owned());
-    let (program, args) = match operands.split_first() {
-        Some((program, args)) => (program.clone(), args.to_vec()),
-        None => (shell(), Vec::new()),
+    let words = if operands.is_empty() { vec![shell()] } else { operands.to_vec() };
+    let mut command = match exec::command(&words) {
+        Ok(command) => command,
+        Err(fail) => {
+            eprintln!("salloc: error: {fail}");
+            return 1;
+        }
     };
-    let mut command = Command::new(&program);
-    command.args(args).env_clear().envs(env);
+    command.env_clear().envs(env);
     if let Some(folder) = folder {
         command.current_dir(folder);
     }
     let mut running = match command.spawn() {
         Ok(running) => running,
         Err(error) => {
-            eprintln!("salloc: error: failed to run {program}: {error}");
+            eprintln!("salloc: error: failed to run {}: {error}", words[0]);
             return 1;
         }
     };

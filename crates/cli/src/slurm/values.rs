@@ -69,7 +69,9 @@ pub fn gres(text: &str) -> Result<Option<Gpus>, String> {
             "none" | "NONE" => continue,
             "gpu" => {}
             _ => {
-                return Err(format!("Invalid generic resource (gres) specification: {item} (only gpu is counted here)"));
+                return Err(format!(
+                    "Invalid generic resource (gres) specification: {item} (only gpu is counted here)"
+                ));
             }
         }
         let one = match rest.contains(':') || rest.starts_with(|c: char| c.is_ascii_digit()) {

@@ -3,6 +3,7 @@
 //! The nodes of an allocation here are all this machine, so tasks are children of this process; they carry
 //! `SLURM_STEP_ID`, by which the engine tells a job's steps from its batch script.
 pub mod allocation;
+pub mod exec;
 pub mod layout;
 pub mod pump;
 pub mod run;

@@ -1,6 +1,7 @@
 //! Starts a step's tasks, forwards signals, waits for all, and says how they ended.
 //!
 //! Every task leads a process group of its own, so that ending one ends what it started.
+use super::exec;
 use super::layout::{Step, StepNode};
 use super::pump::{self, Input, Manner, Outlet, Outputs, Sink, Target};
 use crate::fail::Fail;
@@ -102,8 +103,8 @@ pub fn run(plan: &Plan, step: &Step, running: &Running) -> Result<u8, Fail> {
         for (local, rank) in node.ranks.iter().enumerate() {
             let names =
                 pump::names(&plan.names, &node.share.name, plan.step, u32::try_from(number).unwrap_or(0), *rank);
-            let mut command = Command::new(&plan.command[0]);
-            command.args(&plan.command[1..]).env_clear().envs(plan.env.iter().map(|(name, value)| (name, value)));
+            let mut command = exec::command(&plan.command)?;
+            command.env_clear().envs(plan.env.iter().map(|(name, value)| (name, value)));
             command.envs(variables(plan, step, node, number, local));
             if let Some(folder) = &plan.folder {
                 command.current_dir(folder);
@@ -172,14 +173,7 @@ fn start(
         };
         command.stdout(stdio(outlet, &mut sinks.0)).stderr(stdio(error, &mut sinks.1));
     }
-    let child = command.spawn().map_err(|error| {
-        let program = &plan.command[0];
-        // Slurm's exit code is the errno.
-        let exit = error.raw_os_error().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-        let text = std::io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0)).to_string();
-        let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-        Fail::new(format!("task {rank}: execve(): {program}: {text}")).exit(exit)
-    })?;
+    let child = command.spawn().map_err(|error| Fail::new(format!("failed to start task {rank}: {error}")))?;
     Ok((child, sinks.0, sinks.1))
 }
 
