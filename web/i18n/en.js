@@ -58,6 +58,7 @@ export default {
   'missing.home': 'To the overview',
 
   'unit.won': '{n} won',
+  'unit.won_short': '{n} won',
   'unit.gpu_hours': '{n} GPU-hours',
   'unit.gpu_hours_word': 'GPU-hours',
   'unit.d': '{n}d',

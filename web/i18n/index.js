@@ -56,6 +56,10 @@ export const num = (value, digits = 0) => intl('NumberFormat', { maximumFraction
 /** A number made short: 12.3K, 1.2만. */
 export const short = (value) => intl('NumberFormat', { notation: 'compact', maximumFractionDigits: 1 }).format(value);
 
+/** A figure of an axis: short, and exact enough to tell small ones apart. */
+export const tick = (value) =>
+  Math.abs(value) < 10 ? intl('NumberFormat', { maximumSignificantDigits: 3 }).format(value) : short(value);
+
 /** A share: 0.4213 is 42.1%. */
 export const pct = (value, digits = 1) =>
   intl('NumberFormat', { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits }).format(
@@ -70,8 +74,13 @@ export const won = (value) => t('unit.won', { n: intl('NumberFormat', {}).format
 
 /** Money made short: 2 trillion won, 2조 원. */
 export const wonShort = (value) =>
-  t('unit.won', {
-    n: intl('NumberFormat', { notation: 'compact', compactDisplay: 'long', maximumFractionDigits: 2 }).format(value),
+  t('unit.won_short', {
+    n: intl('NumberFormat', {
+      notation: 'compact',
+      compactDisplay: 'long',
+      maximumFractionDigits: 2,
+      useGrouping: 'always',
+    }).format(value),
   });
 
 const GPU_HOUR = 3.6e9;
@@ -79,7 +88,9 @@ const GPU_HOUR = 3.6e9;
 /** GPU time (micro-GPU-seconds) in GPU-hours, as a bare number. Takes BigInt too. */
 export const gpuHours = (us, digits) => {
   const hours = Number(us) / GPU_HOUR;
-  return num(hours, digits ?? (Math.abs(hours) < 10 && hours !== 0 ? 2 : Math.abs(hours) < 1000 ? 1 : 0));
+  const size = Math.abs(hours);
+  const needed = size === 0 ? 0 : size < 0.1 ? 5 : size < 10 ? 2 : size < 1000 ? 1 : 0;
+  return num(hours, Math.max(digits ?? 0, needed));
 };
 
 /** GPU time in GPU-hours with its unit. */

@@ -119,7 +119,7 @@ export default {
   'job.holds': '사용 중인 자원',
   'job.held_last': '마지막으로 사용한 자원',
   'job.devices': 'GPU {list}',
-  'job.slot': 'CPU {cpus}개, {memory}',
+  'job.slot': 'CPU {n}개, {memory}',
   'job.more_nodes': '외 노드 {n}대',
   'job.script': '스크립트',
   'job.cancel': '작업 취소',

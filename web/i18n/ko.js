@@ -57,6 +57,7 @@ export default {
   'missing.home': '현황으로 가기',
 
   'unit.won': '{n}원',
+  'unit.won_short': '{n} 원',
   'unit.gpu_hours': '{n} GPU시간',
   'unit.gpu_hours_word': 'GPU시간',
   'unit.d': '{n}일',

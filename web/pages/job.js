@@ -43,7 +43,7 @@ function lifeLine(job, now) {
   const attempts = attemptsOf(job, now);
   const first = attempts[0]?.from ?? (isOver(job.state) ? job.ends_ms : now) ?? now;
   const spans = [];
-  const eligible = Math.min(job.eligible_ms ?? first, first);
+  const eligible = Math.min(job.eligible_ms ?? (job.state === 'PENDING' ? first : job.submitted_ms), first);
   if (eligible > job.submitted_ms)
     spans.push({ from: job.submitted_ms, until: eligible, tone: 'mute', text: t('job.not_yet') });
   let at = eligible;
@@ -180,7 +180,7 @@ function held(job) {
           'li',
           h('b', slot.node),
           slot.devices.length ? h('span', t('job.devices', { list: slot.devices.join(', ') })) : null,
-          h('small', t('job.slot', { cpus: num(slot.cpus), memory: memory(slot.memory_mib) })),
+          h('small', t('job.slot', { n: slot.cpus, memory: memory(slot.memory_mib) })),
         ),
       ),
     ),

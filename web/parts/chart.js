@@ -1,6 +1,6 @@
 // Charts in SVG: stacked areas over time, bars by day, a timeline of a job. Drawn to the width they get; a table of the
 // same figures stands beside each for those who cannot see it.
-import { clock, moment, monthDay, num, short, t } from '../i18n/index.js';
+import { clock, moment, monthDay, num, t, tick } from '../i18n/index.js';
 import { h, put, s, uid } from './dom.js';
 
 const STEPS = [1 / 12, 0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160]; // minutes
@@ -34,7 +34,7 @@ function yAxis(marks, y, width) {
     'g.axis',
     marks.map((value) => [
       s('line', { x1: PAD.left, x2: width - PAD.right, y1: y(value), y2: y(value) }),
-      s('text', { x: PAD.left - 8, y: y(value) + 4, 'text-anchor': 'end' }, short(value)),
+      s('text', { x: PAD.left - 8, y: y(value) + 4, 'text-anchor': 'end' }, tick(value)),
     ]),
   );
 }

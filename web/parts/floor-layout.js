@@ -8,6 +8,8 @@ const ISLAND_HEAD = 4;
 const ISLAND_GAP = 3;
 const SITE_HEAD = 9;
 const SITE_GAP = 6;
+const DEEPEST = 16; // nodes one above another
+const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 34, 45]; // rows of racks in each island of a site
 const SITE_LEAST = 48; // room for a site's name and its label
 
 /** Columns and rows of cells in a node of `gpus` devices; a node without GPUs is one cell. */
@@ -28,18 +30,16 @@ function racksOf(island, nodes) {
   return [...racks].sort((a, b) => a[0] - b[0]);
 }
 
-/** How an island's racks are set for a wish of width over height: full rows, as even as can be. */
+/** An island's racks in so many rows: islands of equal rows stand in a line without loss. */
 function islandSize(island, racks, wish) {
   const shape = nodeShape(island.gpus);
   const deep = Math.max(1, ...racks.map(([, list]) => list.length));
-  const rackWidth = shape.columns + RACK_GAP;
-  const rackHeight = deep * (shape.rows + NODE_GAP) - NODE_GAP + RACK_GAP;
-  const first = Math.max(
-    1,
-    Math.min(racks.length, Math.round(Math.sqrt((racks.length * rackHeight * wish) / rackWidth))),
-  );
-  const rows = Math.max(1, Math.ceil(racks.length / first));
-  const across = Math.max(1, Math.ceil(racks.length / rows));
+  const folds = Math.ceil(deep / DEEPEST); // a tall rack stands in several columns side by side
+  const high = Math.ceil(deep / folds);
+  const rackWidth = folds * (shape.columns + NODE_GAP) - NODE_GAP + RACK_GAP;
+  const rackHeight = high * (shape.rows + NODE_GAP) - NODE_GAP + RACK_GAP;
+  const across = Math.max(1, Math.ceil(racks.length / wish));
+  const rows = Math.max(1, Math.ceil(racks.length / across));
   return {
     island,
     racks,
@@ -47,21 +47,24 @@ function islandSize(island, racks, wish) {
     across,
     rackWidth,
     rackHeight,
+    high,
     width: Math.max(12, 2 * ISLAND_PAD + across * rackWidth - RACK_GAP),
     height: ISLAND_HEAD + rows * rackHeight - RACK_GAP + ISLAND_PAD,
   };
 }
 
 /** The places of an island's nodes within its box. */
-function placesOf({ racks, shape, across, rackWidth, rackHeight }) {
-  return racks.flatMap(([rack, list], order) =>
-    list.map((index, slot) => ({
+function placesOf({ racks, shape, across, rackWidth, rackHeight, high }) {
+  return racks.flatMap(([rack, list], order) => {
+    const left = ISLAND_PAD + (order % across) * rackWidth;
+    const top = ISLAND_HEAD + Math.floor(order / across) * rackHeight;
+    return list.map((index, slot) => ({
       index,
       rack,
-      x: ISLAND_PAD + (order % across) * rackWidth,
-      y: ISLAND_HEAD + Math.floor(order / across) * rackHeight + slot * (shape.rows + NODE_GAP),
-    })),
-  );
+      x: left + Math.floor(slot / high) * (shape.columns + NODE_GAP),
+      y: top + (slot % high) * (shape.rows + NODE_GAP),
+    }));
+  });
 }
 
 /** Sets boxes in lines no wider than `width`; answers the size used. */
@@ -85,20 +88,26 @@ function flow(boxes, width, gap) {
   return { width: used, height: y + line };
 }
 
-/** A site's boxes, one for each number of columns its islands may stand in. */
+/** A site's boxes: for each number of rows and of islands in a line; those that waste much room are left out. */
 function siteBoxes({ site, islands }) {
-  return Array.from({ length: Math.max(1, islands.length) }, (_, index) => {
-    const width = (index + 1) * Math.max(0, ...islands.map((box) => box.width)) + index * ISLAND_GAP;
-    const boxes = islands.map((box) => ({ ...box }));
-    const size = flow(boxes, width, ISLAND_GAP);
-    return { site, islands: boxes, height: size.height + SITE_HEAD, width: Math.max(size.width, SITE_LEAST) };
+  const all = ROWS.flatMap((wish) => {
+    const sized = islands.map(({ island, racks }) => islandSize(island, racks, wish));
+    return Array.from({ length: Math.max(1, islands.length) }, (_, index) => {
+      const line = sized.slice(0, index + 1);
+      const width = line.reduce((sum, box) => sum + box.width, 0) + index * ISLAND_GAP;
+      const boxes = sized.map((box) => ({ ...box }));
+      const size = flow(boxes, Math.max(width, ...sized.map((box) => box.width)), ISLAND_GAP);
+      return { site, islands: boxes, height: size.height + SITE_HEAD, width: Math.max(size.width, SITE_LEAST) };
+    });
   });
+  const least = Math.min(...all.map((box) => box.width * box.height));
+  return all.filter((box) => box.width * box.height < 1.5 * least);
 }
 
-/** Of a site's boxes the one whose height is nearest to `target`. */
+/** Of a site's boxes the one that comes nearest to a height without wasting room. */
 function nearest(boxes, target) {
-  const off = (box) => Math.abs(Math.log(box.height / target));
-  return boxes.reduce((best, box) => (off(box) < off(best) ? box : best));
+  const cost = (box) => Math.abs(Math.log(box.height / target)) + Math.log(box.height * box.width);
+  return boxes.reduce((best, box) => (cost(box) < cost(best) ? box : best));
 }
 
 /**
@@ -106,31 +115,32 @@ function nearest(boxes, target) {
  * everything is largest. Answers `{width, height, sites, islands, nodes}`; `nodes[k]` is the place of node k.
  */
 export function layout(floor, aspect) {
-  const sites = floor.sites.map((site) => ({
-    site,
-    islands: site.islands.map((island) => ({ island, racks: racksOf(island, floor.nodes) })),
-  }));
+  const choices = floor.sites.map((site) =>
+    siteBoxes({ site, islands: site.islands.map((island) => ({ island, racks: racksOf(island, floor.nodes) })) }),
+  );
+  const least = (boxes) => Math.min(...boxes.map((box) => box.width * box.height));
+  const tall = Math.sqrt(choices.reduce((sum, boxes) => sum + least(boxes), 0) / aspect);
   let best = null;
-  for (const wish of [0.5, 0.75, 1, 1.35, 1.8, 2.5]) {
-    const sized = sites.map(({ site, islands }) => ({
-      site,
-      islands: islands.map(({ island, racks }) => islandSize(island, racks, wish)),
-    }));
-    const area = sized.reduce(
-      (sum, { islands }) => sum + islands.reduce((part, box) => part + box.width * box.height, 0),
-      0,
-    );
-    const tall = Math.sqrt(area / aspect);
-    const choices = sized.map(siteBoxes);
-    for (let stretch = 0.3; stretch < 1.7; stretch += 0.07) {
-      const boxes = choices.map((options) => nearest(options, tall * stretch));
-      for (const total of [0.7, 1, 1.1, 1.25, 9]) {
-        const tried = boxes.map((box) => ({ ...box }));
-        const size = flow(tried, tall * aspect * total, SITE_GAP);
-        const scale = Math.min(aspect / size.width, 1 / size.height);
-        if (!best || scale > best.scale) best = { scale, size, boxes: tried };
+  const attempt = (boxes) => {
+    let better = false;
+    for (const total of [0.7, 1, 1.15, 1.4, 9]) {
+      const tried = boxes.map((box) => ({ ...box }));
+      const size = flow(tried, tall * aspect * total, SITE_GAP);
+      const scale = Math.min(aspect / size.width, 1 / size.height);
+      if (!best || scale > best.scale) {
+        best = { scale, size, boxes: tried };
+        better = true;
       }
     }
+    return better;
+  };
+  for (let stretch = 0.25; choices.length && stretch < 1.7; stretch += 0.35) {
+    const boxes = choices.map((options) => nearest(options, tall * stretch));
+    attempt(boxes);
+    // Then one site at a time: another shape of it is kept where all becomes larger.
+    choices.forEach((options, index) => {
+      for (const option of options) if (attempt(boxes.with(index, option))) boxes[index] = option;
+    });
   }
   if (!best) return { width: 1, height: 1, sites: [], islands: [], nodes: [] };
   const nodes = new Array(floor.nodes.length);
