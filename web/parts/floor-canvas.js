@@ -244,7 +244,10 @@ export class FloorCanvas {
     c.font = `500 ${size}px ${colours.font}`;
     c.textBaseline = 'alphabetic';
     c.fillStyle = colours.mute;
-    c.fillText(this.islandLabel(box.island), x + 1.4 * view.scale, y + 2.9 * view.scale, width - 2.8 * view.scale);
+const room = width - 2.8 * view.scale;
+    const label = this.islandLabel(box.island);
+    const text = c.measureText(label).width > 1.25 * room ? box.island.name : label;
+    c.fillText(text, x + 1.4 * view.scale, y + 2.9 * view.scale, room);
   }
 
   /** The width of the frame around a marked node: never so wide that it reaches the next. */

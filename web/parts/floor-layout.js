@@ -10,7 +10,7 @@ const SITE_HEAD = 9;
 const SITE_GAP = 6;
 const DEEPEST = 16; // nodes one above another
 const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 34, 45]; // rows of racks in each island of a site
-const SITE_LEAST = 48; // room for a site's name and its label
+const SITE_LEAST = 60; // room for a site's name and its label
 
 /** Columns and rows of cells in a node of `gpus` devices; a node without GPUs is one cell. */
 export function nodeShape(gpus) {
