@@ -216,7 +216,7 @@ export class FloorCanvas {
       wide = measure();
     }
     let { title } = label;
-    while (title.length > 1 && wide.tag + c.measureText(title).width + 10 * ratio > room)
+    while (title.length > 1 && wide.tag + c.measureText(title).width > room)
       title = `${title.replace(/…$/, '').slice(0, -1)}…`;
     const left = x * view.scale + view.x;
     const base = (y + 6.4) * view.scale + view.y;
@@ -244,7 +244,7 @@ export class FloorCanvas {
     c.font = `500 ${size}px ${colours.font}`;
     c.textBaseline = 'alphabetic';
     c.fillStyle = colours.mute;
-const room = width - 2.8 * view.scale;
+    const room = width - 2.8 * view.scale;
     const label = this.islandLabel(box.island);
     const text = c.measureText(label).width > 1.25 * room ? box.island.name : label;
     c.fillText(text, x + 1.4 * view.scale, y + 2.9 * view.scale, room);
