@@ -78,6 +78,11 @@ fn names(order: &Order) -> Names {
 
 /// Never waits: a pipe that nobody reads is an error, not a shepherd that hangs.
 fn open_output(path: &Path, append: bool) -> Result<File, String> {
+    // Programs that name the folder by the job's id can only make it once they know the id, and a job here may begin
+    // before that. What stands in the way of making it stands in the way of opening, which says so.
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        let _ = std::fs::create_dir_all(folder);
+    }
     let flags = nix::libc::O_NOCTTY | nix::libc::O_NONBLOCK;
     let mut options = File::options();
     options.create(true).custom_flags(flags).mode(0o666);
