@@ -88,7 +88,8 @@ fn measure(bench: &Bench, peers: &peers::Peers) -> Vec<Row> {
             Ok(more) => rows.extend(more),
             Err(error) => {
                 eprintln!("bench: {name} failed: {error:#}");
-                rows.push(Row::new(name, format!("failed: {error}"), ""));
+                let error = error.to_string();
+                rows.push(Row::new(name, format!("failed: {}", error.lines().next().unwrap_or("")), ""));
             }
         }
     }

@@ -6,7 +6,7 @@
 use madang_centre::{Centre, Keep};
 use madang_ledger::{Account, Transaction};
 use madang_model::{Allocation, EntryId, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, RunId, Time, Won};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run as it really was.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct Truth {
 #[derive(Debug, Default)]
 pub struct Oracle {
     runs: BTreeMap<RunId, Truth>,
+    live: BTreeSet<RunId>,
     on_node: BTreeMap<NodeId, Vec<RunId>>,
     accepted: BTreeMap<JobId, u32>,
     ended: BTreeMap<JobId, Job>,
@@ -42,9 +43,11 @@ impl Oracle {
         let job = centre.job(run.job).ok_or_else(|| format!("{run} was started, but its job is not known"))?;
         whole(centre, job, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
         self.room(centre, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
+        self.at_once(centre, job).map_err(|wrong| format!("{run} was started {wrong}"))?;
         for slot in &on.slots {
             self.on_node.entry(slot.node).or_default().push(run);
         }
+        self.live.insert(run);
         self.runs.insert(run, Truth { on: on.clone(), began: now, over: None, muddied: false });
         self.starts += 1;
         Ok(())
@@ -54,6 +57,7 @@ impl Oracle {
     pub fn end(&mut self, run: RunId, at: Time) {
         let Some(truth) = self.runs.get_mut(&run) else { return };
         if truth.over.replace(at).is_none() {
+            self.live.remove(&run);
             for slot in &truth.on.slots {
                 self.on_node.entry(slot.node).or_default().retain(|other| *other != run);
             }
@@ -166,6 +170,17 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// An array's tasks stay within its `%limit`.
+    fn at_once(&self, centre: &Centre, job: &Job) -> Result<(), String> {
+        let Some(record) = job.task.and_then(|(array, _)| centre.array(array)) else { return Ok(()) };
+        let id = |order| RunId { job: record.job_at(order), attempt: 0 };
+        let running = self.live.range(id(0)..id(record.count)).count();
+        match record.at_once {
+            Some(most) if running >= most as usize => Err(format!("while {running} tasks run, at most {most} may")),
+            _ => Ok(()),
+        }
     }
 
     /// At the end, with everything healed: every job is over, and the projections are the books.

@@ -26,8 +26,9 @@ impl Served {
         let begun = Instant::now();
         let mut command = Command::new(&bench.madang);
         command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(more).current_dir(&bench.root);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("failed to start madang")?;
+        let log = bench.scratch.join(format!("{name}.log"));
+        command.stdout(Stdio::piped()).stderr(std::fs::File::create(&log).context("failed to make a log")?);
+        let mut child = command.spawn().context("failed to start madang")?;
         let output = child.stdout.take().context("its output is piped")?;
         let mut lines = BufReader::new(output).lines();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| host_of(&line));
@@ -36,7 +37,8 @@ impl Served {
         let Some(address) = address else {
             child.kill().ok();
             child.wait().ok();
-            bail!("madang up ended without saying where it serves");
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("madang up ended without saying where it serves, but: {}", said.trim());
         };
         let mut served = Served { child, address, data, ready: Duration::ZERO };
         while served
