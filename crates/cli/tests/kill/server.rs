@@ -15,7 +15,7 @@ impl Server {
     /// Start on this data folder and wait until it serves.
     pub fn start(data: &Path) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_madang"))
-            .args(["up", "--listen", "127.0.0.1:0", "--pretend-gpus", "8", "--data"])
+            .args(["up", "--listen", "127.0.0.1:0", "--pretend-nodes", "4", "--pretend-gpus", "8", "--data"])
             .arg(data)
             .stdout(Stdio::piped())
             .spawn()
