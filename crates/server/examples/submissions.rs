@@ -27,11 +27,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             std::thread::spawn(move || client(address, &token, each).unwrap_or_else(|error| panic!("{error}")))
         })
         .collect();
-    let mut times: Vec<u128> = threads.into_iter().flat_map(|thread| thread.join().expect("a client that ends")).collect();
+    let mut times: Vec<u128> =
+        threads.into_iter().flat_map(|thread| thread.join().expect("a client that ends")).collect();
     let passed = began.elapsed();
     times.sort_unstable();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
-    println!("submissions       {} in {:.2} s: {:.0}/s", times.len(), passed.as_secs_f64(), times.len() as f64 / passed.as_secs_f64());
+    println!(
+        "submissions       {} in {:.2} s: {:.0}/s",
+        times.len(),
+        passed.as_secs_f64(),
+        times.len() as f64 / passed.as_secs_f64()
+    );
     println!("answer, us        p50 {}, p99 {}, most {}", at(50), at(99), at(100));
     let began = Instant::now();
     runtime.block_on(server.stop())?;
@@ -50,7 +56,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn settings(dir: &Path) -> Result<Settings, Box<dyn std::error::Error>> {
-    let machine = Machine { host: "here".into(), cpus: 1, memory_mib: 1_024, gpus: Vec::new(), pretend: false, pretend_nodes: 1 };
+    let machine =
+        Machine { host: "here".into(), cpus: 1, memory_mib: 1_024, gpus: Vec::new(), pretend: false, pretend_nodes: 1 };
     let founding = madang_charter::load(madang_server::demo::CENTRE, "korea-2025.toml", &machine)?;
     let mut first = madang_server::demo::first(&founding, "bench");
     first.push(Input::User { name: "bench".into(), role: Role::Admin });
@@ -95,7 +102,9 @@ fn client(address: SocketAddr, token: &str, count: usize) -> std::io::Result<Vec
             line.clear();
             stream.read_line(&mut line)?;
             match line.trim_end().split_once(": ") {
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap_or(0),
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.parse().unwrap_or(0)
+                }
                 Some(_) => {}
                 None => break,
             }

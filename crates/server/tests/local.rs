@@ -61,7 +61,9 @@ fn batch(dir: &Path, script: &str) -> Value {
 }
 
 fn ended(client: &Client, id: u64) -> Value {
-    client.until(&format!("/api/v1/jobs/{id}"), |job| job["exit"] != 0 || job["state"] == "COMPLETED" || job["signal"] != 0)
+    client.until(&format!("/api/v1/jobs/{id}"), |job| {
+        job["exit"] != 0 || job["state"] == "COMPLETED" || job["signal"] != 0
+    })
 }
 
 fn scripts_run_and_leave_their_output() {
@@ -69,7 +71,8 @@ fn scripts_run_and_leave_their_output() {
     std::fs::create_dir_all(&work.0).expect("writable");
     let up = start(&dir.0);
     let ann = up.client("ann");
-    let mut spec = batch(&work.0, "#!/bin/sh\necho gpus $CUDA_VISIBLE_DEVICES of $SLURM_JOB_ACCOUNT\necho 안녕 >&2\nexit 3\n");
+    let mut spec =
+        batch(&work.0, "#!/bin/sh\necho gpus $CUDA_VISIBLE_DEVICES of $SLURM_JOB_ACCOUNT\necho 안녕 >&2\nexit 3\n");
     spec["parts"] = json!([{ "gpus_total": 2, "cpus_per_task": 2 }]);
     let id = ann.submit(spec);
     let job = ended(&ann, id);
@@ -155,7 +158,14 @@ fn the_demo_comes_up_at_full_size() {
     let log = root.get(&format!("/api/v1/jobs/{}/log", primes["id"])).ok();
     assert!(log["text"].as_str().expect("text").contains("17984 primes up to 200000"), "{log}");
     for job in root.get("/api/v1/jobs?project=demo-here").ok()["items"].as_array().expect("items") {
-        root.call("DELETE", &format!("/api/v1/jobs/{}", job["array"]["job"].as_u64().unwrap_or_else(|| job["id"].as_u64().expect("an id"))), None);
+        root.call(
+            "DELETE",
+            &format!(
+                "/api/v1/jobs/{}",
+                job["array"]["job"].as_u64().unwrap_or_else(|| job["id"].as_u64().expect("an id"))
+            ),
+            None,
+        );
     }
     root.until("/api/v1/jobs?project=demo-here", |page| page["items"] == json!([]));
     assert_eq!(root.get("/api/v1/audit").ok()["violations"], json!([]));

@@ -98,7 +98,12 @@ pub(super) async fn show(State(app): State<Arc<App>>, Extension(object): Extensi
 }
 
 /// Hands a change of a job to the core, made of the target.
-async fn change(app: &App, caller: &Caller, job: JobRef, input: impl FnOnce(Target) -> Input) -> Result<Response, Fault> {
+async fn change(
+    app: &App,
+    caller: &Caller,
+    job: JobRef,
+    input: impl FnOnce(Target) -> Input,
+) -> Result<Response, Fault> {
     if job.past.is_some() {
         let fact = format!("job {} is over", job.target.job.number());
         return Err(Fault::new(409, "wrong_state", fact));
