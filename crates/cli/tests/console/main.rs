@@ -43,7 +43,7 @@ impl Demo {
 impl Drop for Demo {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.server.id() as i32);
-        drop(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
         drop(self.server.wait());
     }
 }

@@ -24,7 +24,7 @@ impl Browser {
         let out = BufReader::new(driver.stdout.take().expect("its output is piped"));
         let port = out.lines().map_while(Result::ok).find_map(|line| {
             let (_, tail) = line.rsplit_once("on port ")?;
-            tail.trim_end_matches('.').parse::<u16>().ok()
+            tail.trim_end_matches('.').parse::<u16>().ok().filter(|port| *port != 0)
         });
         let root = format!("http://127.0.0.1:{}", port.expect("the driver says its port"));
         let config = ureq::Agent::config_builder().http_status_as_error(false);
