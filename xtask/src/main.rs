@@ -17,9 +17,11 @@ usage: cargo xtask CHORE
 
   test [--no-prepare]   prepare what tests need, then everything CI runs; ends with `N passed, N failed`
   ci                    the same
+  prepare               the first step of `test` alone
   tidy                  the house rules that no compiler checks
   sim [--seed N] [--seeds K] [--steps S] [--verbose]
                         simulate with faults: K seeds from N on, S steps each
+  openapi               write openapi.json anew from the wire's types
   bench [--quick] [--no-peers] [--no-write] [--slurm-start SCRIPT]
                         measure the README's figures, with peers in the same run, and write them down
 ";
@@ -40,10 +42,15 @@ fn chore(args: &[String]) -> Result<()> {
     let (name, rest) = args.split_first().map_or(("", args), |(name, rest)| (name.as_str(), rest));
     match name {
         "test" | "ci" => test::run(&root, rest),
+        "prepare" => {
+            prepare::everything(&root).missing.iter().for_each(|what| println!("missing: {what}"));
+            Ok(())
+        }
         "tidy" => tidy::run(&root),
         "bench" => bench::run(&root, rest),
         "bench-here" => bench::run_here(&root, rest),
         "bench-client" => bench::client(rest),
+        "openapi" => test::openapi(&root),
         "sim" => test::simulate(&root, rest),
         "" | "help" | "-h" | "--help" => {
             print!("{USAGE}");

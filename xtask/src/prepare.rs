@@ -19,7 +19,7 @@ pub struct Prepared {
     pub browser: Option<PathBuf>,
     /// What drives it: `MADANG_CHROMEDRIVER`.
     pub driver: Option<PathBuf>,
-    /// A Python that has the packages: `MADANG_PYTHON`.
+    /// A Python that has the packages; its folder goes first on the path.
     pub python: Option<PathBuf>,
     /// What is missing, for the summary.
     pub missing: Vec<String>,
@@ -34,8 +34,13 @@ impl Prepared {
         if let Some(driver) = &self.driver {
             command.env("MADANG_CHROMEDRIVER", driver);
         }
-        if let Some(python) = &self.python {
-            command.env("MADANG_PYTHON", python);
+        // First on the path: `python3` is then the one that has the packages.
+        if let Some(bin) = self.python.as_deref().and_then(Path::parent) {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(bin.to_path_buf()).chain(std::env::split_paths(&path));
+            if let Ok(path) = std::env::join_paths(folders) {
+                command.env("PATH", path);
+            }
         }
     }
 }

@@ -16,11 +16,18 @@ pub struct Tally {
     pub failures: Vec<String>,
     /// Lines in which a test says that it was skipped.
     pub skipped: Vec<String>,
+    /// True within what passing tests printed.
+    within_passed: bool,
 }
 
 impl Tally {
-    /// Takes in one line of a test binary's output.
-    pub fn line(&mut self, line: &str) {
+    /// Takes in one line of a test binary's output; true when it is worth showing.
+    pub fn line(&mut self, line: &str) -> bool {
+        if line == "successes:" {
+            self.within_passed = true;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.within_passed = false;
+        }
         if let Some(rest) = line.strip_prefix("test result: ") {
             self.passed += number_before(rest, " passed");
             self.failed += number_before(rest, " failed");
@@ -30,6 +37,7 @@ impl Tally {
         } else if line.trim_start().to_ascii_lowercase().starts_with("skipped:") {
             self.skipped.push(line.trim().to_owned());
         }
+        !self.within_passed
     }
 
     /// Counts a check that is no test binary.
@@ -59,8 +67,9 @@ pub fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
     for line in BufReader::new(output).split(b'\n') {
         let line = line.with_context(|| format!("failed to read from {shown}"))?;
         let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        tally.line(&line);
+        if tally.line(&line) {
+            println!("{line}");
+        }
     }
     let status = child.wait().with_context(|| format!("failed to wait for {shown}"))?;
     if !status.success() && tally.failed == 0 {
@@ -83,7 +92,9 @@ mod tests {
             "test a::c ... FAILED",
             "test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.10s",
             "test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s",
+            "successes:",
             "skipped: no chromium on this machine",
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s",
             "a log line that mentions 7 passed",
         ] {
             tally.line(line);
