@@ -16,6 +16,12 @@ use tokio::signal::unix::{SignalKind, signal};
 const TOKEN: Span = Span::from_days(3_650);
 /// How long the first award of an empty centre lasts.
 const AWARD: Span = Span::from_days(365);
+/// GPUs made up by the demo on a machine that has none.
+const DEMO_GPUS: u32 = 8;
+/// CPUs and memory claimed with each made-up GPU: an eight-GPU node then has 128 CPUs and 1 TiB.
+const PRETEND_CPUS: u32 = 16;
+/// See [`PRETEND_CPUS`].
+const PRETEND_MIB: u64 = 128 << 10;
 /// The project of an empty centre.
 const LOCAL: &str = "local";
 
@@ -118,21 +124,22 @@ pub fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
     })
 }
 
-/// This machine as a site, with GPUs made up where the options say so.
+/// This machine as a site. With made-up GPUs it also claims the CPUs and memory that go with them on a GPU node, so
+/// that scripts written for one start here; the console and the node list say that it pretends.
 fn machine(options: &UpOptions) -> Machine {
     let found = madang_engine::detect::machine();
-    let pretend = options.pretend_gpus > 0;
-    let gpus = if pretend {
-        vec![Device { model: "pretend".into(), memory_mib: 80 << 10 }; options.pretend_gpus.min(32) as usize]
-    } else {
-        found.gpus.iter().map(|gpu| Device { model: gpu.model.clone(), memory_mib: gpu.memory_mib }).collect()
+    let asked = match options.pretend_gpus {
+        0 if options.demo && found.gpus.is_empty() => DEMO_GPUS,
+        asked => asked.min(32),
     };
+    let real = found.gpus.iter().map(|gpu| Device { model: gpu.model.clone(), memory_mib: gpu.memory_mib });
+    let made_up = Device { model: "pretend".into(), memory_mib: 80 << 10 };
     Machine {
         host: found.name,
-        cpus: found.cpus,
-        memory_mib: found.memory_mib,
-        gpus,
-        pretend,
+        cpus: found.cpus.max(asked * PRETEND_CPUS),
+        memory_mib: found.memory_mib.max(u64::from(asked) * PRETEND_MIB),
+        gpus: if asked > 0 { vec![made_up; asked as usize] } else { real.collect() },
+        pretend: asked > 0,
         pretend_nodes: options.pretend_nodes,
     }
 }
@@ -214,10 +221,12 @@ async fn greet(server: &Server, options: &UpOptions) -> Result<(), Trouble> {
     println!("{} is up: {} nodes, {gpus} GPUs", founding.title, founding.nodes.len());
     println!("  console  {}", app.address);
     println!("  sign in  {}/signin?code={}", app.address, code.reveal());
-    println!("           (once, within ten minutes; `madang login` makes another)");
+    println!("           (once, within ten minutes; `madang signin` makes another)");
     println!("  data     {}", folder.path().display());
     if founding.nodes.iter().any(|node| node.pretend) {
-        println!("  GPUs of this machine are made up (--pretend-gpus): scripts run, nothing is computed on a GPU");
+        println!(
+            "  this machine pretends: its GPUs are made up, and CPUs and memory to go with them, so that GPU scripts run"
+        );
     }
     println!("Ctrl-C stops the server; running jobs go on.");
     Ok(())
