@@ -19,8 +19,9 @@ pub const CENTRE: &str = include_str!("../../../centres/korea-2025.toml");
 const HERE: &str = "demo-here";
 /// Who submits the load and owns nothing else.
 const RESEARCHER: &str = "demo-researcher";
-/// The share of each modelled site that the load keeps busy, in basis points.
-const BUSY: u32 = 9_200;
+/// The share of each modelled site that the load asks for, in basis points: all of it, so that there is a queue to look
+/// at which does not run away.
+const BUSY: u32 = 10_000;
 /// The largest gang of the load.
 const LARGEST: u32 = 512;
 

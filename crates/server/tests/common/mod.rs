@@ -1,5 +1,5 @@
 //! A server in this process, on an ephemeral port of loopback and a folder of its own, and a plain client.
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![expect(dead_code, reason = "each test file uses a part of this")]
 
 use madang_centre::Input;
 use madang_charter::Machine;
