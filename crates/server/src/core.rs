@@ -24,8 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 
-/// Inputs between two snapshots.
-const SNAPSHOT_EVERY: u64 = 50_000;
+/// Inputs between two snapshots, besides one for each job that waits or runs: a snapshot costs by those, a replay by
+/// inputs, so neither gets out of proportion to the other.
+const SNAPSHOT_EVERY: u64 = 20_000;
 /// The longest wait without looking around.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long records may wait for a commit to ride in when nothing else happens.
@@ -85,18 +86,20 @@ impl Shared {
     }
 }
 
-/// Puts a centre together again: the newest snapshot that fits, and the journal's tail.
-pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<Centre, Trouble> {
+/// Puts a centre together again: the newest snapshot that fits, and the journal's tail. Gives it with the number of
+/// inputs that the snapshot stood for.
+pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<(Centre, u64), Trouble> {
     let (mut head, mut centre) = match snapshots.newest::<madang_centre::Snapshot>(journal)? {
         Some((head, state)) => {
             (head, Centre::restore(state).map_err(|refusal| Trouble::new(refusal.fact).hint(refusal.hint))?)
         }
         None => (Head::START, Centre::new()),
     };
+    let snapshot_at = head.inputs;
     let mut records = Records::default();
     loop {
         let steps = journal.page(head, PAGE)?;
-        let Some(last) = steps.last() else { return Ok(centre) };
+        let Some(last) = steps.last() else { return Ok((centre, snapshot_at)) };
         head = last.head;
         let mut keeps = Vec::new();
         for step in steps {
@@ -141,13 +144,14 @@ pub struct Parts {
     pub engines: Engines,
     /// Generated load.
     pub loads: Vec<Load>,
+    /// Inputs that the newest snapshot stands for.
+    pub snapshot_at: u64,
 }
 
 impl Core {
     /// A core ready to run.
     pub fn new(parts: Parts) -> Core {
-        let Parts { shared, journal, snapshots, clock, engines, loads } = parts;
-        let snapshot_at = journal.head().inputs;
+        let Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at } = parts;
         Core {
             shared,
             journal,
@@ -252,7 +256,9 @@ impl Core {
         let head = self.journal.head();
         *self.shared.head.lock() = head;
         self.perform(now, effects)?;
-        if head.inputs - self.snapshot_at >= SNAPSHOT_EVERY {
+        let counts = self.shared.centre.read().counts();
+        let live = u64::from(counts.waiting) + u64::from(counts.running);
+        if head.inputs - self.snapshot_at >= SNAPSHOT_EVERY + live {
             self.snapshot();
         }
         Ok(())

@@ -79,7 +79,7 @@ impl Server {
             journal.limit_pages(pages)?;
         }
         let snapshots = Snapshots::open(folder.path())?;
-        let mut centre = restore(&mut journal, &snapshots)?;
+        let (mut centre, snapshot_at) = restore(&mut journal, &snapshots)?;
         let mut clock = Clock::new(wall, journal.head().at);
         let is_new = centre.founding().is_none();
         if is_new {
@@ -98,7 +98,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let app = App::new(Arc::clone(&shared), Arc::new(estate), (readers, passes), url, stopping.clone());
         let app = Arc::new(app);
-        let core = Core::new(Parts { shared, journal, snapshots, clock, engines, loads });
+        let core = Core::new(Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at });
         let (core, ended) = spawn(core)?;
         let serving = tokio::spawn(http::serve(listener, http::router(&app), stopping));
         Ok(Server { app, address, is_new, ended: Some(ended), folder, core, serving, stop })
