@@ -3,6 +3,7 @@
 Called with a folder to work in; the commands are first on PATH. Prints one line for each thing that worked.
 """
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ def executor(folder, **parameters):
 def soon(what, limit=60):
     end = time.monotonic() + limit
     while not what():
-        assert time.monotonic() < end, "not in time"
+        assert time.monotonic() < end, "not in time: " + subprocess.getoutput("sacct -P -o JobID,State,ExitCode,NodeList")
         time.sleep(0.1)
 
 

@@ -224,7 +224,7 @@ pub fn follow(client: &Client, id: &str, stream: &str, to_the_end: bool) -> Resu
         }
         let moved = piece.next > offset;
         offset = piece.next;
-        if piece.complete && !moved || !to_the_end && !moved {
+        if !moved && (piece.complete || !to_the_end) {
             return Ok(());
         }
         if !moved {

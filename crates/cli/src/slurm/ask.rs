@@ -24,11 +24,11 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
     /// MiB on each node; 0 is all.
-    PerNode(u64),
+    Node(u64),
     /// MiB for each CPU.
-    PerCpu(u64),
+    Cpu(u64),
     /// MiB for each GPU.
-    PerGpu(u64),
+    Gpu(u64),
 }
 
 /// What one part asks for.
@@ -200,9 +200,9 @@ impl Asked {
             "gpus" => ask.gpus = Some(values::gpus(name, text)?),
             "gpus-per-task" => ask.gpus_per_task = Some(values::gpus(name, text)?),
             "cpus-per-gpu" => ask.cpus_per_gpu = Some(values::count(name, text)?),
-            "mem" => ask.memory(source, Memory::PerNode(values::memory(name, text)?))?,
-            "mem-per-cpu" => ask.memory(source, Memory::PerCpu(values::memory(name, text)?))?,
-            "mem-per-gpu" => ask.memory(source, Memory::PerGpu(values::memory(name, text)?))?,
+            "mem" => ask.memory(source, Memory::Node(values::memory(name, text)?))?,
+            "mem-per-cpu" => ask.memory(source, Memory::Cpu(values::memory(name, text)?))?,
+            "mem-per-gpu" => ask.memory(source, Memory::Gpu(values::memory(name, text)?))?,
             "constraint" => ask.features = values::features(text)?,
             "nodelist" => ask.nodelist = hosts(name, text)?,
             "nodefile" => ask.nodelist = node_file(text)?,

@@ -138,7 +138,7 @@ pub fn accounts(list: &[JobView], now_ms: u64) -> String {
             "partition": job.partition,
             "qos": jobs::qos(job),
             "required": { "CPUs": job.cpus, "memory": job.memory_mib },
-            "state": { "current": jobs::long(job.state), "reason": reason(job) },
+            "state": { "current": super::sacct::state(job.state), "reason": reason(job) },
             "time": { "elapsed": jobs::elapsed(job, now_ms), "eligible": secs(job.eligible_ms),
                       "end": secs(job.ends_ms.filter(|_| job.state.is_over())), "start": secs(job.started_ms),
                       "submission": secs(Some(job.submitted_ms)), "suspended": 0,

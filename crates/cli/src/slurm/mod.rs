@@ -16,6 +16,8 @@ pub mod salloc;
 pub mod sbatch;
 pub mod scancel;
 pub mod scontrol;
+#[cfg(test)]
+mod shapes;
 pub mod show;
 pub mod sinfo;
 pub mod squeue;

@@ -199,8 +199,7 @@ fn short_options<'a>(
     rest: &mut impl Iterator<Item = &'a String>,
     given: &mut Vec<Given>,
 ) -> Result<(), String> {
-    let mut chars = letters.char_indices();
-    while let Some((at, letter)) = chars.next() {
+    for (at, letter) in letters.char_indices() {
         let found = table.iter().find(|opt| opt.on & on != 0 && opt.short == letter && letter != '\0');
         let Some(opt) = found else { return Err(format!("invalid option -- '{letter}'")) };
         let glued = &letters[at + letter.len_utf8()..];

@@ -271,6 +271,9 @@ fn fetch(client: &Client, parsed: &Parsed) -> Result<Vec<JobView>, Fail> {
             wanted.users.push(me.name);
         }
     }
+    if let Some(states) = wanted.states.as_mut().filter(|states| states.contains(&StateName::Running)) {
+        states.extend([StateName::Configuring, StateName::Completing]);
+    }
     // Without ids, and without states that ask for more, the day so far.
     if wanted.ids.is_empty() && wanted.since_ms.is_none() {
         wanted.since_ms = past_moment("today", now);
@@ -361,7 +364,7 @@ fn of_job(name: &str, job: &JobView, now: u64) -> String {
         "Start" if job.started_ms.is_none() && job.state.is_over() => "None".to_owned(),
         "Start" => moment(job.started_ms),
         "State" if job.state == StateName::Cancelled => format!("CANCELLED by {}", jobs::uid(&job.user)),
-        "State" => jobs::long(job.state).to_owned(),
+        "State" => state(job.state).to_owned(),
         "StdErr" => job.stderr.clone(),
         "StdOut" => job.stdout.clone(),
         "Submit" => local(job.submitted_ms),
@@ -372,6 +375,14 @@ fn of_job(name: &str, job: &JobView, now: u64) -> String {
         "User" => job.user.clone(),
         "WorkDir" => job.cwd.clone(),
         _ => String::new(),
+    }
+}
+
+/// A state as accounting knows it: what begins or ends is running there. Programs take any other word for an end.
+pub fn state(state: StateName) -> &'static str {
+    match state {
+        StateName::Configuring | StateName::Completing => "RUNNING",
+        state => jobs::long(state),
     }
 }
 
@@ -395,7 +406,7 @@ fn of_batch(name: &str, job: &JobView, now: u64) -> String {
         "CPUTimeRAW" => (elapsed(job, now) * u64::from(cpus)).to_string(),
         "State" => match job.state {
             StateName::Timeout => "CANCELLED".to_owned(),
-            state => jobs::long(state).to_owned(),
+            known => state(known).to_owned(),
         },
         "ExitCode" => format!("{}:{}", job.exit, job.signal),
         "DerivedExitCode" => String::new(),

@@ -154,12 +154,13 @@ pub fn send(client: &Client, asked: &Asked, mut submit: Submit) -> Result<Submit
 /// Slurm's sentence before the server's.
 pub fn refusal(fail: Fail) -> Fail {
     let Some(code) = &fail.code else { return fail };
+    let about = |word: &str| fail.fact.contains(word);
     let sentence = match code.as_str() {
         "impossible" => "Requested node configuration is not available",
-        "not_found" if fail.fact.contains("partition") => "Invalid partition name specified",
-        "not_found" if fail.fact.contains("project") => "Invalid account or account/partition combination specified",
-        "not_found" if fail.fact.contains("node") => "Invalid node name specified",
-        "not_found" if fail.fact.contains("job") => "Job dependency problem",
+        _ if about("not a partition") => "Invalid partition name specified",
+        _ if about("not a node") => "Invalid node name specified",
+        "not_found" if about("project") => "Invalid account or account/partition combination specified",
+        "not_found" if about("job") => "Job dependency problem",
         "forbidden" | "not_allowed" => "Access/permission denied",
         _ => return Fail { fact: format!("Batch job submission failed: {}", fail.fact), ..fail },
     };

@@ -91,13 +91,13 @@ fn part(
     let cpus_per_node = cpus(ask, on_node, gpus_here);
     let memory_mib = match ask.memory {
         None => None,
-        Some((_, Memory::PerNode(mib))) => Some(mib),
-        Some((_, Memory::PerCpu(mib))) => {
+        Some((_, Memory::Node(mib))) => Some(mib),
+        Some((_, Memory::Cpu(mib))) => {
             let cpus = cpus_per_node.unwrap_or(ask.cpus_per_task.unwrap_or(1) * on_node);
             Some(mib.saturating_mul(u64::from(cpus)))
         }
-        Some((_, Memory::PerGpu(_))) if gpus_here == 0 => return Err("--mem-per-gpu without GPUs".to_owned()),
-        Some((_, Memory::PerGpu(mib))) => Some(mib.saturating_mul(u64::from(gpus_here))),
+        Some((_, Memory::Gpu(_))) if gpus_here == 0 => return Err("--mem-per-gpu without GPUs".to_owned()),
+        Some((_, Memory::Gpu(mib))) => Some(mib.saturating_mul(u64::from(gpus_here))),
     };
     Ok(PartSpec {
         nodes,
@@ -210,8 +210,8 @@ pub fn variables(ask: &PartAsk) -> Vec<(String, String)> {
     put("SLURM_CPUS_PER_GPU", ask.cpus_per_gpu.map(|count| count.to_string()));
     put("SLURM_NTASKS_PER_GPU", ask.ntasks_per_gpu.map(|count| count.to_string()));
     match ask.memory {
-        Some((_, Memory::PerCpu(mib))) => put("SLURM_MEM_PER_CPU", Some(mib.to_string())),
-        Some((_, Memory::PerGpu(mib))) => put("SLURM_MEM_PER_GPU", Some(mib.to_string())),
+        Some((_, Memory::Cpu(mib))) => put("SLURM_MEM_PER_CPU", Some(mib.to_string())),
+        Some((_, Memory::Gpu(mib))) => put("SLURM_MEM_PER_GPU", Some(mib.to_string())),
         _ => {}
     }
     set

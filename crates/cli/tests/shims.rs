@@ -1,0 +1,300 @@
+//! Slurm's commands against a real server: `madang up` in a folder of its own, with made-up GPUs, on a free port.
+#![expect(clippy::expect_used, reason = "a test that cannot go on says why and stops")]
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running centre, stopped and removed at the end.
+struct Centre {
+    server: Child,
+    folder: PathBuf,
+}
+
+impl Centre {
+    fn up(name: &str) -> Centre {
+        let folder = std::env::temp_dir().join(format!("madang-shims-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("work")).expect("a folder to work in");
+        let mut server = Command::new(env!("CARGO_BIN_EXE_madang"));
+        clean(&mut server);
+        server.args(["up", "--listen", "127.0.0.1:0", "--pretend-gpus", "8", "--pretend-nodes", "4", "--data"]);
+        let mut server = server.arg(folder.join("data")).stdout(Stdio::piped()).spawn().expect("the server starts");
+        let mut said = BufReader::new(server.stdout.take().expect("piped"));
+        let mut line = String::new();
+        while said.read_line(&mut line).expect("readable") > 0 && !line.contains("Ctrl-C") {}
+        assert!(line.contains("is up"), "{line}");
+        Centre { server, folder }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.folder.join("data/bin").join(program));
+        self.around(&mut command);
+        command
+    }
+
+    /// The environment of somebody who uses the centre.
+    fn around(&self, command: &mut Command) {
+        clean(command);
+        let path = format!("{}:{}", self.folder.join("data/bin").display(), std::env::var("PATH").unwrap_or_default());
+        command.env("PATH", path).env("MADANG_DATA", self.folder.join("data"));
+        command.current_dir(self.folder.join("work")).stdin(Stdio::null());
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Output {
+        self.command(program).args(args).output().expect("it runs")
+    }
+
+    /// Standard output of a command that must work.
+    fn says(&self, program: &str, args: &[&str]) -> String {
+        let output = self.run(program, args);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {args:?}: {text}{errors}");
+        text
+    }
+
+    /// Exit code and standard error of a command that must not work.
+    fn fails(&self, program: &str, args: &[&str]) -> (i32, String) {
+        let output = self.run(program, args);
+        assert!(!output.status.success(), "{program} {args:?}");
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Submits a command; the job's id.
+    fn submit(&self, args: &[&str], wrap: &str) -> String {
+        let args: Vec<&str> = ["--parsable"].iter().chain(args).chain(&["--wrap", wrap]).copied().collect();
+        self.says("sbatch", &args).trim().to_owned()
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < end, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn state(&self, id: &str) -> String {
+        self.says("sacct", &["-X", "-n", "-P", "-o", "State", "-j", id]).trim().to_owned()
+    }
+
+    /// Waits for the state; what the job wrote.
+    fn ends(&self, id: &str, state: &str) -> String {
+        self.until(&format!("job {id} {state}"), || self.state(id).starts_with(state));
+        std::fs::read_to_string(self.work().join(format!("slurm-{id}.out"))).unwrap_or_default()
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+}
+
+impl Drop for Centre {
+    fn drop(&mut self) {
+        let _ = self.command("scancel").args(["-t", "PENDING,RUNNING", "--me"]).output();
+        let pid = nix::unistd::Pid::from_raw(self.server.id() as i32);
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.server.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Nothing of a surrounding job or of the user's settings.
+fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["MADANG_", "SLURM_", "SBATCH_", "SALLOC_", "SQUEUE_", "SACCT_", "SINFO_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).collect()
+}
+
+#[test]
+fn jobs_by_slurms_commands() {
+    let centre = Centre::up("jobs");
+    a_job_and_what_is_said_of_it(&centre);
+    arrays(&centre);
+    waits_and_holds(&centre);
+    steps(&centre);
+    allocations(&centre);
+    refusals(&centre);
+    nodes(&centre);
+}
+
+fn a_job_and_what_is_said_of_it(centre: &Centre) {
+    assert_eq!(centre.says("sbatch", &["-J", "first", "--wrap", "exit 3"]), "Submitted batch job 1\n");
+    centre.ends("1", "FAILED");
+    let rows = centre.says("sacct", &["-j", "1", "-P", "-o", "jobid,jobname,state,exitcode,nodelist"]);
+    assert_eq!(
+        lines(&rows),
+        ["JobID|JobName|State|ExitCode|NodeList", "1|first|FAILED|3:0|here1", "1.batch|batch|FAILED|3:0|here1"]
+    );
+    let job = centre.submit(&["--gres=gpu:2", "--export=ALL,COLOUR=blue"], "echo $CUDA_VISIBLE_DEVICES $COLOUR; pwd");
+    let said = centre.ends(&job, "COMPLETED");
+    assert_eq!(lines(&said), ["0,1 blue", centre.work().to_str().expect("text")]);
+    let running = centre.submit(&["-J", "sleeps", "-t", "10"], "sleep 60");
+    centre.until("running", || centre.state(&running) == "RUNNING");
+    let table = centre.says("squeue", &[]);
+    assert_eq!(
+        table.lines().next(),
+        Some("             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)")
+    );
+    assert_eq!(
+        centre.says("squeue", &["-h", "-j", &running, "-o", "%i|%j|%T|%t|%l|%D|%R|%C"]),
+        format!("{running}|sleeps|RUNNING|R|10:00|1|here1|1\n")
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&centre.says("squeue", &["--json", "-j", &running])).expect("JSON");
+    assert_eq!((&json["jobs"][0]["job_state"], &json["jobs"][0]["time_limit"]), (&"RUNNING".into(), &10.into()));
+    let shown = centre.says("scontrol", &["-o", "show", "job", &running]);
+    assert!(
+        shown.starts_with(&format!("JobId={running} JobName=sleeps UserId=")) && shown.contains(" JobState=RUNNING "),
+        "{shown}"
+    );
+    centre.says("scancel", &[&running]);
+    centre.ends(&running, "CANCELLED by ");
+    assert_eq!(centre.says("squeue", &["-h"]), "");
+    let waited = centre.run("sbatch", &["-W", "--wrap", "exit 4"]);
+    assert_eq!(waited.status.code(), Some(4));
+}
+
+fn arrays(centre: &Centre) {
+    let array = centre.submit(&["-a", "0-5%2"], "while [ ! -e go ]; do sleep 0.05; done; echo $SLURM_ARRAY_TASK_ID");
+    let listed = || centre.says("squeue", &["-h", "-o", "%i %t", "-j", &array]);
+    centre.until("two of six run", || listed().matches(" R").count() == 2);
+    assert!(listed().contains(&format!("{array}_[2-5%2] PD")), "{}", listed());
+    assert_eq!(centre.says("squeue", &["-h", "-r", "-j", &array]).lines().count(), 6);
+    std::fs::write(centre.work().join("go"), "").expect("written");
+    let done = || centre.says("sacct", &["-X", "-n", "-P", "-j", &array, "-o", "state"]);
+    centre.until("all done", || done().matches("COMPLETED").count() == 6);
+    let said = std::fs::read_to_string(centre.work().join(format!("slurm-{array}_5.out"))).expect("its output");
+    assert_eq!(said, "5\n");
+}
+
+fn waits_and_holds(centre: &Centre) {
+    let held = centre.submit(&["--hold"], "true");
+    let after = centre.submit(&["-d", &format!("afterok:{held}")], "true");
+    let reason = |id: &str| centre.says("squeue", &["-h", "-o", "%r", "-j", id]).trim().to_owned();
+    assert_eq!((reason(&held), reason(&after)), ("JobHeldUser".to_owned(), "Dependency".to_owned()));
+    centre.says("scontrol", &["update", &format!("JobId={held}"), "TimeLimit=3", "Comment=a b"]);
+    assert_eq!(centre.says("squeue", &["-h", "-o", "%l %k", "-j", &held]), "3:00 a b\n");
+    centre.says("scontrol", &["release", &held]);
+    centre.ends(&after, "COMPLETED");
+}
+
+fn steps(centre: &Centre) {
+    let script = "srun -l bash -c 'echo $SLURM_LOCALID $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES' | sort\n\
+                  scontrol show hostnames $SLURM_JOB_NODELIST | tr '\\n' ' '\necho\n\
+                  srun -n1 -o step-%j.%s-%t-%N bash -c 'exit 5'\necho $?";
+    let options = ["-N2", "--ntasks-per-node=2", "--gpus-per-task=2"];
+    let job = centre.submit(&options, script);
+    let said = centre.ends(&job, "COMPLETED");
+    let said: Vec<&str> = lines(&said).into_iter().filter(|line| !line.starts_with("srun: error")).collect();
+    assert_eq!(said, ["0: 0 here1 0,1", "1: 1 here1 2,3", "2: 0 here2 0,1", "3: 1 here2 2,3", "here1 here2", "5"]);
+    assert!(centre.work().join(format!("step-{job}.1-0-here1")).exists());
+    // A signal goes to the steps, not to the batch script.
+    let script =
+        "srun bash -c 'trap \"echo caught; exit 0\" USR2; touch ready; while :; do sleep 0.05; done'\necho after";
+    let job = centre.submit(&[], script);
+    centre.until("ready", || centre.work().join("ready").exists());
+    centre.says("scancel", &[&job, "--signal", "USR2"]);
+    let said = centre.ends(&job, "COMPLETED");
+    assert!(lines(&said).ends_with(&["caught", "after"]), "{said}");
+}
+
+fn allocations(centre: &Centre) {
+    assert_eq!(centre.says("srun", &["-n2", "-l", "echo", "hi"]).lines().count(), 2);
+    let output = centre.run("srun", &["-n2", "bash", "-c", "exit $SLURM_PROCID"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("srun: error: here1: task 1: Exited with exit code 1"), "{text}");
+    let output = centre.run("salloc", &["--gres=gpu:1", "srun", "bash", "-c", "echo gpu $CUDA_VISIBLE_DEVICES"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "gpu 0\n");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        text.contains("salloc: Granted job allocation ") && text.contains("salloc: Relinquishing job allocation "),
+        "{text}"
+    );
+    // Ended by a signal, the allocation ends too.
+    let mut srun =
+        centre.command("srun").args(["-J", "killed", "sleep", "60"]).stderr(Stdio::null()).spawn().expect("it runs");
+    let listed = || centre.says("squeue", &["-h", "-n", "killed", "-o", "%t"]);
+    centre.until("running", || listed() == "R\n");
+    let pid = nix::unistd::Pid::from_raw(srun.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it lives");
+    assert!(!srun.wait().expect("ours").success());
+    centre.until("gone", || listed().is_empty());
+    // Cancelled, the command ends.
+    let mut srun =
+        centre.command("srun").args(["-J", "revoked", "sleep", "60"]).stderr(Stdio::null()).spawn().expect("it runs");
+    centre.until("running", || centre.says("squeue", &["-h", "-n", "revoked", "-o", "%t"]) == "R\n");
+    centre.says("scancel", &["-n", "revoked"]);
+    assert!(!srun.wait().expect("ours").success());
+}
+
+fn refusals(centre: &Centre) {
+    for (args, want) in [
+        (&["--frob"][..], "sbatch: error: unrecognized option '--frob'"),
+        (&["--reservation=r1"], "sbatch: error: --reservation=r1 is not supported: there is no reservation"),
+        (
+            &["--gres=gpu:9"],
+            "sbatch: error: Batch job submission failed: Requested node configuration is not available",
+        ),
+        (&["--gres=foo:1"], "sbatch: error: Invalid generic resource (gres) specification"),
+        (&["-C", "a|b"], "sbatch: error: Invalid feature specification: a|b"),
+        (&["-p", "nope"], "sbatch: error: Batch job submission failed: Invalid partition name specified"),
+        (&["-t", "abc"], "sbatch: error: Invalid --time specification"),
+        (&["--mem=1G", "--mem-per-cpu=1G"], "mutually exclusive"),
+        (&["-q", "urgent"], "Invalid qos specification"),
+    ] {
+        let args: Vec<&str> = args.iter().chain(&["--wrap", "true"]).copied().collect();
+        let (code, text) = centre.fails("sbatch", &args);
+        assert!(code == 1 && text.contains(want), "{args:?}: {code} {text}");
+    }
+    assert_eq!(centre.fails("squeue", &["-j", "99999"]).1, "squeue: error: Invalid job id specified\n");
+    assert_eq!(centre.fails("scontrol", &["suspend", "1"]).0, 1);
+    assert!(centre.fails("scancel", &["abc"]).1.contains("Invalid job id abc"));
+}
+
+fn nodes(centre: &Centre) {
+    let table = centre.says("sinfo", &["-p", "gpu"]);
+    assert_eq!(lines(&table)[0], "PARTITION AVAIL  TIMELIMIT  NODES  STATE NODELIST");
+    assert!(lines(&table)[1].ends_with("4   idle here[1-4]"), "{table}");
+    centre.says("scontrol", &["update", "NodeName=here[3-4]", "State=DRAIN", "Reason=bad fan"]);
+    assert_eq!(centre.says("sinfo", &["-h", "-p", "gpu", "-o", "%t %D %N"]), "drain 2 here[3-4]\nidle 2 here[1-2]\n");
+    assert!(centre.says("sinfo", &["-R", "-h"]).starts_with("bad fan"));
+    assert!(centre.says("scontrol", &["show", "node", "here3"]).contains("State=IDLE+DRAIN "));
+    centre.says("scontrol", &["update", "NodeName=here[3-4]", "State=RESUME"]);
+    assert_eq!(centre.says("sinfo", &["-h", "-p", "gpu", "-t", "drain"]), "");
+}
+
+#[test]
+fn submitit_unmodified() {
+    let python = |args: &[&str]| {
+        let mut command = Command::new("python3");
+        command.args(args);
+        command
+    };
+    let there = python(&["-c", "import submitit"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !there {
+        println!("skipped: python3 has no submitit; get it with: pip install submitit");
+        return;
+    }
+    let centre = Centre::up("submitit");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/submitit_test.py");
+    let mut command = python(&[]);
+    centre.around(&mut command);
+    let output = command.arg(program).arg(centre.work()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    for part in ["submit", "where_it_runs", "map_array", "failure", "cancel", "timeout_and_requeue"] {
+        assert!(text.contains(&format!("{part}: ")), "{part}: {text}");
+    }
+}
