@@ -36,6 +36,7 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             up.client("otto").post("/api/v1/nodes/a1/drain", &json!({ "reason": "test" })).ok();
             None
         }
+        ("POST", "/jobs/{id}/finish") => Some(json!({ "exit": 0 })),
         ("POST", "/projects") => Some(json!({ "name": format!("new-{nth}"), "owner": "public", "class": "research" })),
         ("POST", "/projects/{name}/awards") => Some(json!({ "gpu_hours": 1 })),
         ("POST", "/projects/{name}/members") => Some(json!({ "user": "ann" })),
