@@ -126,6 +126,56 @@ fn jobs_by_slurms_commands() {
     allocations(&centre);
     refusals(&centre);
     nodes(&centre);
+    script_shapes(&centre);
+}
+
+/// Headers as GPU users write them; `torchrun` and the training are a line of shell.
+fn script_shapes(centre: &Centre) {
+    let rank = "srun --label bash -c 'echo rank $SLURM_PROCID of $SLURM_NTASKS'";
+    let hosts = "nodes=($(scontrol show hostnames \"$SLURM_JOB_NODELIST\"))\n\
+                 srun --kill-on-bad-exit=1 bash -c \"echo $SLURM_NNODES nodes from ${nodes[0]}\" | sort -u";
+    let groups = "srun --het-group=0 bash -c 'echo learner $CUDA_VISIBLE_DEVICES' &\n\
+                  srun --het-group=1 --label bash -c 'echo actor' | sort &\nwait";
+    for (name, header, body, want) in [
+        (
+            "one",
+            "#SBATCH --gres=gpu:1 --cpus-per-task=8\n#SBATCH --mem=32G --time=02:00:00",
+            "echo $CUDA_VISIBLE_DEVICES",
+            "0",
+        ),
+        (
+            "whole",
+            "#SBATCH -p gpu -N 1 --ntasks-per-node=1\n#SBATCH --gpus-per-node=8 --cpus-per-gpu=3\n#SBATCH --mem=0 --exclusive",
+            "echo $SLURM_GPUS_ON_NODE",
+            "8",
+        ),
+        (
+            "many",
+            "#SBATCH --nodes=2 --ntasks-per-node=1\n#SBATCH --gres=gpu:8 --cpus-per-task=32\n#SBATCH --signal=B:USR1@120",
+            hosts,
+            "2 nodes from here1",
+        ),
+        (
+            "ranks",
+            "#SBATCH --nodes=2 --ntasks-per-node=4\n#SBATCH --gpus-per-task=1 --cpus-per-task=4\n#SBATCH --gpu-bind=none --hint=nomultithread",
+            rank,
+            "7: rank 7 of 8",
+        ),
+        (
+            "het",
+            "#SBATCH --nodes=1 --ntasks=1 --gpus=8 --cpus-per-task=16 --mem=64G\n#SBATCH hetjob\n#SBATCH --nodes=1 --ntasks=4 --cpus-per-task=2 --mem=8G",
+            groups,
+            "3: actor",
+        ),
+    ] {
+        let path = centre.work().join(format!("{name}.sbatch"));
+        std::fs::write(&path, format!("#!/bin/bash\n#SBATCH -o logs/%x-%j.out\n{header}\n{body}\n")).expect("written");
+        let id = centre.says("sbatch", &["--parsable", path.to_str().expect("text")]).trim().to_owned();
+        centre.ends(&id, "COMPLETED");
+        let said =
+            std::fs::read_to_string(centre.work().join(format!("logs/{name}.sbatch-{id}.out"))).expect("its output");
+        assert!(lines(&said).contains(&want), "{name}: {said}");
+    }
 }
 
 fn a_job_and_what_is_said_of_it(centre: &Centre) {
@@ -222,6 +272,10 @@ fn allocations(centre: &Centre) {
         text.contains("salloc: Granted job allocation ") && text.contains("salloc: Relinquishing job allocation "),
         "{text}"
     );
+    let row = |name: &str| centre.says("sacct", &["-X", "-n", "-P", "-o", "state,exitcode", "--name", name]);
+    centre.run("srun", &["-J", "ends-well", "true"]);
+    centre.run("srun", &["-J", "ends-badly", "bash", "-c", "exit 3"]);
+    centre.until("accounted", || row("ends-well") == "COMPLETED|0:0\n" && row("ends-badly") == "FAILED|3:0\n");
     // Ended by a signal, the allocation ends too.
     let mut srun =
         centre.command("srun").args(["-J", "killed", "sleep", "60"]).stderr(Stdio::null()).spawn().expect("it runs");

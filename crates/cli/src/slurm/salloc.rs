@@ -41,7 +41,7 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
     let held = match entered {
         Ok(held) => held,
         Err(fail) => {
-            allocation::end(&client, id);
+            allocation::end(&client, id, fail.exit);
             return Err(fail);
         }
     };
@@ -65,7 +65,7 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
         if !quiet {
             eprintln!("salloc: Relinquishing job allocation {id}");
         }
-        allocation::end(&client, id);
+        allocation::end(&client, id, exit);
     }
     Ok(exit)
 }

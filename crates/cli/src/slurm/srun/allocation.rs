@@ -178,9 +178,14 @@ fn variables_of(
     Ok(env.into_iter().filter(|(name, _)| name != madang_engine::environ::MARK && name != "ENVIRONMENT").collect())
 }
 
-/// Ends the job. That it may be over already is no matter.
-pub fn end(client: &Client, id: u64) {
-    let _: Result<Changed, Fail> = client.delete(&format!("/jobs/{id}"));
+/// Gives the allocation back with the exit code of what was done in it, so that the job's record tells how it went. A
+/// job that never ran, or a server that knows no such thing, is told to cancel it. That it may be over already is no
+/// matter.
+pub fn end(client: &Client, id: u64, exit: u8) {
+    let finish = serde_json::json!({ "exit": exit });
+    if client.post::<Changed>(&format!("/jobs/{id}/finish"), &finish).is_err() {
+        let _: Result<Changed, Fail> = client.delete(&format!("/jobs/{id}"));
+    }
 }
 
 /// Looks at the job once a second on a thread of its own; calls `gone` once when it is over. Stops when `done`.

@@ -165,7 +165,8 @@ fn outside(parts: &[Vec<Given>], operands: Vec<String>) -> Result<u8, Fail> {
         start(&wishes, operands, &held.nodes, env, &running, GRACE_OUTSIDE)
     });
     done.store(true, Ordering::SeqCst);
-    allocation::end(&client, id);
+    let exit = result.as_ref().map_or_else(|fail| fail.exit, |exit| *exit);
+    allocation::end(&client, id, exit);
     result
 }
 
