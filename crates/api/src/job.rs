@@ -522,7 +522,16 @@ pub struct SignalSpec {
     pub shell: bool,
 }
 
-/// The answer to cancel, hold, release, requeue, alter, signal.
+/// `POST /jobs/{id}/finish`: give back an allocation that was held only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinishSpec {
+    /// Exit code of what was done in it.
+    #[serde(default)]
+    pub exit: i32,
+}
+
+/// The answer to cancel, hold, release, requeue, alter, signal, finish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
     /// How many jobs were changed.

@@ -133,7 +133,7 @@ pub struct StatementLine {
     pub entry: u64,
     /// When.
     pub at_ms: u64,
-    /// `grant`, `hold`, `charge`, `void`, `refund`.
+    /// `grant`, `hold`, `extend`, `charge`, `void`, `refund`.
     pub kind: String,
     /// Award.
     pub award: Option<u32>,

@@ -64,6 +64,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("POST", "/api/v1/jobs/{id}/release", Access::Member),
     op("POST", "/api/v1/jobs/{id}/requeue", Access::Member),
     op("POST", "/api/v1/jobs/{id}/signal", Access::Member),
+    op("POST", "/api/v1/jobs/{id}/finish", Access::Member),
     op("GET", "/api/v1/jobs/{id}/why", Access::Reader),
     op("GET", "/api/v1/jobs/{id}/when", Access::Reader),
     // ?stream=stdout|stderr ?offset= ?limit= (bytes, at most 1 MiB); the job's own script is at /script

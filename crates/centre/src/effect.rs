@@ -29,6 +29,24 @@ pub enum Effect {
         /// Why.
         cause: StopCause,
     },
+    /// A run's limit was changed.
+    Limit {
+        /// The site.
+        site: SiteId,
+        /// The run.
+        run: RunId,
+        /// How long it may run, counted from its start.
+        limit: Span,
+    },
+    /// The holder of an allocation without a process of its own is done with it. Other runs are not touched.
+    Release {
+        /// The site.
+        site: SiteId,
+        /// The run.
+        run: RunId,
+        /// The exit code it ends with.
+        exit: i32,
+    },
     /// Send a signal to a run.
     Signal {
         /// The site.

@@ -124,7 +124,7 @@ impl Centre {
     }
 
     fn gate(&self, job: &Job) -> Gate {
-        if job.held || job.task.is_some_and(|(array, _)| self.arrays.get(&array).is_some_and(|record| record.held)) {
+        if job.held {
             return Gate::Shut { why: Blocked::Held, look_at: None };
         }
         if let Some(at) = job.spec.begin.filter(|at| *at > self.now) {

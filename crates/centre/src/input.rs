@@ -106,6 +106,13 @@ pub enum Input {
         /// Which.
         job: Target,
     },
+    /// Give back an allocation that runs nothing of its own (`salloc`), with the exit code of what was done in it.
+    Finish {
+        /// Which.
+        job: Target,
+        /// Exit code.
+        exit: i32,
+    },
     /// Change a job.
     Alter {
         /// Which.

@@ -30,12 +30,15 @@ impl Centre {
     }
 
     fn give_up_on(&mut self, run: RunId) {
-        let Some(job) = self.jobs.get(&run.job) else { return };
-        match job.state {
-            JobState::Running { .. } => self.stop_run(run.job, StopCause::Limit),
+        match self.current(run) {
+            Some(JobState::Running { .. }) => self.stop_run(run.job, StopCause::Limit),
             // The lost node takes no work while it is down, so nothing can be placed on what it may still run.
-            JobState::Completing { cause: StopCause::NodeLost, .. } => {
+            Some(JobState::Completing { cause: StopCause::NodeLost, .. }) => {
                 self.end_run(run.job, Outcome::NodeFailed, self.now);
+            }
+            // Cancelled first, and its node lost before the engine could say that it is gone.
+            Some(JobState::Completing { cause: StopCause::Cancelled, .. }) => {
+                self.end_run(run.job, Outcome::Cancelled, self.now);
             }
             _ => {}
         }

@@ -183,6 +183,7 @@ impl Centre {
             Input::Hold { job } => self.hold(job),
             Input::Release { job } => self.release(job),
             Input::Requeue { job } => self.requeue(job),
+            Input::Finish { job, exit } => self.finish(job, exit),
             Input::Alter { job, change } => self.alter(job, &change),
             Input::Signal { job, signal, shell } => self.signal(job, signal, shell),
             Input::Drain { node, why } => self.drain(&node, why),

@@ -5,7 +5,8 @@ use crate::refusal::{Code, Refusal};
 use crate::state::{Centre, Todo};
 use alloc::format;
 use alloc::vec::Vec;
-use madang_model::{Job, JobId, JobState, Outcome, StopCause};
+use madang_ledger::{Account, Posting};
+use madang_model::{AwardId, GpuTime, Job, JobId, JobState, Outcome, Span, StopCause};
 use madang_sched::Event;
 
 /// What a target means.
@@ -68,6 +69,9 @@ impl Centre {
                     record.held = held;
                 }
                 self.todo.push_back(Todo::Fill(array));
+                for id in self.live_tasks(array) {
+                    self.jobs.get_mut(&id).expect("live tasks are there").held = held;
+                }
                 let waiting = |id: &JobId| matches!(self.jobs[id].state, JobState::Pending { .. });
                 let ids: Vec<JobId> = self.live_tasks(array).into_iter().filter(waiting).collect();
                 self.todo.extend(ids.iter().copied().map(Todo::Gate));
@@ -112,6 +116,17 @@ impl Centre {
         Ok(Reply::Jobs(done))
     }
 
+    pub(crate) fn finish(&mut self, target: Target, exit: i32) -> Result<Reply, Refusal> {
+        if let Picked::Job(id) = self.pick(target)?
+            && let JobState::Running { run, on, .. } = &self.jobs[&id].state
+        {
+            let site = self.site_of(on);
+            self.out.push(Effect::Release { site, run: *run, exit });
+            return Ok(Reply::Jobs(1));
+        }
+        Err(Refusal::new(Code::WrongState, format!("{} does not run", target.job)))
+    }
+
     pub(crate) fn signal(&mut self, target: Target, signal: i32, shell: bool) -> Result<Reply, Refusal> {
         if !(1..=64).contains(&signal) {
             return Err(Refusal::new(Code::Invalid, format!("{signal} is not a signal number")).hint("1 to 64"));
@@ -154,6 +169,7 @@ impl Centre {
                 return Err(self.over(target));
             }
             self.check_alteration(&self.jobs[id].spec.clone(), change)?;
+            self.check_extension(*id, change)?;
         }
         for id in &ids {
             self.alter_job(*id, change);
@@ -175,14 +191,37 @@ impl Centre {
         Ok(())
     }
 
+    /// A raised limit of a run must be covered by the award that its hold is out of.
+    fn check_extension(&self, id: JobId, change: &Alteration) -> Result<(), Refusal> {
+        let Some((award, more)) = self.extension(id, change) else { return Ok(()) };
+        let free = self.book.balance(Account::Free(award)).0;
+        if more <= free {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::WrongState, format!("{id} would hold {more} more, {award} has {free} left"))
+            .hint("ask for a shorter limit, or for a larger award"))
+    }
+
+    /// What a raised limit adds to the hold of a run, and out of which award.
+    fn extension(&self, id: JobId, change: &Alteration) -> Option<(AwardId, GpuTime)> {
+        let job = &self.jobs[&id];
+        let (JobState::Starting { run, .. } | JobState::Running { run, .. }) = &job.state else { return None };
+        let (award, held) = self.book.hold_of(*run)?;
+        let all = GpuTime::checked_of(job.spec.request.gpus(), self.covered(change.limit?))?;
+        (all > held).then(|| (award, all - held))
+    }
+
     fn alter_job(&mut self, id: JobId, change: &Alteration) {
         let named = change.name.is_some();
+        let more = self.extension(id, change);
         if named {
             self.unname(id);
         }
         let job = self.jobs.get_mut(&id).expect("altered jobs are there");
         apply_alteration(&mut job.spec, change);
         let limit = job.spec.limit;
+        self.follow_limit(id, change.limit, more);
+        let job = self.jobs.get_mut(&id).expect("altered jobs are there");
         if let JobState::Running { run, since, until, .. } = &mut job.state {
             let (run, before) = (*run, *until);
             *until = *since + limit;
@@ -199,8 +238,29 @@ impl Centre {
             let job = &self.jobs[&id];
             let name = (job.spec.user, job.spec.name.clone());
             self.index.named.entry(name).or_default().insert(id);
+            // Under another name a singleton waits for others, or for nobody.
+            self.todo.push_back(Todo::Gate(id));
         }
         self.notice(Notice::Job(id));
+    }
+
+    /// A run's engine and its hold follow a changed limit. Several tasks of an array may raise theirs at once, each
+    /// checked alone: one that the award no longer covers keeps its hold, and its charge takes the rest out of what is
+    /// free.
+    fn follow_limit(&mut self, id: JobId, limit: Option<Span>, more: Option<(AwardId, GpuTime)>) {
+        let job = &self.jobs[&id];
+        let (JobState::Starting { run, on, .. } | JobState::Running { run, on, .. }) = &job.state else { return };
+        let (run, project) = (*run, job.spec.project);
+        if let Some(limit) = limit {
+            let site = self.site_of(on);
+            self.out.push(Effect::Limit { site, run, limit });
+        }
+        if let Some((_, amount)) = more {
+            self.dirty.insert(project);
+            if let Err(refusal) = self.book.post(self.now, Posting::Extend { run, amount }) {
+                self.anomaly(format!("the hold of {run} was not extended: {refusal}"));
+            }
+        }
     }
 
     fn pick(&self, target: Target) -> Result<Picked, Refusal> {

@@ -421,3 +421,42 @@ fn what_cannot_be_is_refused_with_names_and_numbers() {
     }
     assert_eq!(story.centre.jobs().count(), 0);
 }
+
+#[test]
+fn a_raised_limit_is_held_for_and_told_to_the_engine() {
+    let mut story = Story::new(1, 8);
+    let job = story.submit(gang(1, 8));
+    story.started(job);
+    let target = Target { job, task: None };
+    let held = story.centre.book().balance(Account::Held(AwardId::new(1))).0;
+    let limit = |hours| madang_centre::Alteration { limit: Some(Span::from_hours(hours)), ..Default::default() };
+    let effects = story.step(vec![Signed::own(Input::Alter { job: target, change: limit(3) })]);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Limit { limit, .. } if *limit == Span::from_hours(3)))
+    );
+    let more = story.centre.book().balance(Account::Held(AwardId::new(1))).0 - held;
+    assert_eq!(more, GpuTime::from_hours(16));
+    let refusal = story.answer(Input::Alter { job: target, change: limit(200) }).expect_err("beyond the award");
+    assert_eq!(refusal.code, madang_centre::Code::WrongState);
+    story.pass(Span::from_hours(2));
+    story.ended(job, Outcome::Completed);
+    assert_eq!(story.free(), GpuTime::from_hours(1000 - 16));
+}
+
+#[test]
+fn a_held_array_lets_single_tasks_go() {
+    let mut story = Story::new(1, 8);
+    let mut submission = gang(1, 8);
+    submission.array = Some(Array { ranges: vec![(0, 3, 1)], at_once: None });
+    let array = story.submit(submission);
+    story.ok(Input::Hold { job: Target { job: array, task: None } });
+    let second = story.centre.resolve(Target { job: array, task: Some(1) })[0];
+    assert_eq!(story.state(second), "pending Held");
+    story.ok(Input::Release { job: Target { job: array, task: Some(2) } });
+    let first = story.starts[0].job;
+    story.started(first);
+    story.ended(first, Outcome::Completed);
+    let third = story.centre.resolve(Target { job: array, task: Some(2) })[0];
+    assert_eq!(story.state(third), "starting");
+    assert_eq!(story.state(second), "pending Held");
+}

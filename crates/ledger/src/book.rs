@@ -49,6 +49,7 @@ impl Book {
         let (lines, change) = match posting {
             Posting::Grant { award, amount } => self.grant(award, amount)?,
             Posting::Hold { run, award, amount } => self.hold(run, award, amount)?,
+            Posting::Extend { run, amount } => self.extend(run, amount)?,
             Posting::Charge { run, used, price, rate, project, party } => {
                 let won = priced(used, price, rate)?;
                 self.charge(run, used, won, (project, party))?
@@ -148,6 +149,20 @@ impl Book {
         }
         let lines = vec![time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
         Ok((lines, Change::Opens(run, award, amount)))
+    }
+
+    fn extend(&self, run: RunId, amount: GpuTime) -> Draft {
+        let (award, held) = self.hold_of(run).ok_or(Refusal::NoHold { run })?;
+        if amount <= GpuTime::ZERO {
+            return Err(Refusal::NotPositive);
+        }
+        let (free, _) = self.balance(Account::Free(award));
+        if free < amount {
+            return Err(Refusal::Overdrawn { award, needs: amount, free });
+        }
+        let all = held.checked_add(amount).ok_or(Refusal::OutOfRange)?;
+        let lines = vec![time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
+        Ok((lines, Change::Opens(run, award, all)))
     }
 
     fn charge(&self, run: RunId, used: GpuTime, won: Won, (project, party): (ProjectId, PartyId)) -> Draft {

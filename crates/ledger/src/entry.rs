@@ -52,6 +52,13 @@ pub enum Posting {
         /// How much; zero is allowed (a job without GPUs).
         amount: GpuTime,
     },
+    /// Set aside more for a run whose limit was raised: Free to Held, out of the same award.
+    Extend {
+        /// For which run; it has a hold.
+        run: RunId,
+        /// How much more, more than zero.
+        amount: GpuTime,
+    },
     /// Settle at end: Held to Spent for what was used, the rest back to Free; won from the project to the party.
     Charge {
         /// Which run.
@@ -97,6 +104,7 @@ pub const fn describe(posting: &Posting) -> &'static str {
     match posting {
         Posting::Grant { .. } => "grant",
         Posting::Hold { .. } => "hold",
+        Posting::Extend { .. } => "extend",
         Posting::Charge { .. } => "charge",
         Posting::Void { .. } => "void",
         Posting::Refund { .. } => "refund",

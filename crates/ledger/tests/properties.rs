@@ -18,6 +18,9 @@ impl Slow {
     fn hold_of(&self, wanted: RunId) -> Option<(AwardId, i64)> {
         self.taken.iter().fold(None, |open, (posting, _)| match *posting {
             Posting::Hold { run, award, amount } if run == wanted => Some((award, amount.micro_secs())),
+            Posting::Extend { run, amount } if run == wanted => {
+                open.map(|(award, held)| (award, held + amount.micro_secs()))
+            }
             Posting::Charge { run, .. } | Posting::Void { run } if run == wanted => None,
             _ => open,
         })
@@ -53,6 +56,17 @@ impl Slow {
                     ..0 => Err(Refusal::NotPositive),
                     _ if self.hold_of(run).is_some() => Err(Refusal::AlreadyHeld { run }),
                     _ if micro > 0 && free < micro => {
+                        Err(Refusal::Overdrawn { award, needs: amount, free: GpuTime::from_micro_secs(free) })
+                    }
+                    _ => Ok(vec![time(Free(award), -micro), time(Held(award), micro)]),
+                }
+            }
+            Posting::Extend { run, amount } => {
+                let (award, _) = self.hold_of(run).ok_or(Refusal::NoHold { run })?;
+                let (micro, free) = (amount.micro_secs(), self.balance(Free(award)).0);
+                match micro {
+                    ..=0 => Err(Refusal::NotPositive),
+                    _ if free < micro => {
                         Err(Refusal::Overdrawn { award, needs: amount, free: GpuTime::from_micro_secs(free) })
                     }
                     _ => Ok(vec![time(Free(award), -micro), time(Held(award), micro)]),
@@ -122,6 +136,7 @@ fn posting(amount: impl Strategy<Value = GpuTime> + Clone) -> impl Strategy<Valu
             |(run, used, price, rate, project, party)| Posting::Charge { run, used, price, rate, project, party }
         ),
         1 => run.clone().prop_map(|run| Posting::Void { run }),
+        1 => (run.clone(), small_amount()).prop_map(|(run, amount)| Posting::Extend { run, amount }),
         1 => run.prop_map(|run| Posting::Refund { run }),
     ]
 }

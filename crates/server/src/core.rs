@@ -294,6 +294,8 @@ impl Core {
                     self.engines.start(now, &centre, (site, run, &on, limit), &self.journal)?;
                 }
                 Effect::Stop { site, run, cause } => self.engines.stop(now, site, run, cause),
+                Effect::Limit { site, run, limit } => self.engines.limit(&centre, site, run, limit),
+                Effect::Release { site, run, exit } => self.engines.release(site, run, exit),
                 Effect::Signal { site, run, signal, shell } => self.engines.signal(now, site, run, (signal, shell)),
                 Effect::Reply { ticket, answer } => {
                     if let Some(caller) = self.answers.remove(&ticket) {
@@ -386,6 +388,7 @@ impl Records {
         let run = match transaction.posting {
             Posting::Grant { award, .. } => return self.granted(centre, award),
             Posting::Hold { run, .. }
+            | Posting::Extend { run, .. }
             | Posting::Charge { run, .. }
             | Posting::Void { run }
             | Posting::Refund { run } => run,

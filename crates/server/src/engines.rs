@@ -103,6 +103,25 @@ impl Engines {
         }
     }
 
+    /// A run may run this long from its start.
+    pub fn limit(&mut self, centre: &Centre, site: SiteId, run: RunId, limit: Span) {
+        if !self.is_modelled(site) {
+            return self.local.iter_mut().for_each(|local| local.set_limit(run, limit));
+        }
+        if let Some(job) = centre.job(run.job)
+            && let JobState::Starting { since, .. } | JobState::Running { since, .. } = &job.state
+        {
+            self.model.relimit(run, *since, limit, job.spec.model);
+        }
+    }
+
+    /// The holder of an allocation is done with it.
+    pub fn release(&mut self, site: SiteId, run: RunId, exit: i32) {
+        if !self.is_modelled(site) {
+            self.local.iter_mut().for_each(|local| local.release(run, exit));
+        }
+    }
+
     /// Signals a run: a number, and whether the batch shell alone gets it.
     pub fn signal(&mut self, now: Time, site: SiteId, run: RunId, (signal, shell): (i32, bool)) {
         let is_modelled = self.is_modelled(site);

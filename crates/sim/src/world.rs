@@ -451,6 +451,15 @@ impl Sim {
                 }
                 Ok(())
             }
+            Effect::Limit { run, limit, .. } => {
+                if let Some(job) = centre.job(run.job)
+                    && let JobState::Starting { since, .. } | JobState::Running { since, .. } = &job.state
+                {
+                    self.engine.relimit(run, *since, limit, job.spec.model);
+                }
+                Ok(())
+            }
+            Effect::Release { .. } => Ok(()),
             Effect::Signal { run, signal, .. } => {
                 self.engine.signal(self.now, run, signal);
                 self.collect_ends();

@@ -12,7 +12,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use madang_api::{Alter, Changed, JobView, LogPiece, SignalSpec, When, Why};
+use madang_api::{Alter, Changed, FinishSpec, JobView, LogPiece, SignalSpec, When, Why};
 use madang_centre::{Alteration, ArrayRecord, Centre, Input, Reply, Target};
 use madang_model::{Job, JobId, JobState, Span};
 use serde::Deserialize;
@@ -157,6 +157,16 @@ pub(super) async fn signal(
     let SignalSpec { signal, shell } = body(request, SMALL).await?;
     let signal = convert::signal_number("signal", signal)?;
     change(&app, &caller, job_of(object)?, |job| Input::Signal { job, signal, shell }).await
+}
+
+pub(super) async fn finish(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Extension(object): Extension<Object>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let FinishSpec { exit } = body(request, SMALL).await?;
+    change(&app, &caller, job_of(object)?, |job| Input::Finish { job, exit }).await
 }
 
 pub(super) async fn alter(

@@ -107,7 +107,7 @@ fn take(statement: &mut Statement, line: StatementLine) {
 fn line(transaction: &Transaction) -> StatementLine {
     let run = match transaction.posting {
         Posting::Grant { .. } => None,
-        Posting::Hold { run, .. } | Posting::Charge { run, .. } | Posting::Void { run } | Posting::Refund { run } => {
+        Posting::Hold { run, .. } | Posting::Extend { run, .. } | Posting::Charge { run, .. } | Posting::Void { run } | Posting::Refund { run } => {
             Some(run)
         }
     };
