@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const WINDOW: u32 = 256;
 /// Most tasks of one array.
 const MOST_TASKS: u64 = 100_000;
+/// Most ranges of one array; each look for a task passes over them.
+const MOST_RANGES: usize = 10_000;
 
 /// An array: what its tasks share and how far they have come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +125,10 @@ impl ArrayRecord {
 }
 
 fn check_ranges(array: &Array) -> Result<u32, Refusal> {
+    if array.ranges.len() > MOST_RANGES {
+        let fact = format!("an array has at most {MOST_RANGES} ranges, this one {}", array.ranges.len());
+        return Err(Refusal::new(Code::Invalid, fact));
+    }
     let mut count = 0u64;
     let mut after = None;
     for &(first, last, step) in &array.ranges {
@@ -233,32 +239,44 @@ impl Centre {
         }
     }
 
-    /// Cancel what is not a job yet; the record of it stands for all of those tasks.
+    /// Cancel what is not a job yet: each of those tasks gets its record, as if it had become a job and ended.
     pub(crate) fn array_cancel_rest(&mut self, array: JobId) -> u32 {
         let Some(record) = self.arrays.get_mut(&array) else { return 0 };
         let rest = record.waiting();
+        let all = record.ranges.iter().flat_map(|&(first, last, step)| (first..=last).step_by(step as usize));
+        let left = (0..).zip(all).skip(record.first_waiting as usize);
+        let tasks: Vec<(u32, u32)> = left.filter(|(order, _)| !record.skipped.contains(order)).collect();
+        let cancelled_before = record.cancelled;
         record.cancelled = true;
         record.failed += rest;
-        let whole = Job {
-            id: array,
+        if !cancelled_before {
+            self.keep_never_run(array, &tasks);
+        }
+        self.array_perhaps_over(array);
+        rest
+    }
+
+    /// Records of tasks, by (order, index), that ended before they became jobs.
+    fn keep_never_run(&mut self, array: JobId, tasks: &[(u32, u32)]) {
+        let record = &self.arrays[&array];
+        let task = |(order, index): &(u32, u32)| Job {
+            id: record.job_at(*order),
             spec: record.spec.clone(),
             submitted: record.submitted,
             eligible: None,
-            task: None,
+            task: Some((array, *index)),
             held: false,
             state: JobState::Ended { outcome: Outcome::Cancelled, at: self.now },
             runs: Vec::new(),
             attempts: 0,
             sent: None,
         };
-        self.counts.waiting -= rest;
-        self.count_project(whole.spec.project, -i64::from(rest), 0);
-        self.counts.ended += u64::from(rest);
-        if rest > 0 {
-            self.out.push(Effect::Keep(Keep::Job(Box::new(whole))));
-        }
-        self.array_perhaps_over(array);
-        rest
+        let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Box::new(task(one))))).collect();
+        let (project, count) = (record.spec.project, tasks.len() as u32);
+        self.out.extend(kept);
+        self.counts.waiting -= count;
+        self.counts.ended += u64::from(count);
+        self.count_project(project, -i64::from(count), 0);
     }
 
     /// Cancel one task that is not a job yet.
@@ -268,10 +286,8 @@ impl Centre {
             return;
         }
         record.failed += 1;
-        let project = record.spec.project;
-        self.counts.waiting -= 1;
-        self.counts.ended += 1;
-        self.count_project(project, -1, 0);
+        let index = record.task_at(order);
+        self.keep_never_run(array, &[(order, index)]);
         self.array_perhaps_over(array);
     }
 }

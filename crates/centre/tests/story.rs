@@ -460,3 +460,17 @@ fn a_held_array_lets_single_tasks_go() {
     assert_eq!(story.state(third), "starting");
     assert_eq!(story.state(second), "pending Held");
 }
+
+#[test]
+fn tasks_cancelled_before_they_were_jobs_leave_records() {
+    let mut story = Story::new(1, 8);
+    let mut submission = gang(1, 8);
+    submission.array = Some(Array { ranges: vec![(2, 4, 2), (7, 7, 1)], at_once: Some(1) });
+    let array = story.submit(submission);
+    let effects = story.step(vec![Signed::own(Input::Cancel { job: Target { job: array, task: None } })]);
+    let kept = effects.iter().filter_map(|effect| match effect {
+        Effect::Keep(madang_centre::Keep::Job(job)) => Some((job.id.number() - array.number(), job.task)),
+        _ => None,
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [(2, Some((array, 4))), (3, Some((array, 7)))]);
+}
