@@ -107,9 +107,11 @@ fn take(statement: &mut Statement, line: StatementLine) {
 fn line(transaction: &Transaction) -> StatementLine {
     let run = match transaction.posting {
         Posting::Grant { .. } => None,
-        Posting::Hold { run, .. } | Posting::Extend { run, .. } | Posting::Charge { run, .. } | Posting::Void { run } | Posting::Refund { run } => {
-            Some(run)
-        }
+        Posting::Hold { run, .. }
+        | Posting::Extend { run, .. }
+        | Posting::Charge { run, .. }
+        | Posting::Void { run }
+        | Posting::Refund { run } => Some(run),
     };
     let price = match transaction.posting {
         Posting::Charge { price, rate, .. } => Some((price.won(), rate)),
