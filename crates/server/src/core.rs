@@ -15,7 +15,7 @@ use crate::store::{Batch, Head, Journal, Kept, Snapshots};
 use crate::trouble::Trouble;
 use madang_centre::{Centre, Effect, Input, Keep, Notice, Report, Signed};
 use madang_ledger::{Posting, Transaction};
-use madang_model::{AwardId, JobId, NodeId, Time};
+use madang_model::{AwardId, Job, JobId, JobState, NodeId, Time};
 use madang_sim::Load;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -35,6 +35,8 @@ const KEEP_WITHIN: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(5);
 /// Most submissions of the demo's load in one batch.
 const LOAD_BATCH: usize = 256;
+/// Waiting jobs of a partition at which the demo's load holds back, so that its queue is long and stays that long.
+const LOAD_QUEUE: usize = 40;
 /// Steps that a slow watcher may be behind.
 const CHANGES_KEPT: usize = 1_024;
 /// Rows read at a time in a replay.
@@ -317,6 +319,13 @@ impl Core {
 
     fn add_load(&mut self, now: Time, inputs: &mut Vec<Signed>) {
         for load in &mut self.loads {
+            if load.next_at() > now {
+                continue;
+            }
+            if !load.is_opening() && waiting(&self.shared.centre.read(), load.partition()) >= LOAD_QUEUE {
+                load.hold_back(now);
+                continue;
+            }
             for _ in 0..LOAD_BATCH {
                 if load.next_at() > now {
                     break;
@@ -411,6 +420,14 @@ fn tell_all(flushes: Vec<oneshot::Sender<()>>) {
     for flush in flushes {
         flush.send(()).ok(); // a caller who left in between needs no telling
     }
+}
+
+/// How many jobs wait in a partition, or in all.
+fn waiting(centre: &Centre, partition: Option<&str>) -> usize {
+    let partitions = centre.founding().map_or(&[][..], |founding| &founding.partitions);
+    let id = partition.and_then(|name| partitions.iter().find(|found| found.name == name)).map(|found| found.id);
+    let waits = |job: &&Job| matches!(job.state, JobState::Pending { .. });
+    centre.jobs().filter(waits).filter(|job| id.is_none_or(|id| job.spec.partition == id)).count()
 }
 
 fn millis(duration: Duration) -> madang_model::Span {

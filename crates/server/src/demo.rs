@@ -19,20 +19,21 @@ pub const CENTRE: &str = include_str!("../../../centres/korea-2025.toml");
 const HERE: &str = "demo-here";
 /// Who submits the load and owns nothing else.
 const RESEARCHER: &str = "demo-researcher";
-/// The share of each modelled site that the load asks for, in basis points: all of it, so that there is a queue to look
-/// at which does not run away.
-const BUSY: u32 = 10_000;
+/// The share of each modelled site that the load asks for, in basis points: somewhat more than there is, so that there
+/// is a queue to look at; the core holds the load back before that runs away.
+const BUSY: u32 = 10_500;
 /// The largest gang of the load.
 const LARGEST: u32 = 512;
 
-/// Demo projects of the big sites: name, title, which owner (0 the first, 1 the second), which class, weight.
+/// Demo projects of the big sites: name, title, which owner (0 the first, 1 the second), which class, weight. The
+/// owners ask for about what they are entitled to.
 const PROJECTS: [(&str, &str, usize, &str, u32); 6] = [
-    ("demo-foundation", "Demo: a foundation model for Korean", 0, "national", 30),
-    ("demo-climate", "Demo: weather and climate", 0, "research", 15),
-    ("demo-university", "Demo: university courses and theses", 0, "academia", 20),
-    ("demo-startup", "Demo: a young firm's assistant", 1, "industry", 15),
-    ("demo-mobility", "Demo: driving and robots", 1, "industry", 12),
-    ("demo-medicine", "Demo: images in medicine", 1, "academia", 8),
+    ("demo-foundation", "Demo: a foundation model for Korean", 0, "national", 24),
+    ("demo-climate", "Demo: weather and climate", 0, "research", 12),
+    ("demo-university", "Demo: university courses and theses", 0, "academia", 15),
+    ("demo-startup", "Demo: a young firm's assistant", 1, "industry", 19),
+    ("demo-mobility", "Demo: driving and robots", 1, "industry", 16),
+    ("demo-medicine", "Demo: images in medicine", 1, "academia", 14),
 ];
 
 /// Role accounts, so that each view can be looked at.

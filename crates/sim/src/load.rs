@@ -59,7 +59,7 @@ pub struct LoadSpec {
     pub cpus_per_gpu: u32,
     /// Memory asked for beside each GPU, in MiB.
     pub memory_mib_per_gpu: u64,
-    /// The share of the estate to keep busy, in basis points.
+    /// The share of the estate to ask for, in basis points; more than 10 000 is more than there is, and makes a queue.
     pub target: u32,
     /// The longest limit that the partition allows.
     pub max_limit: Span,
@@ -85,7 +85,7 @@ impl Load {
     pub fn new(seed: u64, spec: LoadSpec, start: Time) -> Load {
         let mut load = Load::resume(seed, spec, start);
         let fill = u64::from(load.spec.gpus) * u64::from(load.spec.target) / 10_000;
-        load.burst = u32::try_from(fill).expect("at most the estate's own GPUs");
+        load.burst = u32::try_from(fill).expect("an estate is asked for a few times over at most");
         load
     }
 
@@ -101,6 +101,22 @@ impl Load {
     /// When the next submission comes.
     pub fn next_at(&self) -> Time {
         self.next_at
+    }
+
+    /// The partition it submits to; `None` for the default.
+    pub fn partition(&self) -> Option<&str> {
+        self.spec.partition.as_deref()
+    }
+
+    /// True while the opening burst lasts.
+    pub fn is_opening(&self) -> bool {
+        self.burst > 0
+    }
+
+    /// Nobody submits before `until`, as people do who see a long queue.
+    pub fn hold_back(&mut self, until: Time) {
+        self.next_at = self.next_at.max(until);
+        self.pass_gap();
     }
 
     /// The next submission and its time. The stream has no end.
@@ -295,6 +311,14 @@ mod tests {
         assert!(shares.iter().all(|share| (60..=105).contains(share)), "{shares:?}");
         let mean = shares.iter().sum::<u64>() / 300;
         assert!((74..=86).contains(&mean), "mean {mean}");
+    }
+
+    #[test]
+    fn a_load_that_is_held_back_goes_on_later() {
+        let mut load = Load::resume(3, spec(1000), Time::default());
+        let until = Time::from_millis(60_000);
+        load.hold_back(until);
+        assert!(load.next_at() >= until && load.submit().0 >= until);
     }
 
     #[test]
