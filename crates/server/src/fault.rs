@@ -41,7 +41,7 @@ impl Fault {
     /// Nobody is signed in.
     pub fn unauthenticated(detail: impl Into<String>) -> Fault {
         Fault::new(401, "unauthenticated", detail)
-            .hint("send `Authorization: Bearer TOKEN`, or sign in with a link from `madang login`")
+            .hint("send `Authorization: Bearer TOKEN`, or sign in with a link from `madang signin`")
     }
     /// Too much at once; come again.
     pub fn busy(detail: impl Into<String>) -> Fault {

@@ -36,7 +36,7 @@ pub(super) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Re
     let signed = blocking(move || Ok(server.passes.sign_in(server.now(), &code))).await??;
     let (pass, secret) = signed.ok_or_else(|| {
         Fault::unauthenticated("this sign-in code is not, or no longer, good")
-            .hint("codes are good once and for ten minutes: make a new link with `madang login`")
+            .hint("codes are good once and for ten minutes: make a new link with `madang signin`")
     })?;
     let mut response = json(&me_of(&app, &pass.user)?);
     let age = SESSION.secs();

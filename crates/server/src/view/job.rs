@@ -61,7 +61,9 @@ impl Look<'_> {
         view.attempts = job.attempts;
         view.held = job.held;
         view.promised_ms = self.centre.promise(job.id).map(|promise| promise.start.millis());
-        view.dependency = self.dependency(&job.spec);
+        if job.eligible.is_none() {
+            view.dependency = self.dependency(&job.spec); // fulfilled ones are gone, as in Slurm
+        }
         self.stand(&mut view, job, note);
         let on = holds(job);
         if let Some(on) = on {
