@@ -324,10 +324,10 @@ fn statement_text(statement: &madang_api::Statement) -> String {
     }
     let verdict = if statement.balances { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
     format!(
-        "{}  {}\n{} to {}\nopening {} GPU-hours\n\n{}\ngranted {}  spent {}  refunded {}  held {}  closing {} GPU-hours\nowed {} won; {verdict}\n",
+        "{}  {}\n{} to {}\nfree at the beginning {} GPU-hours\n\n{}\ngranted {}  spent {}  refunded {}  held {}  closing {} GPU-hours\nowed {} won; {verdict}\n",
         statement.project,
         statement.title,
-        local(statement.from_ms),
+        if statement.from_ms == 0 { "opening".into() } else { local(statement.from_ms) },
         local(statement.until_ms),
         hours(statement.opening_gpu_us),
         table.text(),
