@@ -253,6 +253,8 @@ impl Teller {
                 }
             }
             Effect::Keep(Keep::Anomaly(_, text)) => self.tell(format!("anomaly: {text}")),
+            Effect::Limit { run, limit, .. } => self.tell(format!("{run} may run for {limit}")),
+            Effect::Release { run, exit, .. } => self.tell(format!("{run} is given back with exit code {exit}")),
             Effect::Keep(Keep::Ledger(_)) | Effect::Notice(_) | Effect::Signal { .. } => {}
         }
     }
