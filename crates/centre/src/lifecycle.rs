@@ -179,32 +179,40 @@ impl Centre {
         self.dirty.insert(project);
         let run = ended.run;
         let Some(started) = ended.started else {
-            return self.post(Posting::Void { run });
+            self.post(Posting::Void { run });
+            return;
         };
         let gpus = ended.on.gpus();
         let owner = self.projects[project.index()].owner;
         self.flow(owner, gpus.milli(), started, false);
         let Some(used) = GpuTime::checked_of(gpus, ended.ended.since(started)) else {
             self.anomaly(format!("{run} used more GPU time than can be counted; its hold is released"));
-            return self.post(Posting::Void { run });
+            self.post(Posting::Void { run });
+            return;
         };
         let site = self.site_of(&ended.on);
         let party = self.base().sites[site.index()].operator;
         let class = self.projects[project.index()].class as usize;
         let rate = self.base().classes[class].rate;
         let price = self.price_of(&ended.on, started);
-        self.post(Posting::Charge { run, used, price, rate, project, party });
-        if ended.outcome.is_providers_fault() {
+        if !self.post(Posting::Charge { run, used, price, rate, project, party }) {
+            // What cannot be charged is not held for ever either; the anomaly says what was let go.
+            self.post(Posting::Void { run });
+        } else if ended.outcome.is_providers_fault() {
             self.post(Posting::Refund { run });
         } else {
-            self.delivered[owner.index()] += used;
+            let delivered = &mut self.delivered[owner.index()];
+            *delivered = delivered.checked_add(used).unwrap_or(GpuTime::from_micro_secs(i64::MAX));
         }
     }
 
-    fn post(&mut self, posting: Posting) {
-        if let Err(refusal) = self.book.post(self.now, posting) {
+    /// False when the ledger refused, which is an anomaly.
+    fn post(&mut self, posting: Posting) -> bool {
+        let refused = self.book.post(self.now, posting).err();
+        if let Some(refusal) = &refused {
             self.anomaly(format!("the ledger refused {}: {refusal}", madang_ledger::describe(&posting)));
         }
+        refused.is_none()
     }
 
     /// The market price that ruled at a moment for the GPU model of an allocation; zero without GPUs or price.

@@ -16,6 +16,7 @@ use madang_model::{
 
 pub(crate) const NAME_MOST: usize = 1024;
 pub(crate) const COMMENT_MOST: usize = 4096;
+const NICE_MOST: i32 = 10_000;
 const PARTS_MOST: usize = 16;
 const WAITS_MOST: usize = 1024;
 const NODES_NAMED_MOST: usize = 4096;
@@ -96,7 +97,7 @@ impl Centre {
             request,
             limit,
             qos: submission.qos,
-            nice: submission.nice.clamp(-10_000, 10_000),
+            nice: nice(submission.nice),
             begin: submission.begin,
             after,
             after_any: submission.after_any,
@@ -245,6 +246,11 @@ impl Centre {
         };
         waits.iter().map(resolve).collect()
     }
+}
+
+/// A nice within its range.
+pub(crate) fn nice(asked: i32) -> i32 {
+    asked.clamp(-NICE_MOST, NICE_MOST)
 }
 
 pub(crate) fn check_limit(limit: Span, partition: &Partition) -> Result<(), Refusal> {

@@ -130,7 +130,8 @@ impl Centre {
         let ended = self.delivered.get(owner.index()).copied().unwrap_or_default();
         let (gpus, weighted) = self.index.flowing.get(&owner.number()).copied().unwrap_or_default();
         let running = (u128::from(gpus) * u128::from(self.now.millis())).saturating_sub(weighted);
-        ended + GpuTime::from_micro_secs(i64::try_from(running).unwrap_or(i64::MAX / 2))
+        let running = GpuTime::from_micro_secs(i64::try_from(running).unwrap_or(i64::MAX));
+        ended.checked_add(running).unwrap_or(GpuTime::from_micro_secs(i64::MAX))
     }
     /// Numbers for people.
     pub fn counts(&self) -> Counts {

@@ -287,7 +287,7 @@ impl Centre {
             return Err(self.over(target));
         }
         let (_, record) = self.arrays.range(..target.job).next_back().ok_or_else(unknown)?;
-        let order = (target.job.number() - record.id.number() - 1) as u32;
+        let order = u32::try_from(target.job.number() - record.id.number() - 1).map_err(|_| unknown())?;
         if order < record.count && order >= record.first_waiting {
             return Ok(Picked::Task(record.id, order));
         }
@@ -317,7 +317,7 @@ fn apply_alteration(spec: &mut madang_model::JobSpec, change: &Alteration) {
         spec.qos = qos;
     }
     if let Some(nice) = change.nice {
-        spec.nice = nice;
+        spec.nice = crate::submit::nice(nice);
     }
     if let Some(name) = &change.name {
         spec.name.clone_from(name);

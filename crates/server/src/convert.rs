@@ -124,7 +124,7 @@ pub fn limit(secs: u64) -> Result<Span, Fault> {
 
 /// A nice within its range and the caller's right.
 pub fn nice(nice: i32, may_hurry: bool) -> Result<i32, Fault> {
-    if nice.abs() > most::NICE {
+    if nice.unsigned_abs() > most::NICE.unsigned_abs() {
         return Err(Fault::invalid("nice", format!("is {nice}, from -{0} to {0}", most::NICE)));
     }
     if nice < 0 && !may_hurry {
