@@ -36,6 +36,7 @@ export default {
   'queue.searched': { one: '{n} hit among {of} jobs', other: '{n} hits among {of} jobs' },
   'queue.searched_some': { one: '{n} hit among the first {of} jobs', other: '{n} hits among the first {of} jobs' },
   'queue.none.active': 'Nothing waits and nothing runs.',
+  'queue.none.how': 'From a terminal:',
   'queue.none.PENDING': 'Nothing waits.',
   'queue.none.RUNNING': 'Nothing runs.',
   'queue.none.ended': 'Nothing has ended yet.',

@@ -114,10 +114,10 @@ export default {
   'owner.now': { one: '{n} GPU now', other: '{n} GPUs now' },
   'owner.waiting': { one: '{n} job waiting', other: '{n} jobs waiting' },
   'owner.none': 'No owners are named.',
+  'owner.no_gpus': 'No GPUs here, so there are no shares of them to compare.',
 
   'money.title': 'The plan’s money',
   'money.lead': 'Figures of the plan as published, each with its source. They are not spending by this server.',
-  'money.none': 'No figures are given for this centre.',
   'money.what': 'What for',
   'money.amount': 'How much',
   'money.from': 'From',
@@ -127,7 +127,9 @@ export default {
   'chart.when': 'When',
   'chart.now': 'now',
 
-  'floor.lead': '{nodes} nodes with {gpus} GPUs at {sites} sites; one square is one GPU.',
+  'floor.lead': '{nodes} with {gpus} at {sites}; one square is one GPU.',
+  'floor.gpus_in': { one: '{n} GPU', other: '{n} GPUs' },
+  'floor.sites_in': { one: '{n} site', other: '{n} sites' },
   'floor.legend': 'Legend',
   'floor.colour_by': 'Colour by',
   'floor.by_owner': 'By owner',

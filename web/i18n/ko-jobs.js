@@ -36,6 +36,7 @@ export default {
   'queue.searched': '작업 {of}개 중 {n}개 찾음',
   'queue.searched_some': '앞의 작업 {of}개 중 {n}개 찾음',
   'queue.none.active': '대기하거나 실행 중인 작업이 없습니다.',
+  'queue.none.how': '터미널에서:',
   'queue.none.PENDING': '대기 중인 작업이 없습니다.',
   'queue.none.RUNNING': '실행 중인 작업이 없습니다.',
   'queue.none.ended': '종료된 작업이 아직 없습니다.',

@@ -115,10 +115,10 @@ export default {
   'owner.now': '현재 GPU {n}장',
   'owner.waiting': '대기 작업 {n}개',
   'owner.none': '등록된 출자자가 없습니다.',
+  'owner.no_gpus': 'GPU가 없어 비교할 지분이 없습니다.',
 
   'money.title': '사업 예산',
   'money.lead': '공개된 계획의 금액이며 항목마다 출처를 밝혔습니다. 이 서버에서 집행한 금액이 아닙니다.',
-  'money.none': '이 센터에는 등록된 예산 정보가 없습니다.',
   'money.what': '항목',
   'money.amount': '금액',
   'money.from': '기준 시점',
@@ -128,7 +128,9 @@ export default {
   'chart.when': '시각',
   'chart.now': '지금',
 
-  'floor.lead': '거점 {sites}곳 · 노드 {nodes}대 · GPU {gpus}장. 네모 하나가 GPU 한 장입니다.',
+  'floor.lead': '거점 {sites} · 노드 {nodes} · GPU {gpus}. 네모 하나가 GPU 한 장입니다.',
+  'floor.gpus_in': '{n}장',
+  'floor.sites_in': '{n}곳',
   'floor.legend': '범례',
   'floor.colour_by': '색 구분',
   'floor.by_owner': '출자자별',

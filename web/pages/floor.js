@@ -236,8 +236,8 @@ export default {
   title: () => t('nav.floor'),
   async render(main, { me, signal, show }) {
     const [floor, { owners }] = await Promise.all([get('/floor', {}, signal), get('/overview', {}, signal)]);
-    const gpus = num(floor.nodes.reduce((sum, node) => sum + node.g, 0));
-    const nodes = num(floor.nodes.length);
+    const gpus = t('floor.gpus_in', { n: floor.nodes.reduce((sum, node) => sum + node.g, 0) });
+    const nodes = t('site.nodes_in', { n: floor.nodes.length });
     const canvas = h('canvas', {
       tabindex: 0,
       role: 'application',
@@ -264,7 +264,7 @@ export default {
         h(
           'div',
           h('h1', t('nav.floor')),
-          h('p.lead', t('floor.lead', { nodes, gpus, sites: num(floor.sites.length) })),
+          h('p.lead', t('floor.lead', { nodes, gpus, sites: t('floor.sites_in', { n: floor.sites.length }) })),
         ),
         toolbar(drawing, colourBy),
       ),

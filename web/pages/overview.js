@@ -154,7 +154,6 @@ const moneyRow = (row) =>
   );
 
 function moneyTable(rows) {
-  if (!rows.length) return empty(t('money.none'));
   return h(
     'div.scroll-x',
     { tabindex: 0, role: 'region', 'aria-label': `${t('money.title')}: ${t('chart.figures')}` },
@@ -214,6 +213,12 @@ const section = (name, title, ...body) =>
 
 const series = (centre) => centre.sites.map((site, index) => ({ word: own(site, 'title'), tone: siteTone(index) }));
 
+/** The owners and their shares, or why there are none. */
+function ownersOf(centre) {
+  if (!centre.owners.length) return empty(t('owner.none'));
+  return sum(centre.sites, 'gpus') ? centre.owners.map(ownerRow) : empty(t('owner.no_gpus'));
+}
+
 /** The parts that change; `fill(centre)` puts the present into them. */
 function parts() {
   const top = h('div');
@@ -223,7 +228,7 @@ function parts() {
   const fill = (centre) => {
     put(top, headline(centre));
     put(sites, centre.sites.map(siteCard));
-    put(owners, centre.owners.length ? centre.owners.map(ownerRow) : empty(t('owner.none')));
+    put(owners, ownersOf(centre));
     if (!figures.querySelector('details[open]')) put(figures, historyTable(centre));
   };
   return { top, sites, owners, figures, fill };
@@ -243,7 +248,8 @@ const whole = (centre, { top, sites, owners, figures }, chart) => [
     ),
     section('owners', t('overview.owners'), h('div.card', h('p.lead', t('overview.owners_lead')), owners)),
   ),
-  section('money', t('money.title'), h('div.card', h('p.lead', t('money.lead')), moneyTable(centre.money))),
+  centre.money.length > 0 &&
+    section('money', t('money.title'), h('div.card', h('p.lead', t('money.lead')), moneyTable(centre.money))),
   h('p.fine', t('overview.version', { version: centre.version })),
 ];
 

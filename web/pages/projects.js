@@ -11,7 +11,7 @@ const columns = () => [
     key: 'name',
     label: t('project.name'),
     cell: (one) =>
-      h('a.job', { href: `#/projects/${encodeURIComponent(one.name)}` }, h('b', one.name), h('span.name', one.title)),
+      h('a.job', { href: `#/projects/${encodeURIComponent(one.name)}` }, h('b', one.name), h('span.name.title', one.title)),
   },
   {
     key: 'class',

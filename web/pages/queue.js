@@ -75,6 +75,13 @@ async function read(filter, cursor, signal) {
   return { items, next, note: shown(items.length, next || cursor) };
 }
 
+/** What the page says when no job fits. */
+function nothing({ text, state }) {
+  if (text) return empty(t('queue.no_hits', { text }));
+  if (state !== 'active') return empty(t(`queue.none.${state}`));
+  return empty(t('queue.none.active'), h('br'), t('queue.none.how'), ' ', h('code', 'madang submit --wrap hostname'));
+}
+
 /** The part of the page that changes. `again()` reads what `filter` says; answers its elements and that. */
 function results(filter, signal) {
   const table = jobTable(['id', 'state', 'project', 'where', 'resources', 'limit', 'when', 'why'], t('queue.caption'));
@@ -94,7 +101,7 @@ function results(filter, signal) {
       body,
       reply.items.length
         ? table.element
-        : empty(filter.text ? t('queue.no_hits', { text: filter.text }) : t(`queue.none.${filter.state}`)),
+        : nothing(filter),
     );
     put(note, reply.note);
     put(

@@ -158,8 +158,8 @@ function totals(one) {
   return h(
     'dl.totals',
     sumRow(t('statement.opening'), hours(one.opening_gpu_us)),
-    sumRow(t('statement.granted'), `+ ${hours(one.granted_gpu_us)}`),
-    sumRow(t('statement.spent'), `− ${hours(one.spent_gpu_us)}`),
+    sumRow(t('statement.granted'), `${one.granted_gpu_us > 0n ? '+ ' : ''}${hours(one.granted_gpu_us)}`),
+    sumRow(t('statement.spent'), `${one.spent_gpu_us > 0n ? '− ' : ''}${hours(one.spent_gpu_us)}`),
     one.refunded_gpu_us > 0n && sumRow(t('statement.refunded'), hours(one.refunded_gpu_us), 'within'),
     sumRow(t('statement.held'), hours(one.held_gpu_us), 'within'),
     sumRow(t('statement.closing'), hours(one.closing_gpu_us), 'sum'),
