@@ -218,7 +218,9 @@ async fn greet(server: &Server, options: &UpOptions) -> Result<(), Trouble> {
     let code = app.passes.make_code(app.now(), &admin).map_err(trouble)?;
     let founding = &app.estate.founding;
     let gpus: u32 = founding.nodes.iter().map(|node| node.gpus).sum();
-    println!("{} is up: {} nodes, {gpus} GPUs", founding.title, founding.nodes.len());
+    let nodes = founding.nodes.len();
+    let (node, gpu) = (if nodes == 1 { "node" } else { "nodes" }, if gpus == 1 { "GPU" } else { "GPUs" });
+    println!("{} is up: {nodes} {node}, {gpus} {gpu}", founding.title);
     println!("  console  {}", app.address);
     println!("  sign in  {}/signin?code={}", app.address, code.reveal());
     println!("           (once, within ten minutes; `madang signin` makes another)");

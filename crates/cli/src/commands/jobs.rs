@@ -111,8 +111,9 @@ pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
     }
     if why.blocks.is_empty() {
         let job: JobView = client.get(&format!("/jobs/{id}"))?;
-        let text = if job.reason_text.is_empty() { String::new() } else { format!(": {}", job.reason_text) };
-        print(&format!("job {id} is {}{text}\n", long(job.state)));
+        let is_bare = job.reason == "None" || job.reason_text.is_empty();
+        let text = if is_bare { String::new() } else { format!(": {}", job.reason_text) };
+        print(&format!("job {id} does not wait; it is {}{text}\n", long(job.state)));
         return Ok(0);
     }
     context.show(&why, |why| {
@@ -121,14 +122,16 @@ pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
             text.push_str(&format!("  {}: {}\n", block.reason, block.text));
         }
         if why.ahead > 0 {
-            text.push_str(&format!("  {} jobs rank before it\n", why.ahead));
+            let jobs = if why.ahead == 1 { "job ranks" } else { "jobs rank" };
+            text.push_str(&format!("  {} {jobs} before it\n", why.ahead));
         }
         if let Some(at) = why.promised_ms {
             let on = if why.promised_nodes.is_empty() { String::new() } else { format!(" on {}", why.promised_nodes) };
             text.push_str(&format!("promised to start by {}{on}\n", local(at)));
         }
-        if let Some(change) = &why.change {
-            text.push_str(&format!("would start now: {change}\n"));
+        match &why.change {
+            Some(change) => text.push_str(&format!("would start now: {change}\n")),
+            None => text.push_str("no small change was found that would start it now\n"),
         }
         text
     })
@@ -146,10 +149,9 @@ pub fn when(context: &Context, one: &One) -> Result<u8, Fail> {
             text.push_str(&format!("promised  {}\n", at(ms)));
         }
         match when.forecast_ms {
-            Some(ms) => text.push_str(&format!("forecast  {}\n", at(ms))),
-            None => text.push_str("forecast  none\n"),
+            Some(ms) => text.push_str(&format!("forecast  {}\n          {}\n", at(ms), when.basis)),
+            None => text.push_str(&format!("no forecast: {}\n", when.basis)),
         }
-        text.push_str(&format!("          {}\n", when.basis));
         text
     })
 }
