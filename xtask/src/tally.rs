@@ -64,6 +64,7 @@ pub fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
     let shown = crate::shell::words(command);
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("failed to run {shown}"))?;
     let output = child.stdout.take().context("a piped output is there to take")?;
+    let failed_before = tally.failed;
     for line in BufReader::new(output).split(b'\n') {
         let line = line.with_context(|| format!("failed to read from {shown}"))?;
         let line = String::from_utf8_lossy(&line);
@@ -72,7 +73,7 @@ pub fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
         }
     }
     let status = child.wait().with_context(|| format!("failed to wait for {shown}"))?;
-    if !status.success() && tally.failed == 0 {
+    if !status.success() && tally.failed == failed_before {
         // Nothing was counted: it did not compile, or a test binary died.
         tally.failed += 1;
         tally.failures.push(format!("{shown} ended with {status}"));

@@ -93,7 +93,7 @@ fn submit_for_ever(
 
 /// Most jobs are short; every tenth is likely to be running when a kill comes.
 fn job(key: u64, work: &Path) -> Value {
-    let sleep = if key % 10 == 0 { "sleep 0.6; " } else { "" };
+    let sleep = if key.is_multiple_of(10) { "sleep 0.6; " } else { "" };
     let script = format!("echo begin {key} $SLURM_JOB_ID >> evidence; {sleep}echo end {key} >> evidence\n");
     json!({
         "name": format!("kill-{key}"),
