@@ -4,9 +4,10 @@
 //! engines, answers to callers, changes to whoever watches, records to the projections. Readers look at the centre
 //! through a lock that is only ever written for the length of a step.
 //!
-//! Invariants: journal before step before effects; a commit that fails ends the thread and with it the server, so
-//! that nobody is told of what is not safe; nothing in here waits for an engine or a caller.
+//! Invariants: journal before step before effects; a commit that fails, or a step that panics, ends the thread and
+//! with it the server, so that nobody is told of what is not safe; nothing in here waits for an engine or a caller.
 
+use crate::bug::{self, Entry};
 use crate::chart::Chart;
 use crate::clock::Clock;
 use crate::engines::{self, Engines};
@@ -15,7 +16,7 @@ use crate::store::{Batch, Head, Journal, Kept, Snapshots};
 use crate::trouble::Trouble;
 use madang_centre::{Centre, Effect, Input, Keep, Notice, Report, Signed};
 use madang_ledger::{Posting, Transaction};
-use madang_model::{AwardId, Job, JobId, JobState, NodeId, Time};
+use madang_model::{AwardId, Job, JobId, JobState, NodeId, RunId, Time};
 use madang_sim::Load;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -105,12 +106,16 @@ pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<(Centre, 
         head = last.head;
         let mut keeps = Vec::new();
         for step in steps {
-            let effects = centre.step(step.head.at, step.inputs);
-            let kept = effects.into_iter().filter_map(|effect| match effect {
-                Effect::Keep(keep) => Some(keep),
-                _ => None,
-            });
-            records.name(&centre, step.head.seq, kept, &mut keeps);
+            let (seq, kinds) = (step.head.seq, bug::kinds(&step.inputs));
+            let entry = Entry { seq, kinds: &kinds, is_replay: true, is_last: seq == journal.head().seq };
+            bug::caught(entry, || {
+                let effects = centre.step(step.head.at, step.inputs);
+                let kept = effects.into_iter().filter_map(|effect| match effect {
+                    Effect::Keep(keep) => Some(keep),
+                    _ => None,
+                });
+                records.name(&centre, seq, kept, &mut keeps);
+            })?;
         }
         journal.keep(&keeps)?;
     }
@@ -249,13 +254,15 @@ impl Core {
     fn step(&mut self, now: Time, inputs: Vec<Signed>, blobs: &[crate::store::Blob]) -> Result<(), Trouble> {
         let keeps = std::mem::take(&mut self.keeps);
         self.journal.append(&Batch { now, inputs: &inputs, blobs }, &keeps)?;
-        for signed in &inputs {
-            if let Input::Report(Report::Ended { run, .. }) = signed.input {
-                self.engines.let_go(run);
-            }
-        }
-        let effects = self.shared.centre.write().step(now, inputs);
-        let head = self.journal.head();
+        let ended = |signed: &Signed| match signed.input {
+            Input::Report(Report::Ended { run, .. }) => Some(run),
+            _ => None,
+        };
+        let over: Vec<RunId> = inputs.iter().filter_map(ended).collect();
+        let (head, kinds) = (self.journal.head(), bug::kinds(&inputs));
+        let entry = Entry { seq: head.seq, kinds: &kinds, is_replay: false, is_last: true };
+        let effects = bug::caught(entry, || self.shared.centre.write().step(now, inputs))?;
+        over.into_iter().for_each(|run| self.engines.let_go(run));
         *self.shared.head.lock() = head;
         self.perform(now, effects)?;
         let counts = self.shared.centre.read().counts();

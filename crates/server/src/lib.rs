@@ -7,6 +7,7 @@
 //! through one `authorize`; secrets are stored hashed and never logged.
 
 pub mod auth;
+pub mod bug;
 pub mod chart;
 pub mod clock;
 pub mod convert;

@@ -1,6 +1,7 @@
 //! A server in one piece: the folder, the core's thread, the engines, HTTP. What `up` runs, and what tests start.
 
 use crate::auth::Passes;
+use crate::bug::{self, Entry};
 use crate::clock::{Clock, Wall};
 use crate::core::{Core, Parts, Shared, named, restore};
 use crate::engines::Engines;
@@ -159,7 +160,8 @@ fn found(
     let inputs: Vec<Signed> = [Input::Found(founding)].into_iter().chain(first).enumerate().map(numbered).collect();
     journal.append(&Batch { now, inputs: &inputs, blobs: &[] }, &[])?;
     let mut kept = Vec::new();
-    for effect in centre.step(now, inputs) {
+    let entry = Entry { seq: journal.head().seq, kinds: &bug::kinds(&inputs), is_replay: false, is_last: true };
+    for effect in bug::caught(entry, || centre.step(now, inputs))? {
         match effect {
             Effect::Reply { answer: Err(refusal), .. } => {
                 let fact = format!("failed to set the new centre up: {}", refusal.fact);

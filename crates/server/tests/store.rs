@@ -196,6 +196,23 @@ fn a_full_disk_stops_the_server_and_loses_nothing_that_was_answered() {
 }
 
 #[test]
+fn a_bug_in_the_core_is_told_with_its_entry_and_again_at_the_next_start() {
+    let dir = Dir::new();
+    let (mut broken, wall) = settings(&dir.0);
+    broken.founding.nodes.reverse(); // a node's id is its place: no centre file comes to this
+    broken.founding.nodes.truncate(1);
+    let told = match Up::with(broken, wall) {
+        Ok(_) => panic!("it started"),
+        Err(trouble) => trouble.to_string(),
+    };
+    assert!(told.contains("a bug stopped the core at journal entry 1") && told.contains("\nhint: "), "{told}");
+    let told = refused(&dir.0);
+    assert!(told.contains("replaying journal entry 1 (") && told.contains("WHERE seq = 1"), "{told}");
+    journal(&dir.0).execute("DELETE FROM journal WHERE seq = 1", []).expect("deleted");
+    Up::start(&dir.0).stop().expect("a clean stop");
+}
+
+#[test]
 fn a_clock_that_steps_back_stands_still() {
     let dir = Dir::new();
     let up = Up::start(&dir.0);
