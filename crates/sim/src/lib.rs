@@ -3,6 +3,7 @@
 //! - [`model_engine`] carries out effects of modelled sites: the live server and the simulator use the same code.
 //! - [`world`] is the simulator: it drives the same core as the server through load and disasters.
 //! - [`load`] makes up submissions that look like those of a real GPU centre: the demo and the simulator use it.
+//! - [`swf`] reads and writes job logs; [`lab`] replays them under textbook policies, to meet published results.
 //!
 //! Invariants: no clock, no threads, no I/O and no hash order in here; every choice comes from a seeded [`rng::Rng`],
 //! and none of them from floating point, so a seed gives the same bytes on every platform.
@@ -10,12 +11,14 @@
 pub mod acts;
 pub mod estate;
 pub mod faults;
+pub mod lab;
 pub mod load;
 pub mod model_engine;
 pub mod oracle;
 pub mod rebirth;
 pub mod rng;
 pub mod run;
+pub mod swf;
 pub mod world;
 
 pub use load::{Load, LoadSpec, Payer};
