@@ -179,7 +179,9 @@ fn files_that_cannot_be_fail_the_job_as_in_slurm() {
     let mut missing = bench.order(1, "true");
     missing.spec.cwd = "/nowhere/at/all".to_owned();
     let mut unwritable = bench.order(2, "true");
-    unwritable.spec.stdout = Some("no-such-folder/out".to_owned());
+    // A folder that is missing is made; one whose parent is a file cannot be.
+    std::fs::write(bench.dir.join("a-file"), "").expect("the bench is writable");
+    unwritable.spec.stdout = Some("a-file/folder/out".to_owned());
     let mut unreadable = bench.order(3, "true");
     unreadable.spec.stdin = Some("no-such-file".to_owned());
     let mut pipe = bench.order(4, "true");
@@ -188,7 +190,7 @@ fn files_that_cannot_be_fail_the_job_as_in_slurm() {
     for order in [missing, unwritable, unreadable, pipe] {
         bench.engine().start(order);
     }
-    for (number, note) in [(1, "/nowhere/at/all"), (2, "no-such-folder/out"), (3, "no-such-file"), (4, "pipe")] {
+    for (number, note) in [(1, "/nowhere/at/all"), (2, "a-file/folder/out"), (3, "no-such-file"), (4, "pipe")] {
         let end = bench.ended(run(number));
         assert_eq!(end.outcome, Outcome::Failed { exit: 1, signal: 0 });
         assert!(end.note.contains(note), "{end:?}");
