@@ -21,7 +21,7 @@ const HERE: &str = "demo-here";
 const RESEARCHER: &str = "demo-researcher";
 /// The share of each modelled site that the load asks for, in basis points: somewhat more than there is, so that there
 /// is a queue to look at; the core holds the load back before that runs away.
-const BUSY: u32 = 10_500;
+const BUSY: u32 = 10_800;
 /// The largest gang of the load.
 const LARGEST: u32 = 512;
 
