@@ -92,6 +92,7 @@ impl Shared {
 /// Puts a centre together again: the newest snapshot that fits, and the journal's tail. Gives it with the number of
 /// inputs that the snapshot stood for.
 pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<(Centre, u64), Trouble> {
+    snapshots.none_is_ahead(journal)?;
     let (mut head, mut centre) = match snapshots.newest::<madang_centre::Snapshot>(journal)? {
         Some((head, state)) => {
             (head, Centre::restore(state).map_err(|refusal| Trouble::new(refusal.fact).hint(refusal.hint))?)

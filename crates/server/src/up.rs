@@ -8,6 +8,7 @@ use madang_centre::Input;
 use madang_charter::{Machine, Order};
 use madang_model::{Device, Founding, GpuTime, Role, Span, Time};
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +23,9 @@ const DEMO_GPUS: u32 = 8;
 const PRETEND_CPUS: u32 = 16;
 /// See [`PRETEND_CPUS`].
 const PRETEND_MIB: u64 = 128 << 10;
+/// What is said of a machine that pretends.
+const PRETENDS: &str =
+    "  this machine pretends: its GPUs are made up, and CPUs and memory to go with them, so that GPU scripts run\n";
 /// The project of an empty centre.
 const LOCAL: &str = "local";
 
@@ -78,7 +82,8 @@ async fn run(options: UpOptions) -> anyhow::Result<()> {
     let mut server = Server::start(settings).await?;
     let holds = &server.app.estate.founding.name;
     if *holds != asked {
-        eprintln!("note: this folder holds the centre {holds}; --centre and --demo are read when a folder is new");
+        let note = "--centre and --demo are read when a folder is new";
+        say(&mut std::io::stderr(), &format!("note: this folder holds the centre {holds}; {note}\n"));
     }
     let greeted = greet(&server, &options).await;
     if greeted.is_ok() {
@@ -88,7 +93,7 @@ async fn run(options: UpOptions) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             () = async { if let Some(ended) = ended { ended.await.ok(); } } => {}
         }
-        eprintln!("stopping; running jobs go on");
+        say(&mut std::io::stderr(), "stopping; running jobs go on\n");
     }
     let file = server.folder().path().join("server.json");
     let stopped = server.stop().await;
@@ -220,18 +225,25 @@ async fn greet(server: &Server, options: &UpOptions) -> Result<(), Trouble> {
     let gpus: u32 = founding.nodes.iter().map(|node| node.gpus).sum();
     let nodes = founding.nodes.len();
     let (node, gpu) = (if nodes == 1 { "node" } else { "nodes" }, if gpus == 1 { "GPU" } else { "GPUs" });
-    println!("{} is up: {nodes} {node}, {gpus} {gpu}", founding.title);
-    println!("  console  {}", app.address);
-    println!("  sign in  {}/signin?code={}", app.address, code.reveal());
-    println!("           (once, within ten minutes; `madang signin` makes another)");
-    println!("  data     {}", folder.path().display());
-    if founding.nodes.iter().any(|node| node.pretend) {
-        println!(
-            "  this machine pretends: its GPUs are made up, and CPUs and memory to go with them, so that GPU scripts run"
-        );
-    }
-    println!("Ctrl-C stops the server; running jobs go on.");
+    let pretends = founding.nodes.iter().any(|node| node.pretend);
+    let pretence = if pretends { PRETENDS } else { "" };
+    let text = format!(
+        "{} is up: {nodes} {node}, {gpus} {gpu}\n  console  {}\n  sign in  {}/signin?code={}\n           (once, within ten \
+         minutes; `madang signin` makes another)\n  data     {}\n{pretence}Ctrl-C stops the server; running jobs go on.\n",
+        founding.title,
+        app.address,
+        app.address,
+        code.reveal(),
+        folder.path().display(),
+    );
+    say(&mut std::io::stdout(), &text);
     Ok(())
+}
+
+/// Says something to whoever started the server. That nobody listens any more, or that the disk which keeps the output
+/// is full, is no reason to stop serving.
+fn say(to: &mut impl Write, text: &str) {
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
 }
 
 /// The administrator that the folder's token is for: whoever runs the server if they are one, else the first.

@@ -196,6 +196,22 @@ fn a_full_disk_stops_the_server_and_loses_nothing_that_was_answered() {
 }
 
 #[test]
+fn a_journal_that_lost_its_end_is_refused() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    some_work(&up);
+    up.stop().expect("a clean stop");
+    let rows: i64 = journal(&dir.0).query_row("SELECT max(seq) FROM journal", [], |row| row.get(0)).expect("rows");
+    journal(&dir.0).execute("DELETE FROM journal WHERE seq = ?1", [rows]).expect("deleted");
+    let told = refused(&dir.0);
+    let wanted = format!("ends at entry {}, but ", rows - 1);
+    assert!(told.contains(&wanted) && told.contains(&format!("was made at entry {rows}")), "{told}");
+    std::fs::remove_file(dir.0.join("journal.db")).expect("removed");
+    let told = refused(&dir.0);
+    assert!(told.contains("ends at entry 0, but ") && told.contains("\nhint: "), "{told}");
+}
+
+#[test]
 fn a_bug_in_the_core_is_told_with_its_entry_and_again_at_the_next_start() {
     let dir = Dir::new();
     let (mut broken, wall) = settings(&dir.0);

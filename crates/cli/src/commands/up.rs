@@ -3,6 +3,7 @@ use super::{Context, shims};
 use crate::client::data_folder;
 use crate::fail::{Fail, print};
 use madang_server::{CentreChoice, UpOptions};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,9 @@ pub struct Up {
 pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MADANG_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A log that cannot be written (its reader gone, its disk full) must not stop the centre.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false).init();
     let data = data_folder(context.place.data.as_deref());
     let data =
         std::path::absolute(&data).map_err(|error| Fail::new(format!("failed to find {}: {error}", data.display())))?;

@@ -3,13 +3,14 @@
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use nix::sys::resource::{Resource, getrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 /// Most connections at a time; the next waits to be accepted.
-const CONNECTIONS: usize = 4_096;
+const CONNECTIONS: u32 = 4_096;
 /// The longest that a request's head may take, and that a connection may idle between two.
 const HEAD: Duration = Duration::from_secs(30);
 /// How long open requests may take to end when the server stops.
@@ -17,7 +18,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves connections until told to stop, then lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let most = most_connections();
+    let room = Arc::new(Semaphore::new(most as usize));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
         let accepted = tokio::select! {
@@ -39,8 +41,13 @@ pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::R
             }
         }
     }
-    let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-    drop(tokio::time::timeout(FAREWELL, room.acquire_many(all)).await);
+    drop(tokio::time::timeout(FAREWELL, room.acquire_many(most)).await);
+}
+
+/// At most half of the files that may be open: the journal and the engine must never want for one.
+fn most_connections() -> u32 {
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    u32::try_from(files / 2).unwrap_or(u32::MAX).clamp(1, CONNECTIONS)
 }
 
 async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {

@@ -75,6 +75,26 @@ impl Snapshots {
         Ok(None)
     }
 
+    /// Every snapshot was made of entries that were on the disk before it: one ahead of the journal means that entries
+    /// were lost, which must not go unnoticed.
+    pub fn none_is_ahead(&self, journal: &Journal) -> Result<(), Trouble> {
+        let Some((newest, seq)) = self.list().into_iter().find_map(|path| seq_of(&path).map(|seq| (path, seq))) else {
+            return Ok(());
+        };
+        let last = journal.head().seq;
+        if seq <= last {
+            return Ok(());
+        }
+        let (journal, newest) = (journal.path().display(), newest.display());
+        Err(Trouble::new(format!(
+            "the journal {journal} ends at entry {last}, but {newest} was made at entry {seq}: entries are lost"
+        ))
+        .hint(format!(
+            "restore the whole folder from a backup; or, to go on as things stood at entry {last}, move the folder's \
+                 snapshots away"
+        )))
+    }
+
     /// Newest first.
     fn list(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -83,6 +103,11 @@ impl Snapshots {
         files.sort_unstable_by(|a, b| b.cmp(a));
         files
     }
+}
+
+/// The entry that a snapshot's name says it was made at.
+fn seq_of(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
 }
 
 fn read<S: DeserializeOwned>(path: &Path, journal: &Journal) -> Result<Result<(Head, S), String>, Trouble> {
