@@ -130,7 +130,7 @@ pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
             text.push_str(&format!("promised to start by {}{on}\n", local(at)));
         }
         match &why.change {
-            Some(change) => text.push_str(&format!("would start now: {change}\n")),
+            Some(change) => text.push_str(&format!("smallest change: {change}\n")),
             None => text.push_str("no small change was found that would start it now\n"),
         }
         text

@@ -81,11 +81,12 @@ pub fn change(change: Change) -> (String, String) {
             format!("with a limit of at most {limit} it would start now"),
             format!("제한 시간을 {limit} 이하로 줄이면 지금 시작합니다"),
         ),
-        Change::Nodes(nodes) => {
-            (format!("with {nodes} nodes it would start now"), format!("노드 {nodes}개로 줄이면 지금 시작합니다"))
-        }
+        Change::Nodes(nodes) => (
+            format!("with {nodes} {} it would start now", if nodes == 1 { "node" } else { "nodes" }),
+            format!("노드 {nodes}개로 줄이면 지금 시작합니다"),
+        ),
         Change::Gpus(gpus) => (
-            format!("with {gpus} GPUs on each node it would start now"),
+            format!("with {gpus} {} on each node it would start now", if gpus == 1 { "GPU" } else { "GPUs" }),
             format!("노드당 GPU를 {gpus}개로 줄이면 지금 시작합니다"),
         ),
         Change::AcrossIslands => (
