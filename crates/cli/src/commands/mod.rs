@@ -3,6 +3,7 @@
 mod centre;
 mod jobs;
 mod shims;
+mod simulate;
 mod submit;
 mod up;
 
@@ -92,6 +93,8 @@ enum Command {
     Overview,
     /// Check every invariant of the centre now
     Audit,
+    /// Replay a job log under textbook policies, without a server
+    Simulate(simulate::Simulate),
     /// Install sbatch, squeue and the others as links to this program
     Shims {
         /// Folder for the links
@@ -183,6 +186,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Whoami => centre::whoami(&context),
         Command::Overview => centre::overview(&context),
         Command::Audit => centre::audit(&context),
+        Command::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Command::Shims { dir } => shims::install(&dir),
         Command::Completions { shell } => {
             let mut text = Vec::new();

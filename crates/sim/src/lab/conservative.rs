@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Processors free from each moment on, until the next.
 struct Profile {
-    /// (moment, free), by moment; the last holds for ever.
+    /// (moment, free), by moment; the first is the present, the last holds for ever.
     steps: Vec<(u64, u32)>,
 }
 
@@ -18,28 +18,21 @@ impl Profile {
         self.steps.drain(..past);
     }
 
-    /// The earliest moment from `now` on, before `before`, when so many are free for so long.
+    /// The earliest moment from `now` on when so many are free for so long, or for as long as it is until `before`:
+    /// from there on the job holds its own. None if that is `before` itself.
     fn earliest(&self, now: u64, procs: u32, long: u64, before: u64) -> Option<u64> {
-        let first = self.steps.partition_point(|(from, _)| *from <= now).saturating_sub(1);
         let mut since = None;
-        for (at, &(from, free)) in self.steps.iter().enumerate().skip(first) {
-            if since.is_some_and(|start| from >= start + long) {
+        for &(from, free) in &self.steps {
+            if from >= before || since.is_some_and(|start| from >= start + long) {
                 return since;
             }
             if free < procs {
                 since = None;
             } else if since.is_none() {
-                let start = from.max(now);
-                if start >= before {
-                    return None;
-                }
-                since = Some(start);
-            }
-            if at + 1 == self.steps.len() {
-                return since;
+                since = Some(from.max(now));
             }
         }
-        None
+        since
     }
 
     /// A step that begins at a moment.
@@ -149,10 +142,11 @@ impl Conservative<'_> {
             if *promised <= now {
                 continue;
             }
-            self.profile.give(*promised, *promised + long, job.procs);
-            let start = self.profile.earliest(now, job.procs, long, *promised).unwrap_or(*promised);
-            self.profile.take(start, start + long, job.procs);
-            *promised = start;
+            if let Some(start) = self.profile.earliest(now, job.procs, long, *promised) {
+                self.profile.give(*promised, *promised + long, job.procs);
+                self.profile.take(start, start + long, job.procs);
+                *promised = start;
+            }
         }
         self.next_start = self.promises.values().min().copied();
     }
