@@ -80,7 +80,7 @@ function siteCard(site, index) {
       { tone: 'out', word: t('gpu.out'), text: num(site.gpus_out) },
     ]),
     facts([
-      [t('site.operator'), site.operator],
+      [t('site.operator'), own(site, 'operator_title')],
       [t('site.models'), site.models.map((model) => model.toUpperCase()).join(', ')],
       [
         t('site.nodes'),

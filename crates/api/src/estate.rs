@@ -13,6 +13,10 @@ pub struct SiteView {
     pub title_ko: String,
     /// Who runs it.
     pub operator: String,
+    /// Their full name in English.
+    pub operator_title: String,
+    /// Their full name in Korean.
+    pub operator_title_ko: String,
     /// True when nothing there is real: its jobs take the time they say.
     pub modelled: bool,
     /// True when its GPUs are made up so that scripts run.

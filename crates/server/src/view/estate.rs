@@ -28,6 +28,8 @@ fn bare_site(estate: &Estate, site: &Site) -> SiteView {
         title: site.title.clone(),
         title_ko: site.title_ko.clone(),
         operator: estate.founding.parties[site.operator.index()].name.clone(),
+        operator_title: estate.founding.parties[site.operator.index()].title.clone(),
+        operator_title_ko: estate.founding.parties[site.operator.index()].title_ko.clone(),
         modelled: estate.is_modelled(site.id),
         pretend: false,
         models: Vec::new(),
