@@ -80,13 +80,14 @@ const TRACES: [Trace; 4] = [
 const HEAD: &str = "# Policies beside published results
 
 Textbook policies of `madang simulate` on a machine of interchangeable processors, replayed on the logs of SC'15
-(Gaussier et al.) from the Parallel Workloads Archive, beside what was published for them. \"Starts that differ\" counts
-jobs that do not start in the very second of the published, job-by-job result; where only means were published it says
-so. Means in brackets are the published ones; a row without brackets has none. Conservative backfill has no published
-result on these logs: it stands beside a slow, obvious replay in `crates/sim/tests/lab.rs`.
+(Gaussier et al.) from the Parallel Workloads Archive, beside what is known of them. \"Starts that differ\" counts jobs
+that do not start in the very second of the published, job-by-job result; \"means only\" where no such result is at hand.
+Means in brackets are known ones: of SC'15 for EASY in all its forms with a pass per event; for FCFS, and for EASY with
+one pass per instant, of other simulators, recorded with the traces. Conservative backfill has none on these logs: it
+stands beside a slow, obvious replay in `crates/sim/tests/lab.rs`.
 
 Rules: estimates as requested; events in time order, submissions before ends; a pass after each event, as in the
-published engine, or one after all events of a moment, as real schedulers do. Bounded slowdown of a job is
+published engine, or one after all events of an instant, as real schedulers do. Bounded slowdown of a job is
 max(1, (wait + run) / max(run, 10 s)); utilisation is from the first submission to the last end.
 
 Made by, with the traces beside the repository:

@@ -4,6 +4,7 @@
 use super::machine::{Event, Machine};
 use super::{Job, Passes};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Processors free from each moment on, until the next.
 struct Profile {
@@ -18,9 +19,9 @@ impl Profile {
         self.steps.drain(..past);
     }
 
-    /// The earliest moment from `now` on when so many are free for so long, or for as long as it is until `before`:
-    /// from there on the job holds its own. None if that is `before` itself.
-    fn earliest(&self, now: u64, procs: u32, long: u64, before: u64) -> Option<u64> {
+    /// The earliest moment in `within` when so many are free for so long, or for as long as it is until `before`:
+    /// from there on the job holds its own.
+    fn earliest(&self, within: Range<u64>, procs: u32, long: u64, before: u64) -> Option<u64> {
         let mut since = None;
         for &(from, free) in &self.steps {
             if from >= before || since.is_some_and(|start| from >= start + long) {
@@ -29,7 +30,10 @@ impl Profile {
             if free < procs {
                 since = None;
             } else if since.is_none() {
-                since = Some(from.max(now));
+                since = Some(from.max(within.start));
+            }
+            if since.is_none_or(|start| start >= within.end) && from >= within.end {
+                return None;
             }
         }
         since
@@ -71,6 +75,8 @@ struct Conservative<'a> {
     profile: Profile,
     /// The promised start of each who waits, in the order of submission.
     promises: BTreeMap<usize, u64>,
+    /// Processors were given back, since the last look at the promises, before this moment only.
+    freed_until: u64,
     /// No promise is for an earlier moment.
     next_start: Option<u64>,
 }
@@ -82,6 +88,7 @@ pub(super) fn replay(jobs: &[Job], procs: u32, passes: Passes, seen: &mut dyn Fn
         machine: Machine::new(jobs, procs),
         profile: Profile { steps: vec![(0, procs)] },
         promises: BTreeMap::new(),
+        freed_until: 0,
         next_start: None,
     };
     while let Some(moment) = all.machine.next_moment().into_iter().chain(all.next_start).min() {
@@ -108,6 +115,7 @@ impl Conservative<'_> {
                     if early {
                         let until = self.machine.starts[job] + u64::from(self.jobs[job].estimate);
                         self.profile.give(self.machine.now, until, self.jobs[job].procs);
+                        self.freed_until = self.freed_until.max(until);
                         gave_back = true;
                     }
                     if early && passes == Passes::EachEvent {
@@ -127,24 +135,30 @@ impl Conservative<'_> {
     fn promise(&mut self, at: usize) {
         let job = self.jobs[at];
         let long = u64::from(job.estimate);
-        let start = self.profile.earliest(self.machine.now, job.procs, long, u64::MAX);
+        let start = self.profile.earliest(self.machine.now..u64::MAX, job.procs, long, u64::MAX);
         let start = start.expect("the machine is empty in the end, and no job is larger than it");
         self.profile.take(start, start + long, job.procs);
         self.promises.insert(at, start);
         self.next_start = Some(self.next_start.map_or(start, |next| next.min(start)));
     }
 
+    /// A start that was not possible at the last look needs processors given back since: it is before their end.
     fn bring_forward(&mut self) {
         let now = self.machine.now;
+        let mut freed_until = self.freed_until;
+        // What moves in this look frees places that those before it have not seen: kept for the next.
+        self.freed_until = 0;
         for (&at, promised) in &mut self.promises {
             let job = self.jobs[at];
             let long = u64::from(job.estimate);
             if *promised <= now {
                 continue;
             }
-            if let Some(start) = self.profile.earliest(now, job.procs, long, *promised) {
+            if let Some(start) = self.profile.earliest(now..freed_until, job.procs, long, *promised) {
                 self.profile.give(*promised, *promised + long, job.procs);
                 self.profile.take(start, start + long, job.procs);
+                self.freed_until = self.freed_until.max(*promised + long);
+                freed_until = freed_until.max(*promised + long);
                 *promised = start;
             }
         }
