@@ -29,7 +29,7 @@ fn send(context: &Context, submit: &Submit) -> Result<Option<(Client, bool, Subm
         Some(at) => (&submit.args[..at], Some(&submit.args[at + 1..])),
         None => (&submit.args[..], None),
     };
-    let (parts, operands) = line_parts_of(&table, SBATCH, options)?;
+    let (parts, operands) = line_parts_of(&table, SBATCH, options).map_err(|wrong| Fail::new(wrong.0))?;
     if crate::slurm::about("madang submit", jobtable::TABLE, SBATCH, &parts[0]).is_some() {
         return Ok(None);
     }

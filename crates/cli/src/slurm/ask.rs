@@ -344,7 +344,7 @@ fn open_mode(text: &str) -> Result<bool, String> {
 }
 
 /// Parses a command line's parts, divided by lone colons, up to the first operand.
-pub fn line_parts(on: u8, args: &[String]) -> Result<(Vec<Vec<Given>>, Vec<String>), String> {
+pub fn line_parts(on: u8, args: &[String]) -> Result<(Vec<Vec<Given>>, Vec<String>), options::Misuse> {
     line_parts_of(jobtable::TABLE, on, args)
 }
 
@@ -353,7 +353,7 @@ pub fn line_parts_of(
     table: &[options::Opt],
     on: u8,
     args: &[String],
-) -> Result<(Vec<Vec<Given>>, Vec<String>), String> {
+) -> Result<(Vec<Vec<Given>>, Vec<String>), options::Misuse> {
     let mut parts = Vec::new();
     let mut rest = args.to_vec();
     loop {

@@ -48,7 +48,8 @@ pub fn run(name: &str, args: &[String]) -> u8 {
     };
     result.unwrap_or_else(|fail| {
         complain(name, &fail);
-        fail.exit
+        let submits = matches!(name, "sbatch" | "srun" | "salloc");
+        if fail.exit == options::MISUSE && !submits { 1 } else { fail.exit }
     })
 }
 

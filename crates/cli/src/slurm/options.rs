@@ -2,6 +2,7 @@
 //! `--` to end them. Commands describe what they take in a table of [`Opt`].
 //!
 //! Invariant: nothing is skipped. Every argument is an option of the table, an operand, or an error that names it.
+use crate::fail::Fail;
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +122,27 @@ impl Parsed {
     }
 }
 
-/// Parses arguments by a table; `on` is the command whose options count. The error is getopt's sentence without the
-/// command's name before it.
-pub fn parse(table: &[Opt], on: u8, args: &[String], operands: Operands) -> Result<Parsed, String> {
+/// Arguments that are not of the table's shape: getopt's sentence, without the command's name before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misuse(pub String);
+
+/// Exit code of a submitting command that was given an option it does not have; the asking ones exit with 1.
+pub const MISUSE: u8 = 255;
+
+impl From<String> for Misuse {
+    fn from(sentence: String) -> Misuse {
+        Misuse(sentence)
+    }
+}
+
+impl From<Misuse> for Fail {
+    fn from(wrong: Misuse) -> Fail {
+        Fail::new(wrong.0).exit(MISUSE)
+    }
+}
+
+/// Parses arguments by a table; `on` is the command whose options count.
+pub fn parse(table: &[Opt], on: u8, args: &[String], operands: Operands) -> Result<Parsed, Misuse> {
     let mut parsed = Parsed::default();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -243,7 +262,7 @@ mod tests {
                 });
                 given.chain(parsed.operands.iter().map(|operand| format!("<{operand}>"))).collect::<Vec<_>>().join(" ")
             }
-            Err(error) => format!("error: {error}"),
+            Err(Misuse(error)) => format!("error: {error}"),
         };
         assert_eq!(got, want, "{args:?}");
     }

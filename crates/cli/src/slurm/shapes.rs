@@ -10,6 +10,7 @@ fn submission_of(header: &str, line: &[&str]) -> String {
     let args: Vec<String> = line.iter().map(|arg| (*arg).to_owned()).collect();
     let size = || Ok(NodeSize { cpus: 32, gpus: 8, max_limit_secs: 604_800 });
     let asked = super::ask::line_parts(SBATCH, &args)
+        .map_err(|wrong| wrong.0)
         .and_then(|(parts, _)| gather(&script, &parts, false).map_err(|fail| fail.fact));
     let mut asked: Asked = match asked {
         Ok(asked) => asked,

@@ -115,6 +115,10 @@ pub fn features(text: &str) -> Result<Vec<String>, String> {
     if let Some(sign) = text.chars().find(|c| "|[]()*:!".contains(*c)) {
         return Err(format!("Invalid feature specification: {text} ('{sign}' is not supported, only a&b)"));
     }
+    // `--constraint=` with an empty variable after it asks for none.
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
     let features: Vec<String> = text.split(['&', ',']).map(|feature| feature.trim().to_owned()).collect();
     if features.iter().any(String::is_empty) {
         return Err(format!("Invalid feature specification: {text}"));
@@ -339,6 +343,7 @@ mod tests {
         assert_eq!(features("a&b"), Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert!(features("a|b").is_err_and(|error| error.contains("'|'")));
         assert!(features("a&").is_err());
+        assert_eq!(features(""), Ok(Vec::new()));
     }
 
     #[test]
