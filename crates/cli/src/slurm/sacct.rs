@@ -17,7 +17,7 @@ const TABLE: &[Opt] = &[
     opt("array", '\0', Arg::No),
     opt("batch-script", 'B', Arg::No),
     opt("brief", 'b', Arg::No),
-    opt("clusters", 'M', Arg::Needed).refused("this is one centre"),
+    opt("clusters", 'M', Arg::Needed),
     opt("completion", 'c', Arg::No).refused("there is one record of jobs"),
     opt("delimiter", '\0', Arg::Needed),
     opt("duplicates", 'D', Arg::No),
@@ -149,6 +149,10 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
         return Ok(exit);
     }
     super::refuse(TABLE, &parsed)?;
+    // All clusters are this one; a name could mean another.
+    if let Some(name) = parsed.value("clusters").filter(|name| *name != "all") {
+        return Err(Fail::new(format!("--clusters={name} is not supported: this is one centre")));
+    }
     if parsed.has("helpformat") {
         print(&help_format());
         return Ok(0);
