@@ -10,7 +10,7 @@ use crate::trouble::Trouble;
 use madang_centre::{ArrayRecord, Centre, GRACE, Report};
 use madang_engine::{ArrayInfo, LocalEngine, NodeShare, Order};
 use madang_model::{
-    Allocation, EngineKind, Founding, Job, JobState, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause, Time,
+    Allocation, EndedRun, EngineKind, Founding, Job, JobState, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause, Time,
 };
 use madang_sim::ModelEngine;
 use std::collections::BTreeSet;
@@ -165,9 +165,11 @@ pub fn site_of(centre: &Centre, on: &Allocation) -> SiteId {
 pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
     match report {
         Report::Ended { run, .. } => !is_current(centre, *run),
-        Report::Started { run, .. } => {
-            matches!(centre.job(run.job).map(|job| &job.state), Some(JobState::Running { run: now, .. }) if now == run)
-        }
+        // A run that was given up as lost may still live: its start is news, and stops it.
+        Report::Started { run, .. } => centre.job(run.job).is_some_and(|job| {
+            let told = |ended: &EndedRun| ended.run == *run && ended.outcome != Outcome::NodeFailed;
+            job.runs.iter().any(told) || matches!(&job.state, JobState::Running { run: now, .. } if now == run)
+        }),
         _ => false,
     }
 }
