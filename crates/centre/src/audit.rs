@@ -26,11 +26,8 @@ impl Centre {
     fn holding(&self) -> BTreeMap<RunId, (&Job, &Allocation)> {
         let mut holding = BTreeMap::new();
         for job in self.jobs.values() {
-            if let JobState::Starting { run, on, .. }
-            | JobState::Running { run, on, .. }
-            | JobState::Completing { run, on, .. } = &job.state
-            {
-                holding.insert(*run, (job.as_ref(), on));
+            if let Some((run, on)) = job.state.holding() {
+                holding.insert(run, (job.as_ref(), on));
             }
         }
         holding

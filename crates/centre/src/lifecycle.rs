@@ -57,7 +57,7 @@ impl Centre {
         };
         job.state = JobState::Completing { run, on: on.clone(), since, cause };
         if cause == StopCause::NodeLost {
-            self.index.overdue.insert((self.now + crate::GRACE + crate::PATIENCE, run));
+            self.index.overdue.insert((crate::report::last_call(self.now), run));
         }
         let site = self.site_of(&on);
         self.notice(Notice::Job(id));

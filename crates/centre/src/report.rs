@@ -57,16 +57,7 @@ impl Centre {
     /// The run a job is at, if it is at one.
     fn current(&self, run: RunId) -> Option<&JobState> {
         let state = &self.jobs.get(&run.job)?.state;
-        match state {
-            JobState::Starting { run: now, .. }
-            | JobState::Running { run: now, .. }
-            | JobState::Completing { run: now, .. }
-                if *now == run =>
-            {
-                Some(state)
-            }
-            _ => None,
-        }
+        state.holding().is_some_and(|(now, _)| now == run).then_some(state)
     }
 
     fn started(&mut self, run: RunId, at: Time) {
@@ -142,7 +133,7 @@ impl Centre {
             match self.jobs[&id].state {
                 JobState::Starting { .. } | JobState::Running { .. } => self.stop_run(id, StopCause::NodeLost),
                 JobState::Completing { run, .. } => {
-                    self.index.overdue.insert((self.now + crate::GRACE + crate::PATIENCE, run));
+                    self.index.overdue.insert((last_call(self.now), run));
                     if let Some(job) = self.jobs.get_mut(&id)
                         && let JobState::Completing { cause, .. } = &mut job.state
                         && *cause != StopCause::Cancelled

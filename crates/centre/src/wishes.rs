@@ -97,11 +97,7 @@ impl Centre {
     }
 
     pub(crate) fn requeue(&mut self, target: Target) -> Result<Reply, Refusal> {
-        let ids = match self.pick(target)? {
-            Picked::Array(array) => self.live_tasks(array),
-            Picked::Job(id) => alloc::vec![id],
-            Picked::Task(..) => Vec::new(),
-        };
+        let ids = self.jobs_meant(target)?;
         let mut done = 0;
         for id in ids {
             if matches!(self.jobs[&id].state, JobState::Starting { .. } | JobState::Running { .. }) {
@@ -110,8 +106,7 @@ impl Centre {
             }
         }
         if done == 0 {
-            let fact = format!("{} does not run", target.job);
-            return Err(Refusal::new(Code::WrongState, fact));
+            return Err(does_not_run(target));
         }
         Ok(Reply::Jobs(done))
     }
@@ -124,18 +119,14 @@ impl Centre {
             self.out.push(Effect::Release { site, run: *run, exit });
             return Ok(Reply::Jobs(1));
         }
-        Err(Refusal::new(Code::WrongState, format!("{} does not run", target.job)))
+        Err(does_not_run(target))
     }
 
     pub(crate) fn signal(&mut self, target: Target, signal: i32, shell: bool) -> Result<Reply, Refusal> {
         if !(1..=64).contains(&signal) {
             return Err(Refusal::new(Code::Invalid, format!("{signal} is not a signal number")).hint("1 to 64"));
         }
-        let ids = match self.pick(target)? {
-            Picked::Array(array) => self.live_tasks(array),
-            Picked::Job(id) => alloc::vec![id],
-            Picked::Task(..) => Vec::new(),
-        };
+        let ids = self.jobs_meant(target)?;
         let mut done = 0;
         for id in ids {
             if let JobState::Running { run, on, .. } = &self.jobs[&id].state {
@@ -145,7 +136,7 @@ impl Centre {
             }
         }
         if done == 0 {
-            return Err(Refusal::new(Code::WrongState, format!("{} does not run", target.job)));
+            return Err(does_not_run(target));
         }
         Ok(Reply::Jobs(done))
     }
@@ -153,7 +144,7 @@ impl Centre {
     pub(crate) fn alter(&mut self, target: Target, change: &Alteration) -> Result<Reply, Refusal> {
         let ids = match self.pick(target)? {
             Picked::Array(array) => {
-                self.check_alteration(&self.arrays[&array].spec.clone(), change)?;
+                self.check_alteration(&self.arrays[&array].spec, change)?;
                 let record = self.arrays.get_mut(&array).expect("picked arrays are there");
                 apply_alteration(&mut record.spec, change);
                 self.live_tasks(array)
@@ -168,7 +159,7 @@ impl Centre {
             if matches!(self.jobs[id].state, JobState::Ended { .. } | JobState::Completing { .. }) {
                 return Err(self.over(target));
             }
-            self.check_alteration(&self.jobs[id].spec.clone(), change)?;
+            self.check_alteration(&self.jobs[id].spec, change)?;
             self.check_extension(*id, change)?;
         }
         for id in &ids {
@@ -294,6 +285,15 @@ impl Centre {
         Err(unknown())
     }
 
+    /// The jobs that a target means; none for a task that is not a job yet.
+    fn jobs_meant(&self, target: Target) -> Result<Vec<JobId>, Refusal> {
+        Ok(match self.pick(target)? {
+            Picked::Array(array) => self.live_tasks(array),
+            Picked::Job(id) => alloc::vec![id],
+            Picked::Task(..) => Vec::new(),
+        })
+    }
+
     fn over(&self, target: Target) -> Refusal {
         Refusal::new(Code::WrongState, format!("{} is over", target.job))
     }
@@ -307,6 +307,10 @@ impl Centre {
         };
         self.jobs.range(record.job_at(0)..last).filter_map(live).collect()
     }
+}
+
+fn does_not_run(target: Target) -> Refusal {
+    Refusal::new(Code::WrongState, format!("{} does not run", target.job))
 }
 
 fn apply_alteration(spec: &mut madang_model::JobSpec, change: &Alteration) {

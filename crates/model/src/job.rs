@@ -341,6 +341,18 @@ pub enum JobState {
     },
 }
 
+impl JobState {
+    /// The run that holds nodes and what it holds; `None` while pending and once ended.
+    pub fn holding(&self) -> Option<(RunId, &Allocation)> {
+        match self {
+            JobState::Starting { run, on, .. }
+            | JobState::Running { run, on, .. }
+            | JobState::Completing { run, on, .. } => Some((*run, on)),
+            JobState::Pending { .. } | JobState::Ended { .. } => None,
+        }
+    }
+}
+
 /// A run that is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedRun {

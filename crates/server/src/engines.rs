@@ -39,12 +39,7 @@ impl Engines {
     pub fn take_up(&mut self, now: Time, centre: &Centre, journal: &Journal) -> Result<(), Trouble> {
         let known: BTreeSet<RunId> = self.local.iter().flat_map(LocalEngine::known).collect();
         for job in centre.jobs() {
-            let (run, on) = match &job.state {
-                JobState::Starting { run, on, .. }
-                | JobState::Running { run, on, .. }
-                | JobState::Completing { run, on, .. } => (*run, on),
-                JobState::Pending { .. } | JobState::Ended { .. } => continue,
-            };
+            let Some((run, on)) = job.state.holding() else { continue };
             let site = site_of(centre, on);
             let is_modelled = self.is_modelled(site);
             match &job.state {
@@ -176,14 +171,8 @@ pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
 
 /// True of a run that the core waits for the end of.
 fn is_current(centre: &Centre, run: RunId) -> bool {
-    match centre.job(run.job).map(|job| &job.state) {
-        Some(
-            JobState::Starting { run: current, .. }
-            | JobState::Running { run: current, .. }
-            | JobState::Completing { run: current, .. },
-        ) => *current == run,
-        _ => false,
-    }
+    let holding = centre.job(run.job).and_then(|job| job.state.holding());
+    holding.is_some_and(|(current, _)| current == run)
 }
 
 /// Everything the local engine needs to know of a run.

@@ -180,11 +180,7 @@ pub fn floor_node(centre: &Centre, estate: &Estate, id: NodeId) -> FloorNode {
     let mut owners = vec![0_u8; node.gpus as usize];
     for job in centre.node_jobs(id).into_iter().filter_map(|id| centre.job(id)) {
         let colour = estate.colour(centre.projects()[job.spec.project.index()].owner);
-        let (JobState::Starting { on, .. } | JobState::Running { on, .. } | JobState::Completing { on, .. }) =
-            &job.state
-        else {
-            continue;
-        };
+        let Some((_, on)) = job.state.holding() else { continue };
         for slot in on.slots.iter().filter(|slot| slot.node == id) {
             for (device, held) in owners.iter_mut().enumerate() {
                 if slot.devices >> device & 1 == 1 {

@@ -289,11 +289,10 @@ pub fn waiting_orders(record: &ArrayRecord) -> impl Iterator<Item = u32> {
 }
 
 /// What a job holds, or held last.
-fn holds(job: &Job) -> Option<&Allocation> {
+pub(super) fn holds(job: &Job) -> Option<&Allocation> {
     match &job.state {
-        JobState::Starting { on, .. } | JobState::Running { on, .. } | JobState::Completing { on, .. } => Some(on),
         JobState::Ended { .. } => job.runs.last().map(|run| &run.on),
-        JobState::Pending { .. } => None,
+        state => state.holding().map(|(_, on)| on),
     }
 }
 

@@ -238,14 +238,7 @@ fn fits_spec(centre: &Centre, filter: &Filter, spec: &JobSpec) -> bool {
 }
 
 fn is_at(centre: &Centre, job: &Job, site: &str) -> bool {
-    let on = match &job.state {
-        JobState::Pending { .. } => return may_go_to(centre, &job.spec, site),
-        JobState::Starting { on, .. } | JobState::Running { on, .. } | JobState::Completing { on, .. } => on,
-        JobState::Ended { .. } => match job.runs.last() {
-            Some(run) => &run.on,
-            None => return may_go_to(centre, &job.spec, site),
-        },
-    };
+    let Some(on) = super::job::holds(job) else { return may_go_to(centre, &job.spec, site) };
     centre.founding().is_some_and(|founding| founding.sites[site_of(centre, on).index()].name == site)
 }
 
