@@ -19,6 +19,8 @@ use madang_sched::{Config, Event, Scheduler};
 pub struct Centre {
     pub(crate) now: Time,
     pub(crate) founding: Option<Founding>,
+    /// What its scheduler is founded with.
+    pub(crate) config: Config,
     pub(crate) sched: Option<Scheduler>,
     pub(crate) book: Book,
     pub(crate) health: Vec<Health>,
@@ -102,7 +104,13 @@ pub(crate) struct Index {
 impl Centre {
     /// A centre that waits to be founded.
     pub fn new() -> Centre {
+        Centre::with_config(Config::default())
+    }
+
+    /// A centre that waits to be founded, with other settings of the scheduler: what the simulator tries.
+    pub fn with_config(config: Config) -> Centre {
         Centre {
+            config,
             now: Time::default(),
             founding: None,
             sched: None,
@@ -199,7 +207,7 @@ impl Centre {
         if self.founding.is_some() {
             return Err(Refusal::new(Code::WrongTime, "the centre is founded already"));
         }
-        self.sched = Some(Scheduler::new(Config::default(), &founding));
+        self.sched = Some(Scheduler::new(self.config.clone(), &founding));
         self.health = founding.nodes.iter().map(|_| Health::Up).collect();
         self.delivered = founding.parties.iter().map(|_| GpuTime::ZERO).collect();
         self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();

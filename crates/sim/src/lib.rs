@@ -3,6 +3,7 @@
 //! - [`model_engine`] carries out effects of modelled sites: the live server and the simulator use the same code.
 //! - [`world`] is the simulator: it drives the same core as the server through load and disasters.
 //! - [`load`] makes up submissions that look like those of a real GPU centre: the demo and the simulator use it.
+//! - [`trial`] puts a workload before the centre, and before the field's policies, on the same machine.
 //! - [`swf`] reads and writes job logs; [`lab`] replays them under textbook policies, to meet published results.
 //!
 //! Invariants: no clock, no threads, no I/O and no hash order in here; every choice comes from a seeded [`rng::Rng`],
@@ -19,6 +20,7 @@ pub mod rebirth;
 pub mod rng;
 pub mod run;
 pub mod swf;
+pub mod trial;
 pub mod world;
 
 pub use load::{Load, LoadSpec, Payer};

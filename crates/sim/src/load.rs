@@ -20,7 +20,7 @@ const RUN_TIMES: [(u64, u64); 9] =
     [(45, 120), (90, 150), (180, 170), (360, 180), (720, 160), (1_440, 120), (2_880, 70), (5_760, 30), (11_520, 0)];
 
 /// How many times its run time a job asks for, in tenths.
-const OVER_ASKED: [u64; 8] = [11, 13, 15, 20, 20, 30, 40, 80];
+pub(crate) const OVER_ASKED: [u64; 8] = [11, 13, 15, 20, 20, 30, 40, 80];
 
 /// What people call their jobs, by what fits a gang's size.
 const SMALL: [&str; 6] = ["notebook", "eval", "tokenise", "debug", "finetune-lora", "embed"];

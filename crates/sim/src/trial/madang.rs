@@ -1,0 +1,229 @@
+//! A trial of Madang itself: the very centre that serves, driven by the very loop, with the model engine as its site.
+//!
+//! The centre is founded on the trial's machine, each owner with a project of its own and an award that no trial can
+//! spend; jobs are submitted as people would submit them, and what the centre tells its engine is carried out in
+//! virtual time.
+use super::Refusal;
+use super::machine::Machine;
+use super::record::{How, Outcome, Recorder};
+use super::workload::{Job, Workload};
+use crate::model_engine::ModelEngine;
+use madang_centre::input::{Input, Report, Signed, Submission};
+use madang_centre::{Centre, Effect, Reply, World, drive};
+use madang_model::{GpuTime, JobId, ModelRun, Outcome as End, Part, Role, RunId, Time};
+
+/// Told now and then how many jobs have come to their end.
+pub type Seen<'a> = dyn FnMut(usize) + 'a;
+
+/// Ends between two reports of progress.
+const EVERY: usize = 4096;
+
+/// Tries a workload on a machine under the centre's own scheduler.
+pub fn run(
+    workload: &Workload,
+    machine: &Machine,
+    policy: &super::Settings,
+    seen: &mut Seen,
+) -> Result<Outcome, Refusal> {
+    machine.holds(workload)?;
+    let mut centre = Centre::with_config(policy.config.clone());
+    let founding = machine.founding(&workload.owners);
+    let mut trial = Trial {
+        workload,
+        recorder: Recorder::new(workload, machine),
+        engine: ModelEngine::new(),
+        names: founding.nodes.iter().map(|node| node.name.clone()).collect(),
+        now: Time::default(),
+        next: 0,
+        faults: 0,
+        mends: std::collections::BTreeSet::new(),
+        jobs: Vec::new(),
+        refused: None,
+        told: 0,
+        seen,
+    };
+    let mut opening = vec![Input::Found(founding)];
+    opening.extend(people(workload));
+    let effects = centre.step(Time::default(), opening.into_iter().map(Signed::own).collect());
+    trial.perform(Time::default(), effects, &centre);
+    drive(&mut centre, &mut trial);
+    let Trial { recorder, refused, .. } = trial;
+    if let Some(fact) = refused {
+        return Err(Refusal::Centre(fact));
+    }
+    assert!(recorder.finished() == workload.jobs.len(), "every job has come to its end");
+    Ok(recorder.close(policy.name.clone(), centre.promises_kept()))
+}
+
+/// Projects, users and awards of the owners.
+fn people(workload: &Workload) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    for owner in &workload.owners {
+        let project = Input::Project {
+            name: owner.name.clone(),
+            title: owner.name.clone(),
+            owner: owner.name.clone(),
+            class: "all".into(),
+        };
+        // Half of what can be counted at all, so that holds and what is left add up within the range.
+        let granted = GpuTime::from_micro_secs(i64::MAX / 2 / workload.owners.len() as i64);
+        let award = Input::Award { project: owner.name.clone(), granted, from: Time::default(), until: Time::MAX };
+        inputs.extend([project, award]);
+    }
+    let mut users: Vec<(u32, u32)> = workload.jobs.iter().map(|job| (job.owner, job.user)).collect();
+    users.sort_unstable();
+    users.dedup();
+    for (owner, user) in users {
+        let name = user_name(workload, owner, user);
+        inputs.push(Input::User { name: name.clone(), role: Role::Researcher });
+        inputs.push(Input::Member { project: workload.owners[owner as usize].name.clone(), user: name });
+    }
+    inputs
+}
+
+fn user_name(workload: &Workload, owner: u32, user: u32) -> String {
+    format!("{}-{user}", workload.owners[owner as usize].name)
+}
+
+struct Trial<'a> {
+    workload: &'a Workload,
+    recorder: Recorder<'a>,
+    engine: ModelEngine,
+    names: Vec<String>,
+    now: Time,
+    /// The next job to submit, and the next fault.
+    next: usize,
+    faults: usize,
+    /// Nodes that are mended then.
+    mends: std::collections::BTreeSet<(Time, u32)>,
+    /// The job of each id handed out by the centre.
+    jobs: Vec<u32>,
+    refused: Option<String>,
+    told: usize,
+    seen: &'a mut Seen<'a>,
+}
+
+impl Trial<'_> {
+    fn job_of(&self, id: JobId) -> usize {
+        self.jobs[id.index()] as usize
+    }
+
+    fn model(&self, run: RunId) -> ModelRun {
+        let job = self.job_of(run.job);
+        ModelRun { runtime: self.recorder.left(job), exit: i32::from(self.workload.jobs[job].fails) }
+    }
+
+    fn submit(&self, index: usize) -> Signed {
+        let job = &self.workload.jobs[index];
+        let submission = submission(self.workload, job);
+        Signed { ticket: index as u64 + 1, ..Signed::own(Input::Submit(submission)) }
+    }
+
+    /// A report reaches the centre; the end of a run is written down.
+    fn report(&mut self, report: Report) -> Signed {
+        if let Report::Ended { run, outcome, .. } = &report {
+            let how = match outcome {
+                End::TimedOut => How::TimedOut,
+                End::NodeFailed => How::NodeLost,
+                End::Completed | End::Failed { .. } => How::Ended,
+                _ => How::TakenBack,
+            };
+            let job = self.job_of(run.job);
+            self.recorder.ends(self.now, job, how);
+            if matches!(how, How::NodeLost | How::TakenBack) {
+                self.recorder.waits(job);
+            }
+        }
+        Signed::own(Input::Report(report))
+    }
+
+    fn breaks(&mut self, inputs: &mut Vec<Signed>) {
+        while let Some(fault) = self.workload.faults.get(self.faults).filter(|fault| fault.at <= self.now) {
+            self.faults += 1;
+            let name = self.names[fault.node as usize].clone();
+            let lost: Vec<usize> = self.recorder.on(fault.node);
+            let runs: Vec<RunId> = self.engine.known().filter(|run| lost.contains(&self.job_of(run.job))).collect();
+            self.engine.lose(self.now, runs);
+            self.recorder.floor.set_down(fault.node, true);
+            self.mends.insert((self.now.after(fault.lasts), fault.node));
+            let why = "fault of the workload".into();
+            inputs.push(Signed::own(Input::Report(Report::NodeDown { node: name, why })));
+        }
+        while let Some((at, node)) = self.mends.first().copied().filter(|(at, _)| *at <= self.now) {
+            self.mends.remove(&(at, node));
+            self.recorder.floor.set_down(node, false);
+            inputs.push(Signed::own(Input::Report(Report::NodeUp { node: self.names[node as usize].clone() })));
+        }
+    }
+}
+
+impl World for Trial<'_> {
+    fn next(&mut self, wake: Option<Time>) -> Option<(Time, Vec<Signed>)> {
+        if self.refused.is_some() || self.recorder.finished() == self.workload.jobs.len() {
+            return None;
+        }
+        let submit = self.workload.jobs.get(self.next).map(|job| job.submit);
+        let fault = self.workload.faults.get(self.faults).map(|fault| fault.at);
+        let mend = self.mends.first().map(|(at, _)| *at);
+        let soonest = [submit, fault, mend, self.engine.next_due(), wake].into_iter().flatten().min()?;
+        self.now = self.now.max(soonest);
+        self.recorder.pass(self.now);
+        let mut inputs = Vec::new();
+        self.breaks(&mut inputs);
+        for report in self.engine.due(self.now) {
+            let signed = self.report(report);
+            inputs.push(signed);
+        }
+        while self.workload.jobs.get(self.next).is_some_and(|job| job.submit <= self.now) {
+            inputs.push(self.submit(self.next));
+            self.recorder.waits(self.next);
+            self.next += 1;
+        }
+        if self.recorder.finished() >= self.told + EVERY {
+            self.told = self.recorder.finished();
+            (self.seen)(self.told);
+        }
+        Some((self.now, inputs))
+    }
+
+    fn perform(&mut self, now: Time, effects: Vec<Effect>, _: &Centre) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { ticket, answer: Ok(Reply::Job(id)) } => {
+                    self.jobs.resize(self.jobs.len().max(id.index() + 1), u32::MAX);
+                    self.jobs[id.index()] = ticket as u32 - 1;
+                }
+                Effect::Reply { answer: Err(refusal), .. } => self.refused = Some(refusal.fact),
+                Effect::Start { run, on, limit, .. } => {
+                    self.engine.start(now, run, limit, Some(self.model(run)));
+                    let held = |slot: &madang_model::Slot| (slot.node.number(), slot.devices.count_ones());
+                    let job = self.job_of(run.job);
+                    self.recorder.starts(now, job, on.slots.iter().map(held).collect());
+                }
+                Effect::Stop { run, cause, .. } => self.engine.stop(now, run, cause),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The job as its owner's people would submit it.
+fn submission(workload: &Workload, job: &Job) -> Submission {
+    let part = Part {
+        nodes: job.nodes,
+        gpus: job.gpus,
+        cpus: job.cpus.max(1),
+        memory_mib: 1,
+        model: None,
+        exclusive: false,
+        features: Vec::new(),
+    };
+    Submission {
+        project: Some(workload.owners[job.owner as usize].name.clone()),
+        parts: vec![part],
+        limit: Some(job.limit),
+        qos: job.qos,
+        requeue: true,
+        ..crate::load::plain(user_name(workload, job.owner, job.user))
+    }
+}

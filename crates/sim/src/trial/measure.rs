@@ -1,0 +1,276 @@
+//! What is said of a trial, in integers: the same figures for every policy, from its runs alone.
+//!
+//! - *Wait* is the time from submission to the end less the run time: what the job's owner loses to others, to runs
+//!   that were taken back and to broken nodes.
+//! - *Bounded slowdown* is max(1, (wait + run time) / max(run time, 10 s)), as the literature has it.
+//! - *Goodput* is GPU time that counted in the end; *lost* is GPU time of runs that were taken back or broke, beyond
+//!   what they had saved.
+//! - *Unmet* is GPU time by which owners held less than their guarantee while they had jobs waiting for it: the
+//!   integral of min(guarantee - held, wanted).
+//!
+//! Use of the estate is measured over the time in which jobs are submitted, so that the tail says nothing.
+use super::machine::Machine;
+use super::record::{How, Outcome, Run};
+use super::workload::{Job, Workload};
+use madang_model::{Span, Time};
+
+/// Run times below this count as this in bounded slowdown.
+const BOUND: Span = Span::from_secs(10);
+/// Parts of one in slowdowns and shares.
+pub const PARTS: u64 = 1_000_000;
+/// Groups of sizes, by the most GPUs of each.
+const SIZES: [(u64, &str); 6] =
+    [(1, "1 GPU"), (7, "2-7 GPUs"), (8, "8 GPUs"), (63, "9-63 GPUs"), (255, "64-255 GPUs"), (u64::MAX, "256 or more")];
+
+/// Waits of some jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Whose.
+    pub name: String,
+    /// How many.
+    pub jobs: u64,
+    /// Mean wait.
+    pub mean_wait: Span,
+    /// The wait that half of them do not exceed (nearest rank).
+    pub median_wait: Span,
+    /// The wait that 99 of 100 do not exceed (nearest rank).
+    pub p99_wait: Span,
+    /// The longest wait.
+    pub longest_wait: Span,
+    /// Mean bounded slowdown, in millionths.
+    pub slowdown: u64,
+}
+
+/// One owner's share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The owner.
+    pub name: String,
+    /// Its guarantee in GPUs.
+    pub guarantee: u64,
+    /// GPU-seconds that its weight gives it of the whole.
+    pub entitled: u64,
+    /// GPU-seconds that it held.
+    pub delivered: u64,
+    /// GPU-seconds below its guarantee while it had jobs waiting for them.
+    pub unmet: u64,
+}
+
+/// The figures of one trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The policy.
+    pub policy: String,
+    /// All jobs.
+    pub all: Group,
+    /// By size of gang.
+    pub by_size: Vec<Group>,
+    /// By owner.
+    pub by_owner: Vec<Group>,
+    /// Owners' shares.
+    pub shares: Vec<Share>,
+    /// GPU time held of all there was, in millionths.
+    pub utilisation: u64,
+    /// GPU time that counted in the end of all there was, in millionths.
+    pub goodput: u64,
+    /// Runs taken back.
+    pub taken_back: u64,
+    /// GPU-seconds lost to runs taken back.
+    pub lost_back: u64,
+    /// GPU-seconds lost to broken nodes.
+    pub lost_nodes: u64,
+    /// GPU-seconds by which guarantees were unmet, over all owners.
+    pub unmet: u64,
+    /// Mean of the largest gang of whole nodes that could start, in GPUs.
+    pub largest_gang: u64,
+    /// Mean of free GPUs on nodes that hold something, of all GPUs, in millionths.
+    pub stranded: u64,
+    /// Promises kept and broken.
+    pub promises: (u64, u64),
+    /// From the first submission to the last end.
+    pub makespan: Span,
+}
+
+/// Measures an outcome.
+pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Figures {
+    let mut ends = vec![Time::default(); workload.jobs.len()];
+    for run in outcome.runs.iter().filter(|run| is_last(run)) {
+        ends[run.job as usize] = run.end;
+    }
+    let window = window(workload);
+    let capacity = u128::from(machine.gpus()) * u128::from(window.1.since(window.0).millis());
+    let mut figures = Figures { policy: outcome.policy.clone(), promises: outcome.promises, ..Figures::default() };
+    figures.makespan = outcome.end.since(window.0);
+    (figures.all, figures.by_size, figures.by_owner) = groups(workload, &ends);
+    figures.shares = shares(workload, machine, outcome, window);
+    figures.unmet = figures.shares.iter().map(|share| share.unmet).sum();
+    let (mut held, mut useful, mut back, mut nodes) = (0u128, 0u128, 0u128, 0u128);
+    for run in &outcome.runs {
+        let gang = u128::from(workload.jobs[run.job as usize].gang());
+        held += gang * within(run.start, run.end, window);
+        useful += gang * within(run.start, run.start.after(run.kept), window);
+        let lost = gang * u128::from(run.end.since(run.start).millis().saturating_sub(run.kept.millis()));
+        match run.how {
+            How::TakenBack => back += lost,
+            How::NodeLost => nodes += lost,
+            How::Ended | How::TimedOut => {}
+        }
+    }
+    figures.utilisation = ratio(held, capacity);
+    figures.goodput = ratio(useful, capacity);
+    figures.taken_back = outcome.runs.iter().filter(|run| run.how == How::TakenBack).count() as u64;
+    (figures.lost_back, figures.lost_nodes) = ((back / 1000) as u64, (nodes / 1000) as u64);
+    let frames = outcome.frames.iter().filter(|frame| frame.at <= window.1);
+    let count = frames.clone().count().max(1) as u64;
+    figures.largest_gang = frames.clone().map(|frame| frame.largest_gang).sum::<u64>() / count;
+    let stranded: u64 = frames.map(|frame| frame.stranded).sum();
+    figures.stranded = ratio(u128::from(stranded), u128::from(machine.gpus() * count));
+    figures
+}
+
+fn is_last(run: &Run) -> bool {
+    matches!(run.how, How::Ended | How::TimedOut)
+}
+
+/// From the first submission to the last.
+fn window(workload: &Workload) -> (Time, Time) {
+    let first = workload.jobs.first().map_or(Time::default(), |job| job.submit);
+    let last = workload.jobs.last().map_or(first, |job| job.submit);
+    (first, last.max(first.after(Span::from_millis(1))))
+}
+
+/// Milliseconds of a stretch that lie within a window.
+fn within(start: Time, end: Time, window: (Time, Time)) -> u128 {
+    u128::from(end.min(window.1).since(start.max(window.0)).millis())
+}
+
+fn ratio(part: u128, whole: u128) -> u64 {
+    u64::try_from(part * u128::from(PARTS) / whole.max(1)).unwrap_or(u64::MAX)
+}
+
+fn groups(workload: &Workload, ends: &[Time]) -> (Group, Vec<Group>, Vec<Group>) {
+    let all: Vec<(&Job, Time)> = workload.jobs.iter().zip(ends.iter().copied()).collect();
+    let some = |name: &str, keep: &dyn Fn(&Job) -> bool| group(name, all.iter().filter(|(job, _)| keep(job)).copied());
+    let mut from = 0;
+    let mut by_size = Vec::new();
+    for (most, name) in SIZES {
+        by_size.push(some(name, &|job| job.gang() >= from && job.gang() <= most));
+        from = most.saturating_add(1);
+    }
+    by_size.retain(|group| group.jobs > 0);
+    let owners = (0..).zip(&workload.owners);
+    let by_owner = owners.map(|(index, owner)| some(&owner.name, &|job| job.owner == index)).collect();
+    (some("all", &|_| true), by_size, by_owner)
+}
+
+fn group<'a>(name: &str, jobs: impl Iterator<Item = (&'a Job, Time)>) -> Group {
+    let (mut waits, mut slowdowns) = (Vec::new(), 0u128);
+    for (job, end) in jobs {
+        let turnaround = end.since(job.submit).millis();
+        waits.push(turnaround.saturating_sub(job.runtime.millis()));
+        let bound = u128::from(job.runtime.max(BOUND).millis());
+        slowdowns += (u128::from(turnaround) * u128::from(PARTS) / bound).max(u128::from(PARTS));
+    }
+    if waits.is_empty() {
+        return Group { name: name.into(), ..Group::default() };
+    }
+    let count = waits.len() as u64;
+    let mean = waits.iter().sum::<u64>() / count;
+    waits.sort_unstable();
+    let rank = |per_cent: usize| Span::from_millis(waits[(waits.len() * per_cent).div_ceil(100).max(1) - 1]);
+    Group {
+        name: name.into(),
+        jobs: count,
+        mean_wait: Span::from_millis(mean),
+        median_wait: rank(50),
+        p99_wait: rank(99),
+        longest_wait: rank(100),
+        slowdown: u64::try_from(slowdowns / u128::from(count)).unwrap_or(u64::MAX),
+    }
+}
+
+/// An owner's account while time is swept over.
+#[derive(Clone, Copy, Default)]
+struct Account {
+    at: Time,
+    held: u64,
+    wanted: u64,
+    delivered: u128,
+    unmet: u128,
+}
+
+impl Account {
+    fn advance(&mut self, now: Time, guarantee: u64, window: (Time, Time)) {
+        let span = within(self.at, now, window);
+        self.delivered += u128::from(self.held) * span;
+        self.unmet += u128::from(guarantee.saturating_sub(self.held).min(self.wanted)) * span;
+        self.at = now;
+    }
+}
+
+fn shares(workload: &Workload, machine: &Machine, outcome: &Outcome, window: (Time, Time)) -> Vec<Share> {
+    let weights: u64 = workload.owners.iter().map(|owner| u64::from(owner.weight)).sum::<u64>().max(1);
+    let part = |weight: u32, whole: u64| u128::from(weight) * u128::from(whole) / u128::from(weights);
+    let guarantees: Vec<u64> = workload.owners.iter().map(|owner| part(owner.weight, machine.gpus()) as u64).collect();
+    let mut accounts = vec![Account::default(); workload.owners.len()];
+    // What changes: (when, owner, held more, held less, wanted more, wanted less), in GPUs.
+    let mut edges: Vec<(Time, u32, [u64; 4])> = Vec::with_capacity(workload.jobs.len() + 2 * outcome.runs.len());
+    edges.extend(workload.jobs.iter().map(|job| (job.submit, job.owner, [0, 0, job.gang(), 0])));
+    for run in &outcome.runs {
+        let job = &workload.jobs[run.job as usize];
+        let again = if is_last(run) { 0 } else { job.gang() };
+        edges.push((run.start, job.owner, [job.gang(), 0, 0, job.gang()]));
+        edges.push((run.end, job.owner, [0, job.gang(), again, 0]));
+    }
+    edges.sort_unstable();
+    // Within a moment what is given comes before what is taken, by the order of the figures; sums stay positive.
+    let mut rest = edges.as_slice();
+    while let Some((now, owner, _)) = rest.first().copied() {
+        let same = rest.partition_point(|(time, other, _)| (*time, *other) == (now, owner));
+        let account = &mut accounts[owner as usize];
+        account.advance(now, guarantees[owner as usize], window);
+        let sum = |at: usize| rest[..same].iter().map(|(_, _, change)| change[at]).sum::<u64>();
+        account.held = account.held + sum(0) - sum(1);
+        account.wanted = account.wanted + sum(2) - sum(3);
+        rest = &rest[same..];
+    }
+    let secs = |gpu_millis: u128| u64::try_from(gpu_millis / 1000).unwrap_or(u64::MAX);
+    let length = window.1.since(window.0).millis();
+    workload
+        .owners
+        .iter()
+        .zip(&guarantees)
+        .zip(&accounts)
+        .map(|((owner, guarantee), account)| Share {
+            name: owner.name.clone(),
+            guarantee: *guarantee,
+            entitled: secs(part(owner.weight, machine.gpus()) * u128::from(length)),
+            delivered: secs(account.delivered),
+            unmet: secs(account.unmet),
+        })
+        .collect()
+}
+
+/// A figure over seeds: the least, the mean, the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bands {
+    /// The least.
+    pub least: u64,
+    /// The mean, rounded down.
+    pub mean: u64,
+    /// The most.
+    pub most: u64,
+}
+
+impl Bands {
+    /// Of these; all zero of none.
+    pub fn of(values: impl IntoIterator<Item = u64>) -> Bands {
+        let values: Vec<u64> = values.into_iter().collect();
+        let sum: u128 = values.iter().map(|value| u128::from(*value)).sum();
+        Bands {
+            least: values.iter().min().copied().unwrap_or(0),
+            mean: u64::try_from(sum / values.len().max(1) as u128).unwrap_or(u64::MAX),
+            most: values.iter().max().copied().unwrap_or(0),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Trials: a workload on an estate under a policy, and what came of it.
+//!
+//! The same [`Workload`] meets the centre itself ([`madang`]: the very `Centre` and `drive` that serve) and the policies
+//! of the field ([`peers`]), on the same [`Machine`], and each leaves an [`Outcome`] of the same form, so that figures
+//! stand side by side. Run times are the workload's own: nothing runs, and everything here is modelled.
+//!
+//! Invariants: a trial depends on workload, machine, policy and settings alone; no clock, no hash order. Time begins at
+//! [`Time`] 0 with the workload.
+
+mod floor;
+mod machine;
+pub mod madang;
+mod measure;
+pub mod philly;
+mod record;
+pub mod table;
+mod workload;
+
+pub use floor::Floor;
+pub use machine::{Fabric, Machine};
+pub use measure::{Bands, Figures, Group, Share, figures};
+pub use record::{Frame, How, Outcome, Recorder, Run};
+pub use workload::{Fault, Job, Owner, Workload};
+
+use madang_sched::Config;
+use std::fmt;
+
+/// The centre's scheduler under a name and with settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the policy is called.
+    pub name: String,
+    /// Its settings.
+    pub config: Config,
+}
+
+/// Why a workload cannot be tried on a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A gang that no fabric could ever hold.
+    TooLarge {
+        /// Its number in the workload.
+        job: u64,
+        /// Nodes asked for.
+        nodes: u32,
+        /// GPUs asked for on each.
+        gpus: u32,
+        /// What the largest fabric has.
+        largest: String,
+    },
+    /// The centre said no to something that the workload asks for.
+    Centre(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::TooLarge { job, nodes, gpus, largest } => {
+                write!(f, "job {job} asks for {nodes} nodes with {gpus} GPUs each, the largest island has {largest}")
+            }
+            Refusal::Centre(fact) => f.write_str(fact),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

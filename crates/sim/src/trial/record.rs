@@ -1,0 +1,179 @@
+//! What happens in a trial, written down as it happens.
+use super::floor::Floor;
+use super::machine::Machine;
+use super::workload::Workload;
+use madang_model::{Span, Time};
+
+/// Frames that a trial is looked at in, over the time in which jobs are submitted.
+const FRAMES: u64 = 480;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By itself, well or badly.
+    Ended,
+    /// Its limit ended it.
+    TimedOut,
+    /// Taken back for somebody else.
+    TakenBack,
+    /// A node was lost.
+    NodeLost,
+}
+
+/// One run of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Index of the job in the workload.
+    pub job: u32,
+    /// When it began.
+    pub start: Time,
+    /// When it was gone.
+    pub end: Time,
+    /// How it ended.
+    pub how: How,
+    /// How much of it counted: all of it, or what was saved before it was taken back or broke.
+    pub kept: Span,
+}
+
+/// The estate at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// When.
+    pub at: Time,
+    /// Jobs waiting.
+    pub waiting: u32,
+    /// GPUs that they ask for.
+    pub wanted: u64,
+    /// GPUs held.
+    pub busy: u64,
+    /// GPUs of nodes that are down.
+    pub lost: u64,
+    /// Free GPUs on nodes that hold something.
+    pub stranded: u64,
+    /// GPUs of the largest gang of whole nodes that could start.
+    pub largest_gang: u64,
+}
+
+/// What came of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The policy's name.
+    pub policy: String,
+    /// Every run, by its end.
+    pub runs: Vec<Run>,
+    /// The estate over time.
+    pub frames: Vec<Frame>,
+    /// When the last run was gone.
+    pub end: Time,
+    /// Promises kept and broken, for policies that make them.
+    pub promises: (u64, u64),
+}
+
+/// Writes a trial down.
+pub struct Recorder<'a> {
+    workload: &'a Workload,
+    /// What is free now; whoever places for a peer looks here.
+    pub floor: Floor,
+    /// What each job holds: (node, GPUs), and since when.
+    held: Vec<(Time, Vec<(u32, u32)>)>,
+    /// Work of each job that earlier runs have saved.
+    saved: Vec<Span>,
+    runs: Vec<Run>,
+    frames: Vec<Frame>,
+    step: Span,
+    next_frame: Time,
+    waiting: u32,
+    wanted: u64,
+    finished: usize,
+}
+
+impl<'a> Recorder<'a> {
+    /// A trial that has not begun.
+    pub fn new(workload: &'a Workload, machine: &Machine) -> Recorder<'a> {
+        let last = workload.jobs.last().map_or(Time::default(), |job| job.submit);
+        let step = Span::from_millis((last.millis() / FRAMES).max(1000));
+        Recorder {
+            workload,
+            floor: Floor::new(machine),
+            held: vec![(Time::default(), Vec::new()); workload.jobs.len()],
+            saved: vec![Span::ZERO; workload.jobs.len()],
+            runs: Vec::with_capacity(workload.jobs.len()),
+            frames: Vec::new(),
+            step,
+            next_frame: Time::default(),
+            waiting: 0,
+            wanted: 0,
+            finished: 0,
+        }
+    }
+
+    /// Time goes on to `now`: frames that were due before are taken of the estate as it stands.
+    pub fn pass(&mut self, now: Time) {
+        while self.next_frame < now {
+            self.frames.push(Frame {
+                at: self.next_frame,
+                waiting: self.waiting,
+                wanted: self.wanted,
+                busy: self.floor.busy(),
+                lost: self.floor.lost(),
+                stranded: self.floor.stranded(),
+                largest_gang: self.floor.largest_gang(),
+            });
+            self.next_frame = self.next_frame.after(self.step);
+        }
+    }
+
+    /// A job waits from now on, for the first time or again.
+    pub fn waits(&mut self, job: usize) {
+        self.waiting += 1;
+        self.wanted += self.workload.jobs[job].gang();
+    }
+
+    /// A job begins to run on these (node, GPUs).
+    pub fn starts(&mut self, now: Time, job: usize, on: Vec<(u32, u32)>) {
+        self.waiting -= 1;
+        self.wanted -= self.workload.jobs[job].gang();
+        on.iter().for_each(|(node, gpus)| self.floor.take(*node, *gpus));
+        self.held[job] = (now, on);
+    }
+
+    /// A job's run is gone.
+    pub fn ends(&mut self, now: Time, job: usize, how: How) {
+        let (start, on) = std::mem::take(&mut self.held[job]);
+        on.iter().for_each(|(node, gpus)| self.floor.give(*node, *gpus));
+        let kept = match how {
+            How::Ended | How::TimedOut => now.since(start),
+            How::TakenBack | How::NodeLost => {
+                let every = self.workload.jobs[job].checkpoint.millis();
+                let ran = now.since(start).millis();
+                Span::from_millis(if every == 0 { 0 } else { ran - ran % every })
+            }
+        };
+        self.saved[job] += kept;
+        self.runs.push(Run { job: job as u32, start, end: now, how, kept });
+        self.finished += usize::from(matches!(how, How::Ended | How::TimedOut));
+    }
+
+    /// How long a job has still to run: its run time less what earlier runs have saved.
+    pub fn left(&self, job: usize) -> Span {
+        self.workload.jobs[job].runtime - self.saved[job]
+    }
+
+    /// Jobs that hold something on a node.
+    pub fn on(&self, node: u32) -> Vec<usize> {
+        let holds = |on: &[(u32, u32)]| on.iter().any(|(other, _)| *other == node);
+        (0..self.held.len()).filter(|job| holds(&self.held[*job].1)).collect()
+    }
+
+    /// Jobs that came to their end.
+    pub fn finished(&self) -> usize {
+        self.finished
+    }
+
+    /// The trial is over.
+    pub fn close(mut self, policy: String, promises: (u64, u64)) -> Outcome {
+        let end = self.runs.iter().map(|run| run.end).max().unwrap_or_default();
+        self.pass(end.after(Span::from_millis(1)));
+        Outcome { policy, runs: self.runs, frames: self.frames, end, promises }
+    }
+}

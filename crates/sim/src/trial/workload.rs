@@ -1,0 +1,82 @@
+//! What is asked of an estate over a time: owners, jobs, and what breaks.
+use madang_model::{Qos, Span, Time};
+
+/// Somebody with a share of the estate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Short name.
+    pub name: String,
+    /// Weight of its share; the shares are these weights of their sum.
+    pub weight: u32,
+}
+
+/// One job of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its number in its source.
+    pub number: u64,
+    /// When it is submitted.
+    pub submit: Time,
+    /// How long it runs if nobody stops it; at most the limit.
+    pub runtime: Span,
+    /// How long it says it may run.
+    pub limit: Span,
+    /// Nodes of the gang.
+    pub nodes: u32,
+    /// GPUs on each node; 0 for work without any.
+    pub gpus: u32,
+    /// CPUs on each node, at least 1.
+    pub cpus: u32,
+    /// Index into the workload's owners.
+    pub owner: u32,
+    /// Who submits it, within the owner.
+    pub user: u32,
+    /// Urgency within its owner's share.
+    pub qos: Qos,
+    /// True when it ends with a failure of its own.
+    pub fails: bool,
+    /// How often it saves its work; zero for never, so that a run taken back has lost all.
+    pub checkpoint: Span,
+}
+
+impl Job {
+    /// GPUs of the gang.
+    pub fn gang(&self) -> u64 {
+        u64::from(self.nodes) * u64::from(self.gpus)
+    }
+}
+
+/// A node breaks and is mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When.
+    pub at: Time,
+    /// Which node of the machine, counted over all fabrics.
+    pub node: u32,
+    /// For how long.
+    pub lasts: Span,
+}
+
+/// A workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// What it is called.
+    pub name: String,
+    /// Where it comes from and what of it is modelled, a sentence each: whoever reads a report must see them.
+    pub notes: Vec<String>,
+    /// Whose jobs they are.
+    pub owners: Vec<Owner>,
+    /// The jobs, by (submit, number).
+    pub jobs: Vec<Job>,
+    /// What breaks, by time.
+    pub faults: Vec<Fault>,
+}
+
+impl Workload {
+    /// Puts jobs and faults into their order, which every reader and generator ends with.
+    pub fn in_order(mut self) -> Workload {
+        self.jobs.sort_by_key(|job| (job.submit, job.number));
+        self.faults.sort_by_key(|fault| (fault.at, fault.node));
+        self
+    }
+}
