@@ -16,6 +16,20 @@ pub struct Config {
     pub tries: u32,
     /// Most starts in one cycle; 1,024 by default.
     pub starts: u32,
+    /// The order of a leaf's jobs that can get no promise now; [`Order::ShortestFirst`] by default.
+    #[serde(default)]
+    pub backfill: Order,
+}
+
+/// An order of jobs of equal urgency within a leaf of the share tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// By age.
+    OldestFirst,
+    /// By limit, then age. Nobody starves by it, since promises go by age and are kept.
+    #[default]
+    ShortestFirst,
 }
 
 /// One job that may start as far as everything but capacity, share and budget goes.

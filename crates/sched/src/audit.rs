@@ -59,7 +59,8 @@ impl Scheduler {
     /// Counts along the share tree agree with the lines and the runs.
     fn audit_counts(&self, wrong: &mut Vec<String>) {
         let waiting: u32 = self.shares.owners.iter().map(|owner| owner.waiting).sum();
-        let in_lines: usize = self.queue.lines.iter().flat_map(|lines| lines.values()).map(|line| line.len()).sum();
+        let in_lines: usize =
+            self.queue.leaves.iter().flat_map(|leaf| leaf.by_seat.values()).map(|line| line.len()).sum();
         if waiting != self.pending() || in_lines != self.queue.jobs.len() {
             wrong.push(format!("{} jobs wait, shares count {waiting}, lines hold {in_lines}", self.pending()));
         }

@@ -40,7 +40,7 @@ pub(crate) struct Cluster {
     pub nodes: Vec<NodeState>,
     /// By pool, by number of free GPUs: the nodes.
     pub free: Vec<Vec<FixedBitSet>>,
-    /// Pools in which something may fit that did not before.
+    /// Nodes on which something may fit that did not before.
     pub grown: FixedBitSet,
 }
 
@@ -55,7 +55,7 @@ impl Cluster {
         Cluster {
             nodes: alloc::vec![idle; estate.nodes.len()],
             free: free.collect(),
-            grown: FixedBitSet::with_capacity(estate.pools.len()),
+            grown: FixedBitSet::with_capacity(estate.nodes.len()),
             estate,
         }
     }
@@ -107,9 +107,9 @@ impl Cluster {
         self.grow(node);
     }
 
-    /// Notes that something may fit on this node's pool that did not before.
+    /// Notes that something may fit on this node that did not before.
     pub fn grow(&mut self, node: NodeId) {
-        self.grown.insert(self.estate.nodes[node.index()].pool);
+        self.grown.insert(node.index());
     }
 
     fn change(&mut self, node: NodeId, change: impl FnOnce(&mut NodeState)) {

@@ -5,7 +5,7 @@ use crate::promise::{GRACE, Pledge};
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
 use alloc::vec::Vec;
-use madang_model::{Allocation, JobId, Span, Time};
+use madang_model::{Allocation, JobId, NodeId, Span, Time};
 
 impl Scheduler {
     /// Applies what happened, then runs one cycle.
@@ -17,16 +17,13 @@ impl Scheduler {
         for event in events {
             self.apply(now, event, &mut step);
         }
-        let grown = self.cluster.grown.count_ones(..) > 0;
-        self.refresh();
+        let grown = self.refresh();
         // 2. Promises that no longer hold as they stand are given anew.
         self.mend(now, &mut step);
         // 3. Promises that are due are kept.
         self.honour(now, &mut step);
-        // 4. One promise is looked at for an earlier start.
-        if grown {
-            self.improve(now);
-        }
+        // 4. Promises are looked at for an earlier start where something has grown.
+        self.improve(now, &grown);
         // 5. In rank order: start, or promise, or pass over.
         self.fill(now, &mut step);
         self.refresh();
@@ -68,7 +65,7 @@ impl Scheduler {
     }
 
     /// True when the waiting job's project can pay for it.
-    fn affordable(&self, job: JobId) -> bool {
+    pub(crate) fn affordable(&self, job: JobId) -> bool {
         let waiting = &self.queue.jobs[&job];
         self.covers(self.shares.leaves[waiting.leaf].project, self.queue.kind(waiting).0.need)
     }
@@ -127,16 +124,12 @@ impl Scheduler {
 
     /// True when a job may start or may be given a promise that was not looked at yet.
     fn awake(&self) -> bool {
-        let live = |shape: usize, limit: Span| {
-            let shape = &self.queue.shapes[shape];
-            shape.possible && !shape.failed(limit)
-        };
         self.unfinished
             || self.promises.by_job.values().any(|pledge| !pledge.settled)
             || (0..)
                 .zip(&self.shares.owners)
                 .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.places(index) > 0)
-            || self.queue.classes.iter().any(|(_, class)| live(class.shape, class.limit))
+            || self.any_live()
     }
 
     /// Starts the job if it can be placed now; its own promise does not stand in its way.
@@ -186,7 +179,8 @@ impl Scheduler {
     pub(crate) fn note(&mut self, job: JobId, shape: usize, short: Short) {
         let limit = self.queue.kind(&self.queue.jobs[&job]).0.limit;
         let limit = if short.behind.is_some() { limit } else { Span::ZERO };
-        self.queue.shapes[shape].memo = Some(Memo { limit, fitting: short.fitting, behind: short.behind });
+        self.queue.shapes[shape].memo =
+            Some(Memo { limit, fitting: short.fitting, behind: short.behind, most: short.fitting });
     }
 
     /// Promises the job the earliest start that can be told now.
@@ -201,23 +195,38 @@ impl Scheduler {
         Some(start)
     }
 
-    /// Looks whether one promise, each time the next, can be made earlier.
-    fn improve(&mut self, now: Time) {
-        let jobs = &self.promises.by_job;
-        let after = |turn: JobId| jobs.range((core::ops::Bound::Excluded(turn), core::ops::Bound::Unbounded)).next();
-        let Some(job) = self.promises.turn.and_then(after).or_else(|| jobs.iter().next()).map(|(job, _)| *job) else {
+    /// Looks whether promises can be made earlier now that these nodes have grown: those of one node on the grown nodes
+    /// alone, and one gang, each time the next, on all that suits it.
+    fn improve(&mut self, now: Time, grown: &[NodeId]) {
+        if grown.is_empty() {
             return;
-        };
-        self.promises.turn = Some(job);
+        }
+        let shape = |job: &JobId| self.queue.kind(&self.queue.jobs[job]).1;
+        let (single, gangs): (Vec<JobId>, Vec<JobId>) =
+            self.promises.by_job.keys().copied().partition(|job| shape(job).is_single());
+        for job in single {
+            self.bring_forward(now, job, Some(grown));
+        }
+        let after = |turn: JobId| gangs.get(gangs.partition_point(|job| *job <= turn));
+        if let Some(job) = self.promises.turn.and_then(after).or(gangs.first()).copied() {
+            self.promises.turn = Some(job);
+            self.bring_forward(now, job, None);
+        }
+    }
+
+    /// Gives the job an earlier promise if there is one; a job of one node looks at the named nodes only.
+    fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) {
         self.promises.lift(job);
         let shape = self.queue.kind(&self.queue.jobs[&job]).1;
-        let earliest = self.promises.earliest(&self.cluster, shape, now);
-        let old = self.promises.by_job[&job].promise.clone();
-        let better = earliest.filter(|(start, _)| *start < old.start && *start > now);
+        let earliest = match nodes {
+            Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
+            None => self.promises.earliest(&self.cluster, shape, now),
+        };
+        let old = self.promises.by_job[&job].promise.start;
+        let better = earliest.filter(|(start, _)| *start < old && *start > now);
         if let (Some((start, on)), Some(pledge)) = (better, self.promises.by_job.get_mut(&job)) {
             pledge.promise.start = start;
-            pledge.promise.on = on;
-            for slot in &old.on.slots {
+            for slot in core::mem::replace(&mut pledge.promise.on, on).slots {
                 self.cluster.grow(slot.node);
             }
         }

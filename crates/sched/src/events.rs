@@ -136,8 +136,8 @@ impl Scheduler {
         Some(pledge.promise.start)
     }
 
-    /// Forgets what was found out about shapes for which something has grown since.
-    pub(crate) fn refresh(&mut self) {
+    /// Forgets what was found out about shapes for which something has grown since; gives the nodes that have.
+    pub(crate) fn refresh(&mut self) -> Vec<NodeId> {
         if self.health.count_ones(..) > 0 {
             let pools: Vec<usize> = self.health.ones().collect();
             self.health.clear();
@@ -149,21 +149,20 @@ impl Scheduler {
             }
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = true);
         }
-        if self.cluster.grown.count_ones(..) == 0 {
-            return;
+        let grown: Vec<NodeId> = self.cluster.grown.ones().map(|index| NodeId::new(index as u32)).collect();
+        if grown.is_empty() {
+            return grown;
         }
-        let grown = self.cluster.grown.clone();
         self.cluster.grown.clear();
         for (_, shape) in self.queue.shapes.iter_mut() {
-            if shape.memo.is_some() && grown.ones().any(|pool| shape.uses(pool)) {
+            if shape.memo.is_some() && shape.wakes(&self.cluster, &grown) {
                 shape.memo = None;
             }
         }
         for (job, pledge) in &mut self.promises.by_job {
             let (_, shape) = self.queue.kind(&self.queue.jobs[job]);
-            if pledge.settled && grown.ones().any(|pool| shape.uses(pool)) {
-                pledge.settled = false;
-            }
+            pledge.settled &= shape.served_by(&self.cluster, &grown) == 0;
         }
+        grown
     }
 }

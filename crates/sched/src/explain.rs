@@ -1,6 +1,6 @@
 //! Why a job waits, what would start it, and when it will.
 use crate::api::{Ask, Budget, Change, Event, Explanation};
-use crate::place::{self, Now};
+use crate::place::{self, Now, Short};
 use crate::promise::GRACE;
 use crate::queue::{Rank, Waiting, need};
 use crate::rank::Ranking;
@@ -8,7 +8,7 @@ use crate::scheduler::Scheduler;
 use crate::shape::Shape;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{Blocked, JobId, Request, RunId, Span, Time};
+use madang_model::{Allocation, Blocked, JobId, Request, RunId, Span, Time};
 
 /// Most starts that a forecast runs through.
 const FORECAST: usize = 20_000;
@@ -49,7 +49,7 @@ impl Scheduler {
         if let Some(other) = memo.behind.filter(|other| self.promises.by_job.contains_key(other)) {
             return Some(Blocked::Priority { behind: Some(other) });
         }
-        let line = &self.queue.lines[waiting.leaf][&waiting.class];
+        let line = &self.queue.leaves[waiting.leaf].by_seat[&(class.shape, class.limit, waiting.class)];
         match line.first().map(|rank| rank.3) {
             Some(first) if first != job => {
                 Some(Blocked::Priority { behind: Some(first).filter(|first| self.promise(*first).is_some()) })
@@ -63,12 +63,31 @@ impl Scheduler {
         let waiting = self.queue.jobs.get(&job)?;
         let mut why = Vec::new();
         why.extend(self.outside(waiting));
-        why.extend(self.capacity(job, waiting));
+        why.extend(self.capacity(job, waiting).map(|blocked| self.counted_anew(now, waiting, blocked)));
         if why.is_empty() {
             why.push(Blocked::Fresh);
         }
         let promise = self.promise(job).cloned();
         Some(Explanation { why, promise, ahead: self.ahead(now, waiting), change: self.change(now, job, waiting) })
+    }
+
+    /// The cycle counts the nodes with room when it tries a job, and does not try again what must fail; here they are
+    /// counted as of now.
+    fn counted_anew(&self, now: Time, waiting: &Waiting, blocked: Blocked) -> Blocked {
+        let Blocked::Resources { wanted, .. } = blocked else { return blocked };
+        let (class, shape) = self.queue.kind(waiting);
+        match self.placed(now, waiting, shape, class.limit) {
+            Err(short) => Blocked::Resources { fitting: short.fitting, wanted },
+            Ok(_) => blocked,
+        }
+    }
+
+    /// Where a job of this shape and limit would go now, its own promise aside.
+    fn placed(&self, now: Time, waiting: &Waiting, shape: &Shape, limit: Span) -> Result<Allocation, Short> {
+        let mut promises = self.promises.clone();
+        promises.lift(waiting.run.job);
+        let at = Now { cluster: &self.cluster, promises: &promises, now, end: now.after(limit).after(GRACE) };
+        place::now(shape, &at)
     }
 
     /// How many jobs would be looked at before this one, if each was served in its turn and capacity were no bound.
@@ -97,10 +116,10 @@ impl Scheduler {
 
     /// A leaf's jobs in rank order, with the milli-GPUs that each would hold.
     fn in_order(&self, leaf: usize) -> Vec<(Rank, u64)> {
-        let lines = self.queue.lines.get(leaf).into_iter().flatten();
-        let rate = |class: usize| self.queue.shapes[self.queue.classes[class].shape].rate;
-        let mut all: Vec<(Rank, u64)> =
-            lines.flat_map(|(class, line)| line.iter().map(|rank| (*rank, rate(*class)))).collect();
+        let lines = self.queue.leaves.get(leaf).into_iter().flat_map(|leaf| &leaf.by_seat);
+        let mut all: Vec<(Rank, u64)> = lines
+            .flat_map(|((shape, ..), line)| line.iter().map(|rank| (*rank, self.queue.shapes[*shape].rate)))
+            .collect();
         all.sort_unstable();
         all
     }
@@ -140,10 +159,7 @@ impl Scheduler {
     fn would_place(&self, now: Time, waiting: &Waiting, request: &Request, limit: Span) -> bool {
         let shape = Shape::new(request.clone(), &self.estate);
         let project = self.shares.leaves[waiting.leaf].project;
-        let mut promises = self.promises.clone();
-        promises.lift(waiting.run.job);
-        let at = Now { cluster: &self.cluster, promises: &promises, now, end: now.after(limit).after(GRACE) };
-        self.covers(project, need(request, limit)) && place::now(&shape, &at).is_ok()
+        self.covers(project, need(request, limit)) && self.placed(now, waiting, &shape, limit).is_ok()
     }
 
     /// True if the scheduler, told of the change, starts the job at once.

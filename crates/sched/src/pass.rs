@@ -1,22 +1,32 @@
 //! One pass over the queue in rank order: start, or promise, or pass over.
 //!
-//! Each leaf's lines are merged once per pass, by the rank of their heads. A class that is known to fail leaves the
-//! merge at its turn, unless its owner may be given another promise.
-use crate::api::{BrokenBy, Step};
-use crate::queue::Rank;
+//! Of each shape a leaf has one head: its oldest job while the owner may be given promises, so that promises go by age.
+//! Once it may be given no more, what is left is backfill, and the head is the job with the shortest limit: the promises
+//! that stand are what keeps long jobs from starving. A shape that is known to fail has no head, unless one of its jobs
+//! may be promised a start.
+use crate::api::{BrokenBy, Order, Step};
+use crate::queue::{Rank, urgency};
 use crate::rank::Ranking;
 use crate::scheduler::Scheduler;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use madang_model::{JobId, Qos, Time};
+use madang_model::{JobId, Qos, Span, Time};
 
-/// Heads of a leaf's lines, and its promised jobs, by rank; with their class.
-type Heads = BTreeSet<(Rank, usize)>;
+/// A rank with the limit by which backfill goes before age; zero where age alone counts.
+type Key = (Reverse<Qos>, i32, Span, Time, JobId);
+
+/// What a leaf has to try: one head of each shape, and its promised jobs, by key; with their class.
+struct Heads {
+    merged: BTreeSet<(Key, usize)>,
+    /// True when the owner can be given no more promises, so that this is about backfill alone.
+    backfill: bool,
+}
 
 /// What a leaf may try next.
 struct Turn {
-    head: (Rank, usize),
+    head: (Key, usize),
+    rank: Rank,
     job: JobId,
     shape: usize,
     kind: Kind,
@@ -26,9 +36,9 @@ struct Turn {
 enum Kind {
     /// A job with a promise, tried for itself.
     Promised,
-    /// The head of a line.
+    /// The head of a shape.
     Head,
-    /// The head of a line that is known to fail, so that all it can get is a promise.
+    /// The head of a shape that is known to fail, so that all it can get is a promise.
     Blocked,
 }
 
@@ -41,11 +51,8 @@ struct Pass {
     places: Vec<u32>,
     /// Shapes for which no promise could be computed.
     barren: BTreeSet<usize>,
-}
-
-/// What a submitter chose of a rank: the rest is age.
-fn urgency(rank: &Rank) -> (Reverse<Qos>, i32) {
-    (rank.0, rank.1)
+    /// True while some shape may start as far as is known.
+    live: bool,
 }
 
 impl Scheduler {
@@ -53,7 +60,8 @@ impl Scheduler {
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
         let ranking = Ranking::new(&mut self.shares, now);
         let places = (0..self.shares.owners.len()).map(|owner| self.places(owner)).collect();
-        let mut pass = Pass { ranking, heads: BTreeMap::new(), places, barren: BTreeSet::new() };
+        let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.any_live());
+        let mut pass = Pass { ranking, heads, places, barren, live };
         while let Some(leaf) = pass.ranking.next() {
             let Some(turn) = self.turn(leaf, &mut pass) else {
                 pass.ranking.drop_next();
@@ -70,62 +78,103 @@ impl Scheduler {
         true
     }
 
-    /// A leaf's merged lines when its first turn comes. What cannot be served then cannot be served later in the pass.
-    fn heads(&self, leaf: usize, promises: bool) -> Heads {
-        let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
-        let project = self.shares.leaves[leaf].project;
-        let pledges = self.promises.by_job.values().filter(|pledge| pledge.leaf == leaf);
-        let last = pledges.map(|pledge| urgency(&pledge.rank)).max();
-        let overtakes = |line: &BTreeSet<Rank>| line.first().map(urgency) < last;
-        let mut heads = Heads::new();
-        for (class, line) in self.queue.lines.get(leaf).into_iter().flatten() {
-            let class_now = &self.queue.classes[*class];
-            let (limit, need, shape) = (class_now.limit, class_now.need, &self.queue.shapes[class_now.shape]);
-            if shape.possible && self.covers(project, need) && (promises || overtakes(line) || !shape.failed(limit)) {
-                heads.extend(line.iter().find(open).map(|rank| (*rank, *class)));
-            }
-        }
-        let promised = self.promises.by_job.iter().filter(|(_, pledge)| pledge.leaf == leaf && !pledge.settled);
-        heads.extend(promised.map(|(job, pledge)| (pledge.rank, self.queue.jobs[job].class)));
-        heads
+    /// True when some shape with jobs may start as far as is known.
+    pub(crate) fn any_live(&self) -> bool {
+        let live = |(index, shape): (usize, &crate::shape::Shape)| {
+            shape.live_at_all() && self.queue.shortest(index).is_some_and(|limit| !shape.failed(limit))
+        };
+        self.queue.shapes.iter().any(live)
     }
 
-    /// The first job of the leaf that may start or be promised a start; what may not is taken out of the merge.
+    /// The first job of the leaf that may start or be promised a start.
     fn turn(&self, leaf: usize, pass: &mut Pass) -> Option<Turn> {
-        let project = self.shares.leaves[leaf].project;
-        let promises = pass.places[self.shares.projects[project].owner] > 0;
-        let heads = pass.heads.entry(leaf).or_insert_with(|| self.heads(leaf, promises));
-        while let Some(head) = heads.first().copied() {
-            let (job, class) = (head.0.3, &self.queue.classes[head.1]);
-            let shape = &self.queue.shapes[class.shape];
-            let kind = if self.promises.by_job.contains_key(&job) {
-                Some(Kind::Promised)
-            } else if !shape.failed(class.limit) {
-                Some(Kind::Head)
-            } else {
-                let may = promises || self.overtaken_by(leaf, &head.0).is_some();
-                (may && !pass.barren.contains(&class.shape)).then_some(Kind::Blocked)
-            };
-            if let Some(kind) = kind.filter(|_| shape.possible && self.covers(project, class.need)) {
-                return Some(Turn { head, job, shape: class.shape, kind });
+        let promises = pass.places[self.shares.owner_of(leaf)] > 0;
+        if !promises && !pass.live && self.promises.of_leaf(leaf).next().is_none() {
+            return None;
+        }
+        let heads = pass.heads.entry(leaf).or_insert_with(|| self.heads(leaf, promises, &pass.barren));
+        if !promises && !heads.backfill {
+            *heads = self.heads(leaf, promises, &pass.barren);
+        }
+        while let Some(head) = heads.merged.first().copied() {
+            let (job, class) = (head.0.4, &self.queue.classes[head.1]);
+            let rank = (head.0.0, head.0.1, head.0.3, job);
+            let turn = |kind| Some(Turn { head, rank, job, shape: class.shape, kind });
+            let promised = self.promises.by_job.contains_key(&job);
+            if promised && self.queue.shapes[class.shape].possible && self.affordable(job) {
+                return turn(Kind::Promised);
             }
-            heads.remove(&head);
+            // What was found out since the head was chosen may have changed whose turn it is.
+            let best = self.best(leaf, class.shape, heads.backfill, &pass.barren).filter(|_| !promised);
+            if best == Some(head) {
+                let live = !self.queue.shapes[class.shape].failed(class.limit);
+                return turn(if live { Kind::Head } else { Kind::Blocked });
+            }
+            heads.merged.remove(&head);
+            heads.merged.extend(best);
         }
         None
+    }
+
+    /// A leaf's heads when its first turn comes, or when its owner may be given no more promises.
+    fn heads(&self, leaf: usize, promises: bool, barren: &BTreeSet<usize>) -> Heads {
+        let backfill = !promises;
+        let mut merged = BTreeSet::new();
+        let lines = &self.queue.leaves[leaf].by_seat;
+        let mut from = 0;
+        while let Some(((shape, ..), _)) = lines.range((from, Span::ZERO, 0)..).next() {
+            merged.extend(self.best(leaf, *shape, backfill, barren));
+            from = shape + 1;
+        }
+        for job in self.promises.of_leaf(leaf) {
+            let pledge = &self.promises.by_job[&job];
+            if !pledge.settled {
+                merged.insert((self.key(&pledge.rank, Span::ZERO, backfill), self.queue.jobs[&job].class));
+            }
+        }
+        Heads { merged, backfill }
+    }
+
+    /// The job of a shape whose turn it is in a leaf: one without a promise that can be paid for, and that may start or
+    /// be promised a start.
+    fn best(&self, leaf: usize, shape: usize, backfill: bool, barren: &BTreeSet<usize>) -> Option<(Key, usize)> {
+        let facts = &self.queue.shapes[shape];
+        let lines = &self.queue.leaves[leaf];
+        let least = self.promises.of_leaf(leaf).map(|job| urgency(&self.promises.by_job[&job].rank)).max();
+        let least = least.filter(|least| lines.by_urgency.first_key_value().is_some_and(|(most, _)| most < least));
+        if !facts.possible || (backfill && least.is_none() && !facts.live_at_all()) {
+            return None;
+        }
+        let project = self.shares.leaves[leaf].project;
+        let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
+        let head = |((_, limit, class), line): (&(usize, Span, usize), &BTreeSet<Rank>)| {
+            let rank = line.iter().find(open)?;
+            let promise = (!backfill || Some(urgency(rank)) < least) && !barren.contains(&shape);
+            let wanted = (promise || !facts.failed(*limit)) && self.covers(project, self.queue.classes[*class].need);
+            wanted.then(|| (self.key(rank, *limit, backfill), *class))
+        };
+        let mut heads = lines.of_shape(shape).filter_map(head);
+        let by_limit = backfill && self.config.backfill == Order::ShortestFirst && lines.by_urgency.len() == 1;
+        if by_limit { heads.next() } else { heads.min() }
+    }
+
+    /// What a job's turn goes by.
+    fn key(&self, rank: &Rank, limit: Span, backfill: bool) -> Key {
+        let short_first = backfill && self.config.backfill == Order::ShortestFirst;
+        (rank.0, rank.1, if short_first { limit } else { Span::ZERO }, rank.2, rank.3)
     }
 
     /// The promise that goes to a job of this rank when its owner may be given no more: the last of its own leaf whose
     /// urgency is less.
     pub(crate) fn overtaken_by(&self, leaf: usize, rank: &Rank) -> Option<JobId> {
-        let pledges = self.promises.by_job.iter().filter(|(_, pledge)| pledge.leaf == leaf);
-        let less = pledges.filter(|(_, pledge)| urgency(rank) < urgency(&pledge.rank));
-        less.max_by_key(|(_, pledge)| pledge.rank).map(|(job, _)| *job)
+        let pledges = self.promises.of_leaf(leaf).map(|job| (self.promises.by_job[&job].rank, job));
+        pledges.filter(|(other, _)| urgency(rank) < urgency(other)).max().map(|(_, job)| job)
     }
 
     fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
         let owner = self.shares.owner_of(leaf);
         if pass.places[owner] == 0
-            && let Some(job) = self.overtaken_by(leaf, &turn.head.0)
+            && let Some(job) = self.overtaken_by(leaf, &turn.rank)
         {
             self.break_promise(job, BrokenBy::Overtaken(turn.job), step);
             pass.places[owner] += 1;
@@ -153,23 +202,20 @@ impl Scheduler {
                 self.move_on(leaf, turn, pass);
                 pass.ranking.served(&self.shares, 0);
             }
-            Err(_) if promised => {
-                pass.heads.get_mut(&leaf).map(|heads| heads.remove(&turn.head));
+            Err(_) if promised => self.move_on(leaf, turn, pass),
+            Err(short) => {
+                self.note(turn.job, turn.shape, short);
+                pass.live = self.any_live();
             }
-            Err(short) => self.note(turn.job, turn.shape, short),
         }
     }
 
-    /// Puts the next job of the same line in the place of one that is done with.
+    /// Puts the next job of the same shape in the place of one that is done with.
     fn move_on(&self, leaf: usize, turn: &Turn, pass: &mut Pass) {
         let Some(heads) = pass.heads.get_mut(&leaf) else { return };
-        heads.remove(&turn.head);
-        let Some(line) = self.queue.lines[leaf].get(&turn.head.1).filter(|_| turn.kind != Kind::Promised) else {
-            return;
-        };
-        let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
-        if let Some(rank) = line.range(turn.head.0..).filter(|rank| **rank > turn.head.0).find(open) {
-            heads.insert((*rank, turn.head.1));
+        heads.merged.remove(&turn.head);
+        if turn.kind != Kind::Promised {
+            heads.merged.extend(self.best(leaf, turn.shape, heads.backfill, &pass.barren));
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Now<'a> {
 pub(crate) fn now(shape: &Shape, at: &Now) -> Result<Allocation, Short> {
     let mut behind = None;
     let found = match shape.parts.as_slice() {
-        [part] if part.nodes == 1 && shape.request.include.is_empty() => single(shape, at, &mut behind),
+        _ if shape.is_single() => single(shape, at, &mut behind),
         _ => assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, &mut behind, list)),
     };
     match found {

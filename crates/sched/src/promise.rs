@@ -9,10 +9,10 @@
 use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
-use crate::place::{Candidate, assemble, with_devices};
+use crate::place::{Candidate, Pick, assemble, with_devices};
 use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use madang_model::{Allocation, JobId, NodeId, RunId, Span, Time};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ impl Pledge {
 pub(crate) struct Promises {
     pub by_job: BTreeMap<JobId, Pledge>,
     on_node: BTreeMap<NodeId, Vec<(JobId, Amount)>>,
+    /// The promised jobs of each leaf of the share tree.
+    by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
     /// The job whose promise was looked at last for an earlier start.
     pub turn: Option<JobId>,
 }
@@ -61,13 +63,26 @@ pub(crate) fn gone(until: Time, now: Time) -> Time {
 impl Promises {
     pub fn insert(&mut self, pledge: Pledge) {
         let job = pledge.promise.job;
+        self.by_leaf.entry(pledge.leaf).or_default().insert(job);
         self.by_job.insert(job, pledge);
         self.lower(job);
     }
 
     pub fn remove(&mut self, job: JobId) -> Option<Pledge> {
         self.lift(job);
-        self.by_job.remove(&job)
+        let pledge = self.by_job.remove(&job)?;
+        if let Some(jobs) = self.by_leaf.get_mut(&pledge.leaf) {
+            jobs.remove(&job);
+            if jobs.is_empty() {
+                self.by_leaf.remove(&pledge.leaf);
+            }
+        }
+        Some(pledge)
+    }
+
+    /// The promised jobs of a leaf, ascending.
+    pub fn of_leaf(&self, leaf: usize) -> impl Iterator<Item = JobId> + '_ {
+        self.by_leaf.get(&leaf).into_iter().flatten().copied()
     }
 
     /// Frees what is set aside for the job, until [`Promises::lower`].
@@ -153,9 +168,32 @@ impl Promises {
         last_conflict(edges, need, cluster.estate.total(node)).map_or(now, |end| end.max(now))
     }
 
+    /// As [`Promises::earliest`], for a job of one node on these nodes alone.
+    pub fn earliest_of(
+        &self,
+        cluster: &Cluster,
+        shape: &Shape,
+        now: Time,
+        nodes: impl Iterator<Item = NodeId>,
+    ) -> Option<(Time, Allocation)> {
+        let fit_of = |node: NodeId| {
+            let pool = cluster.estate.nodes[node.index()].pool;
+            shape.parts[0].fitting.iter().find(|fit| fit.pool == pool)
+        };
+        let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
+        let ready = usable.filter_map(|node| Some((self.ready(cluster, node, fit_of(node)?.need, now), node)));
+        let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
+        let pick = Pick { part: 0, node, need: fit_of(node)?.need };
+        Some((start, with_devices(&[pick], |node, need| self.busy(cluster, node, need, now, start))))
+    }
+
     /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where.
     pub fn earliest(&self, cluster: &Cluster, shape: &Shape, now: Time) -> Option<(Time, Allocation)> {
         let estate = &cluster.estate;
+        if shape.is_single() {
+            let pools = shape.parts[0].fitting.iter().map(|fit| &estate.pools[fit.pool]);
+            return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
+        }
         let mut ready: BTreeMap<(u32, usize), Vec<(Time, NodeId)>> = BTreeMap::new();
         let mut times = Vec::new();
         for (part, plan) in (0u32..).zip(&shape.parts) {

@@ -15,6 +15,14 @@ use madang_model::{GpuTime, JobId, Qos, Request, RunId, Span, Time};
 /// Order within a leaf: urgency, nice, age, id.
 pub(crate) type Rank = (Reverse<Qos>, i32, Time, JobId);
 
+/// What a submitter chose of a rank: the rest is age.
+pub(crate) type Urgency = (Reverse<Qos>, i32);
+
+/// A rank's urgency.
+pub(crate) fn urgency(rank: &Rank) -> Urgency {
+    (rank.0, rank.1)
+}
+
 /// Shapes without jobs are dropped when there are this many shapes, and then whenever their number has doubled.
 const SHAPES: usize = 512;
 
@@ -37,14 +45,42 @@ pub(crate) struct Class {
     pub count: u32,
 }
 
-/// All waiting jobs.
+/// Waiting jobs of one leaf.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines {
+    /// One line for each class, by shape, limit and class: a shape's shortest limit comes first.
+    pub by_seat: BTreeMap<(usize, Span, usize), BTreeSet<Rank>>,
+    /// How many there are of each urgency.
+    pub by_urgency: BTreeMap<Urgency, u32>,
+}
+
+impl Lines {
+    /// The lines of a shape, by limit.
+    pub fn of_shape(&self, shape: usize) -> impl Iterator<Item = (&(usize, Span, usize), &BTreeSet<Rank>)> {
+        self.by_seat.range((shape, Span::ZERO, 0)..(shape + 1, Span::ZERO, 0))
+    }
+
+    fn remove(&mut self, seat: (usize, Span, usize), rank: &Rank) {
+        let line = self.by_seat.get_mut(&seat).expect("a waiting job is in its line");
+        line.remove(rank);
+        if line.is_empty() {
+            self.by_seat.remove(&seat);
+        }
+        let count = self.by_urgency.get_mut(&urgency(rank)).expect("a waiting job's urgency is counted");
+        *count -= 1;
+        if *count == 0 {
+            self.by_urgency.remove(&urgency(rank));
+        }
+    }
+}
+
+/// All waiting jobs, by leaf and otherwise.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     pub shapes: Slab<Shape>,
     pub classes: Slab<Class>,
     pub jobs: BTreeMap<JobId, Waiting>,
-    /// By leaf, by class.
-    pub lines: Vec<BTreeMap<usize, BTreeSet<Rank>>>,
+    pub leaves: Vec<Lines>,
     by_request: BTreeMap<Request, usize>,
     by_limit: BTreeMap<(usize, Span), usize>,
     /// How many shapes there were after the last sweep.
@@ -94,21 +130,19 @@ impl Queue {
         });
         self.classes[class].count += 1;
         let rank = (Reverse(ask.qos), ask.nice, ask.since, ask.run.job);
-        if self.lines.len() <= leaf {
-            self.lines.resize_with(leaf + 1, BTreeMap::new);
+        if self.leaves.len() <= leaf {
+            self.leaves.resize_with(leaf + 1, Lines::default);
         }
-        self.lines[leaf].entry(class).or_default().insert(rank);
+        self.leaves[leaf].by_seat.entry((shape, ask.limit, class)).or_default().insert(rank);
+        *self.leaves[leaf].by_urgency.entry(urgency(&rank)).or_insert(0) += 1;
         self.jobs.insert(ask.run.job, Waiting { run: ask.run, leaf, class, rank });
     }
 
     /// Takes a job out.
     pub fn remove(&mut self, job: JobId) -> Option<Waiting> {
         let waiting = self.jobs.remove(&job)?;
-        let line = self.lines[waiting.leaf].get_mut(&waiting.class).expect("a waiting job is in its line");
-        line.remove(&waiting.rank);
-        if line.is_empty() {
-            self.lines[waiting.leaf].remove(&waiting.class);
-        }
+        let seat = (self.classes[waiting.class].shape, self.classes[waiting.class].limit, waiting.class);
+        self.leaves[waiting.leaf].remove(seat, &waiting.rank);
         let class = &mut self.classes[waiting.class];
         class.count -= 1;
         if class.count == 0 {
@@ -116,6 +150,12 @@ impl Queue {
             self.classes.remove(waiting.class);
         }
         Some(waiting)
+    }
+
+    /// The shortest limit of the jobs of a shape, if there are any.
+    pub fn shortest(&self, shape: usize) -> Option<Span> {
+        let first = self.by_limit.range((shape, Span::ZERO)..).next();
+        first.filter(|((of, _), _)| *of == shape).map(|((_, limit), _)| *limit)
     }
 
     /// A job's class and shape.

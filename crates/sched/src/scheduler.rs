@@ -1,5 +1,5 @@
 //! The scheduler's state, and what can be read from it at any time.
-use crate::api::{Budget, Config, Promise, Standing};
+use crate::api::{Budget, Config, Order, Promise, Standing};
 use crate::cluster::Cluster;
 use crate::estate::Estate;
 use crate::place::feasible;
@@ -172,6 +172,6 @@ fn parts(siblings: &[(u128, Meter)], index: usize) -> (u32, u32) {
 /// The defaults named at each field.
 impl Default for Config {
     fn default() -> Self {
-        Config { half_life: Span::from_days(14), promises: 4, tries: 4096, starts: 1024 }
+        Config { half_life: Span::from_days(14), promises: 4, tries: 4096, starts: 1024, backfill: Order::default() }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Intuition: a hundred thousand jobs ask for a few dozen different things. What was found out for one job of a shape in
 //! a cycle holds for all others of that shape, because capacity only shrinks while a cycle runs.
+use crate::cluster::Cluster;
 use crate::estate::{Amount, Estate, Pool};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -35,6 +36,14 @@ pub(crate) struct Memo {
     pub fitting: u32,
     /// The job whose promise stands in the way; `None` when capacity alone is short.
     pub behind: Option<JobId>,
+    /// Nodes that may hold a part by now: no more than `fitting` and those that have grown since.
+    #[serde(default = "any_number")]
+    pub most: u32,
+}
+
+/// What a snapshot of before says of [`Memo::most`]: nothing.
+fn any_number() -> u32 {
+    u32::MAX
 }
 
 /// A distinct request.
@@ -81,9 +90,40 @@ impl Shape {
         self.memo.is_some_and(|memo| limit >= memo.limit)
     }
 
+    /// True when some limit is short enough for a job of this shape to start, as far as is known.
+    pub fn live_at_all(&self) -> bool {
+        self.possible && !self.failed(Span::ZERO)
+    }
+
+    /// True of a job of one node that may be any that suits it.
+    pub fn is_single(&self) -> bool {
+        matches!(self.parts.as_slice(), [part] if part.nodes == 1) && self.request.include.is_empty()
+    }
+
     /// Nodes of the whole gang.
     pub fn nodes(&self) -> u32 {
         nodes(&self.request)
+    }
+
+    /// True when the shape may be placed at last, now that these nodes have grown. Of a gang of equal nodes it is known
+    /// how many could hold a part before; it still fails while these and the grown ones are too few.
+    pub fn wakes(&mut self, cluster: &Cluster, grown: &[NodeId]) -> bool {
+        let count = self.served_by(cluster, grown);
+        let (Some(memo), [part], []) = (&mut self.memo, self.parts.as_slice(), self.request.include.as_slice()) else {
+            return count > 0;
+        };
+        memo.most = memo.most.saturating_add(count);
+        count > 0 && memo.most >= part.nodes
+    }
+
+    /// How many of these nodes could hold a part now, were no promise in the way.
+    pub fn served_by(&self, cluster: &Cluster, nodes: &[NodeId]) -> u32 {
+        let serves = |node: &&NodeId| {
+            let pool = cluster.estate.nodes[node.index()].pool;
+            let fits = |fit: &Fitting| fit.pool == pool && fit.need.within(cluster.free_of(**node));
+            cluster.nodes[node.index()].up && self.parts.iter().any(|part| part.fitting.iter().any(fits))
+        };
+        nodes.iter().filter(serves).count() as u32
     }
 
     pub fn uses(&self, pool: usize) -> bool {
