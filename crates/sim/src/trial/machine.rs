@@ -48,6 +48,11 @@ impl Machine {
         Machine { name, fabrics: vec![Fabric { name: "island".into(), nodes, gpus, cpus }], founding: None }
     }
 
+    /// These fabrics.
+    pub fn fabrics(name: &str, fabrics: Vec<Fabric>) -> Machine {
+        Machine { name: name.into(), fabrics, founding: None }
+    }
+
     /// The modelled sites of a centre: what a trial can fill without touching what is real.
     pub fn of(founding: &Founding) -> Machine {
         let kept = modelled(founding);

@@ -8,6 +8,7 @@
 //! [`Time`] 0 with the workload.
 
 mod floor;
+pub mod generate;
 mod machine;
 pub mod madang;
 mod measure;
