@@ -13,6 +13,7 @@ mod machine;
 pub mod madang;
 mod measure;
 pub mod philly;
+pub mod reader;
 mod record;
 pub mod table;
 mod workload;
