@@ -3,21 +3,21 @@ use super::recipe::{Asker, Kind, Published, Recipe, Source};
 
 /// Virtual clusters of Earth in the middle of May 2020 and their GPUs.
 const CLUSTERS: [(&str, u32); 16] = [
-    ("vc6YE", 208),
-    ("vcvlY", 96),
+    ("vc6ye", 208),
+    ("vcvly", 96),
     ("vchbv", 64),
-    ("vcMod", 64),
+    ("vcmod", 64),
     ("vc3sl", 64),
-    ("vcLJZ", 64),
-    ("vcpDC", 56),
-    ("vcTJs", 48),
-    ("vc8Sj", 48),
-    ("vccaA", 32),
-    ("vcSoL", 32),
+    ("vcljz", 64),
+    ("vcpdc", 56),
+    ("vctjs", 48),
+    ("vc8sj", 48),
+    ("vccaa", 32),
+    ("vcsol", 32),
     ("vcira", 24),
-    ("vcJLV", 16),
-    ("vcJkd", 16),
-    ("vcdI0", 16),
+    ("vcjlv", 16),
+    ("vcjkd", 16),
+    ("vcdi0", 16),
     ("vcgkz", 8),
 ];
 

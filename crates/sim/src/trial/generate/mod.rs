@@ -5,17 +5,19 @@
 //! until their GPU time is the ordered share of the machine over the ordered time, and strews them over that time.
 //!
 //! - [`quantiles`] draws from log-spaced quantile tables; [`recipe`] is the data's form; [`draw`] makes jobs of it.
-//! - [`shape`] fits gangs to a machine; [`summary`] says of drawn jobs what clusters publish of theirs.
+//! - [`rhythm`] is the week, [`faults`] is what breaks; [`shape`] fits gangs to a machine; [`summary`] says of drawn jobs what clusters publish of theirs.
 //! - [`philly`], [`helios`], [`acme`], [`national`] are the recipes.
 //!
 //! Invariants: integers only, one seed, no clock: a recipe, an order and a machine give the same bytes everywhere.
 mod acme;
 mod draw;
+mod faults;
 mod helios;
 mod national;
 mod philly;
 pub mod quantiles;
 pub mod recipe;
+mod rhythm;
 mod shape;
 pub mod summary;
 

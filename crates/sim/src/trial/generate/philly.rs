@@ -16,7 +16,7 @@ const PHILLY: [Kind; 4] = [
         session: 8,
         checkpoint_secs: 0,
         qos: [150, 800, 50],
-        demand: &[],
+        demand: &[28_039, 7081, 290, 126, 7916, 618, 7722, 115, 28, 866, 727, 2, 3],
     },
     Kind {
         name: "part of a node",
@@ -30,7 +30,7 @@ const PHILLY: [Kind; 4] = [
         session: 6,
         checkpoint_secs: 0,
         qos: [150, 800, 50],
-        demand: &[],
+        demand: &[97, 56, 233, 242, 329, 235, 828, 55, 9, 0, 170, 0, 0],
     },
     Kind {
         name: "one node",
@@ -44,7 +44,7 @@ const PHILLY: [Kind; 4] = [
         session: 4,
         checkpoint_secs: 3_600,
         qos: [100, 850, 50],
-        demand: &[],
+        demand: &[100, 36, 236, 104, 151, 0, 4, 12, 176, 0, 0, 6, 0],
     },
     Kind {
         name: "several nodes",
@@ -58,11 +58,11 @@ const PHILLY: [Kind; 4] = [
         session: 2,
         checkpoint_secs: 3_600,
         qos: [50, 900, 50],
-        demand: &[],
+        demand: &[0, 22, 35, 1, 3, 0, 5, 18, 24, 0, 0, 0, 0],
     },
 ];
 
-/// Virtual clusters: (name, nodes, jobs in the table).
+/// Virtual clusters: (name, nodes, jobs in the table); each kind's demand is its jobs by virtual cluster.
 const CLUSTERS: [(&str, u32, u32); 13] = [
     ("6214e9", 64, 28_236),
     ("b436b2", 64, 7195),

@@ -47,7 +47,7 @@ impl Quantiles {
         let place = (within << CUTS) as u64;
         let (index, rest) = ((place >> 32) as usize, place & 0xffff_ffff);
         let (from, to) = (cuts[index], cuts[index + 1]);
-        from + (u128::from(to - from) * u128::from(rest) >> 32) as u64
+        from + ((u128::from(to - from) * u128::from(rest)) >> 32) as u64
     }
 
     /// How many in a million lie at or below so many milliseconds.

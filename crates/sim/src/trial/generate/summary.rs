@@ -1,6 +1,7 @@
 //! What clusters publish of their jobs, said of drawn ones: the two stand side by side where a recipe is calibrated.
 use super::recipe::{End, Ready, Recipe, session_length, sessions};
 use crate::rng::Rng;
+use crate::trial::Workload;
 
 /// Figures of a set of jobs; the fields of [`super::Published`], and a few more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +95,26 @@ impl Summary {
     }
 }
 
+/// Gini coefficient of these, in thousandths: 0 where all have the same, near 1000 where one has all.
+pub fn gini(values: impl IntoIterator<Item = u128>) -> u64 {
+    let mut values: Vec<u128> = values.into_iter().collect();
+    values.sort_unstable();
+    let (count, sum) = (values.len() as u128, values.iter().sum::<u128>());
+    let ranked: u128 = (1..).zip(&values).map(|(rank, value): (u128, _)| rank * value).sum();
+    // 2 * ranked / (n * sum) - (n + 1) / n
+    let above = (2 * ranked).saturating_sub((count + 1) * sum);
+    (above * 1000 / (count * sum).max(1)) as u64
+}
+
+/// GPU-milliseconds that each owner's jobs ask for.
+pub fn by_owner(workload: &Workload) -> Vec<u128> {
+    let mut asked = vec![0; workload.owners.len()];
+    for job in &workload.jobs {
+        asked[job.owner as usize] += u128::from(job.gang()) * u128::from(job.runtime.millis());
+    }
+    asked
+}
+
 /// The run time in milliseconds that half of all jobs do not exceed.
 fn median_run(ready: &[Ready], all: u128) -> u64 {
     let below = |millis: u64| -> u128 {
@@ -169,6 +190,11 @@ mod tests {
             assert_eq!(drawn.median_gpus, expected.median_gpus, "{name}");
             (0..3).for_each(|end| assert!(drawn.rates[end].abs_diff(expected.rates[end]) <= 6, "{name} {drawn:?}"));
         }
+    }
+
+    #[test]
+    fn gini_is_nought_of_equals_and_near_one_of_one() {
+        assert_eq!([gini([5, 5, 5]), gini([0, 0, 0, 8]), gini([1, 2, 3, 4]), gini([])], [0, 750, 250, 0]);
     }
 
     #[test]

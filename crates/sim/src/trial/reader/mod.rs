@@ -164,7 +164,7 @@ impl Owners {
     /// The owner of this name asks for so much GPU time.
     fn asks(&mut self, name: &str, gpus: u64, time: Span) -> u32 {
         let at = *self.known.entry(name.to_owned()).or_insert_with(|| {
-            self.list.push((name.to_owned(), 0));
+            self.list.push((spelt(name, self.list.len()), 0));
             self.list.len() - 1
         });
         self.list[at].1 += u128::from(gpus) * u128::from(time.millis());
@@ -177,6 +177,17 @@ impl Owners {
         let weight = |time: u128| ((time * 1_000_000 / all) as u32).max(1);
         self.list.into_iter().map(|(name, time)| Owner { name, weight: weight(time) }).collect()
     }
+}
+
+/// An owner's name as a centre takes it; one that has to change gets its number, so that no two become one.
+fn spelt(name: &str, number: usize) -> String {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if first && name.len() <= 40 && name.chars().all(fine) {
+        return name.to_owned();
+    }
+    let change = |c: char| if fine(c.to_ascii_lowercase()) { c.to_ascii_lowercase() } else { '-' };
+    format!("owner{number}-{}", name.chars().take(30).map(change).collect::<String>())
 }
 
 /// Limits for jobs that have none.

@@ -1,8 +1,9 @@
+//! Tiny files of every kind, and the public ones where they lie beside the repository.
 use super::*;
 use crate::trial::Machine;
 use std::path::Path;
 
-/// Tiny files of every kind, and what must come of them.
+/// Pods, one of which shares a GPU and one of which has none.
 const PODS: &str =
     "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time
 p0,12000,16384,1,460,,LS,Running,100,400,110
@@ -63,6 +64,12 @@ fn notes_say_what_was_left_out() {
     assert!(notes(INSTANCES).contains("1 instances older than the trace come at its start, 1 that outlive it"));
     assert!(notes(SWF).contains("1 of 4 jobs are left out") && notes(SWF).contains("1 jobs ran longer"));
     assert!(notes(SWF).contains("1 jobs: Modelled: limits are"));
+}
+
+#[test]
+fn owners_names_are_such_as_a_centre_takes() {
+    let spelt = [spelt("app_0", 0), spelt("App 0", 1), spelt("", 2), spelt("-x", 3)];
+    assert_eq!(spelt, ["app_0", "owner1-app-0", "owner2-", "owner3--x"]);
 }
 
 #[test]
