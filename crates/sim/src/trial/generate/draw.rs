@@ -304,6 +304,7 @@ fn limit(rng: &mut Rng, expected: u64) -> Span {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::machine::Fabric;
     use super::super::super::workload::Fault;
     use super::super::recipes;
     use super::*;
@@ -334,10 +335,18 @@ mod tests {
         (asked * 10_000 / (u128::from(machine.gpus()) * u128::from(span.millis()))) as u64
     }
 
+    /// A tenth of the plan's estate: islands of nodes with eight GPUs, and one of nodes with four.
+    fn mixed() -> Machine {
+        let fabric = |name: &str, nodes, gpus, cpus| Fabric { name: name.into(), nodes, gpus, cpus };
+        let islands = vec![fabric("a", 51, 8, 112), fabric("b", 25, 8, 112), fabric("e", 3, 8, 112)];
+        let all = islands.into_iter().chain([fabric("k", 200, 4, 288)]).collect();
+        Machine::fabrics("mixed", all)
+    }
+
     #[test]
     fn every_recipe_meets_the_load_and_fits_the_machine() {
         for recipe in recipes() {
-            for machine in [Machine::plain(40, 8), Machine::plain(7, 4)] {
+            for machine in [Machine::plain(40, 8), Machine::plain(7, 4), mixed()] {
                 let workload = generate(&recipe, &order(&machine, 3, Amount::Days(9))).expect("it can be generated");
                 let load = load(&workload, &machine, Span::from_days(9));
                 assert!((7760..=8240).contains(&load), "{} offers {load}", recipe.name);
