@@ -1,5 +1,7 @@
-//! One trial of the centre on a Philly table, timed: `cargo run --release -p madang-sim --example trial FILE NODES`.
-use madang_sim::trial::{self, Machine, Settings, philly};
+//! Trials on a Philly table under the centre and the field's policies, side by side and timed:
+//! `cargo run --release -p madang-sim --example trial -- FILE [NODES [POLICY,... [exact]]]`.
+use madang_sim::trial::peers::{self, Peer};
+use madang_sim::trial::{self, Figures, Machine, Outcome, Settings, Workload, philly};
 use std::io::Read;
 use std::time::Instant;
 
@@ -9,13 +11,60 @@ fn main() {
     let bytes = std::fs::read(file).expect("the file can be read");
     let mut text = String::new();
     flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("it is gzip of text");
-    let workload = philly::read(&text, philly::Limits::OverAsked(1)).expect("it is a Philly table");
+    let exact = args.get(4).is_some_and(|word| word == "exact");
+    let limits = if exact { philly::Limits::Exact } else { philly::Limits::OverAsked(1) };
+    let workload = philly::read(&text, limits).expect("it is a Philly table");
     let machine = Machine::plain(nodes, 8);
-    let settings = Settings { name: "madang".into(), config: madang_sched::Config::default() };
-    let begun = Instant::now();
-    let outcome = trial::madang::run(&workload, &machine, &settings, &mut |_| ()).expect("it can be tried");
-    let secs = begun.elapsed().as_secs_f64();
-    let figures = trial::figures(&workload, &machine, &outcome);
-    println!("{figures:#?}");
-    println!("{} jobs in {secs:.2} s: {:.0} jobs/s", workload.jobs.len(), workload.jobs.len() as f64 / secs);
+    let all: Vec<&str> = std::iter::once("madang").chain(Peer::ALL.map(Peer::name)).collect();
+    let policies = args.get(3).map_or(all, |list| list.split(',').collect());
+    println!("{} jobs on {}", workload.jobs.len(), machine.name);
+    println!(
+        "{:<12} {:>10} {:>10} {:>9} {:>6} {:>6} {:>11} {:>6} {:>9} {:>9} {:>7}",
+        "policy",
+        "mean s",
+        "P99 s",
+        "slowdown",
+        "use %",
+        "good %",
+        "unmet GPUh",
+        "back",
+        "lost GPUh",
+        "stall GPUh",
+        "took s"
+    );
+    for policy in policies {
+        let begun = Instant::now();
+        let outcome = tried(&workload, &machine, policy);
+        let secs = begun.elapsed().as_secs_f64();
+        show(&trial::figures(&workload, &machine, &outcome), secs);
+    }
+}
+
+fn tried(workload: &Workload, machine: &Machine, policy: &str) -> Outcome {
+    match Peer::named(policy) {
+        Some(peer) => peers::run(workload, machine, peer, &mut |_| ()).expect("it can be tried"),
+        None if policy == "madang" => {
+            let settings = Settings { name: policy.into(), config: madang_sched::Config::default() };
+            trial::madang::run(workload, machine, &settings, &mut |_| ()).expect("it can be tried")
+        }
+        None => panic!("no policy is called {policy}"),
+    }
+}
+
+fn show(figures: &Figures, secs: f64) {
+    let parts = |figure: u64| figure as f64 / 1e6;
+    println!(
+        "{:<12} {:>10} {:>10} {:>9.2} {:>6.2} {:>6.2} {:>11} {:>6} {:>9} {:>9} {:>7.2}",
+        figures.policy,
+        figures.all.mean_wait.secs(),
+        figures.all.p99_wait.secs(),
+        parts(figures.all.slowdown),
+        100.0 * parts(figures.utilisation),
+        100.0 * parts(figures.goodput),
+        figures.unmet / 3600,
+        figures.taken_back,
+        (figures.lost_back + figures.lost_nodes) / 3600,
+        figures.stalled / 3600,
+        secs,
+    );
 }

@@ -69,6 +69,58 @@ impl Floor {
         Some(ready.iter().skip(gpus as usize).flatten().copied().take(nodes as usize).collect())
     }
 
+    /// The nodes for a gang as [`Floor::find`] has them, of those that are allowed.
+    pub fn find_where(&self, nodes: u32, gpus: u32, allowed: impl Fn(u32) -> bool) -> Option<Vec<u32>> {
+        let mut best: Option<Vec<u32>> = None;
+        for fabric in 0..self.ready.len() {
+            let fitting: Vec<u32> = self.ready(fabric, gpus).filter(|node| allowed(*node)).collect();
+            if fitting.len() >= nodes as usize && best.as_ref().is_none_or(|other| fitting.len() < other.len()) {
+                best = Some(fitting);
+            }
+        }
+        best.map(|mut fitting| {
+            fitting.truncate(nodes as usize);
+            fitting
+        })
+    }
+
+    /// Whether a gang has a place now.
+    pub fn fits(&self, nodes: u32, gpus: u32) -> bool {
+        let fitting =
+            |ready: &Vec<BTreeSet<u32>>| -> usize { ready.iter().skip(gpus as usize).map(BTreeSet::len).sum() };
+        self.ready.iter().any(|ready| fitting(ready) >= nodes as usize)
+    }
+
+    /// How many fabrics there are.
+    pub fn fabrics(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The fabric of a node.
+    pub fn fabric(&self, node: u32) -> usize {
+        self.fabric[node as usize] as usize
+    }
+
+    /// GPUs of a node, held or not.
+    pub fn total(&self, node: u32) -> u32 {
+        self.total[node as usize]
+    }
+
+    /// Whether a node takes no work.
+    pub fn is_down(&self, node: u32) -> bool {
+        self.down[node as usize]
+    }
+
+    /// How many nodes there are, up or not.
+    pub fn nodes(&self) -> u32 {
+        self.free.len() as u32
+    }
+
+    /// Nodes of a fabric that are up with so many GPUs free, the fullest first.
+    pub fn ready(&self, fabric: usize, gpus: u32) -> impl DoubleEndedIterator<Item = u32> {
+        self.ready[fabric].iter().skip(gpus as usize).flatten().copied()
+    }
+
     /// Holds so many GPUs on a node.
     pub fn take(&mut self, node: u32, gpus: u32) {
         assert!(self.free[node as usize] >= gpus, "node {node} has no {gpus} GPUs free");

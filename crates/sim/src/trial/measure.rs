@@ -79,6 +79,8 @@ pub struct Figures {
     pub lost_back: u64,
     /// GPU-seconds lost to broken nodes.
     pub lost_nodes: u64,
+    /// GPU-seconds held by parts of gangs that waited for the rest of theirs.
+    pub stalled: u64,
     /// GPU-seconds by which guarantees were unmet, over all owners.
     pub unmet: u64,
     /// Mean of the largest gang of whole nodes that could start, in GPUs.
@@ -100,6 +102,7 @@ pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Fig
     let window = window(workload);
     let capacity = u128::from(machine.gpus()) * u128::from(window.1.since(window.0).millis());
     let mut figures = Figures { policy: outcome.policy.clone(), promises: outcome.promises, ..Figures::default() };
+    figures.stalled = outcome.stalled;
     figures.makespan = outcome.end.since(window.0);
     (figures.all, figures.by_size, figures.by_owner) = groups(workload, &ends);
     figures.shares = shares(workload, machine, outcome, window);

@@ -67,6 +67,9 @@ pub struct Outcome {
     pub end: Time,
     /// Promises kept and broken, for policies that make them.
     pub promises: (u64, u64),
+    /// GPU-seconds held by parts of gangs that waited for the rest of theirs, for policies that place in parts. They
+    /// are in no run.
+    pub stalled: u64,
 }
 
 /// Writes a trial down.
@@ -85,6 +88,8 @@ pub struct Recorder<'a> {
     waiting: u32,
     wanted: u64,
     finished: usize,
+    /// GPU-milliseconds.
+    stalled: u128,
 }
 
 impl<'a> Recorder<'a> {
@@ -104,6 +109,7 @@ impl<'a> Recorder<'a> {
             waiting: 0,
             wanted: 0,
             finished: 0,
+            stalled: 0,
         }
     }
 
@@ -154,6 +160,11 @@ impl<'a> Recorder<'a> {
         self.finished += usize::from(matches!(how, How::Ended | How::TimedOut));
     }
 
+    /// So many GPUs were held for so long by a part of a gang that waited for the rest.
+    pub fn stalls(&mut self, gpus: u32, long: Span) {
+        self.stalled += u128::from(gpus) * u128::from(long.millis());
+    }
+
     /// How long a job has still to run: its run time less what earlier runs have saved.
     pub fn left(&self, job: usize) -> Span {
         self.workload.jobs[job].runtime - self.saved[job]
@@ -174,6 +185,7 @@ impl<'a> Recorder<'a> {
     pub fn close(mut self, policy: String, promises: (u64, u64)) -> Outcome {
         let end = self.runs.iter().map(|run| run.end).max().unwrap_or_default();
         self.pass(end.after(Span::from_millis(1)));
-        Outcome { policy, runs: self.runs, frames: self.frames, end, promises }
+        let stalled = u64::try_from(self.stalled / 1000).unwrap_or(u64::MAX);
+        Outcome { policy, runs: self.runs, frames: self.frames, end, promises, stalled }
     }
 }

@@ -1,0 +1,102 @@
+//! The policies of the field, written from their documents, on the ground that the centre is tried on.
+//!
+//! Each says in its own module which documents it follows, which of their rules are kept and which are simplified. They
+//! meet the same workload and machine as the centre and leave an [`Outcome`] of the same form.
+//!
+//! Invariants: a policy sees limits, never run times; the GPUs of a node are never held twice; integers only, and
+//! every order ends in the number of a job or node.
+mod drive;
+mod easy;
+mod fair;
+mod fifo;
+pub mod kueue;
+mod line;
+pub mod multifactor;
+mod pods;
+mod timeline;
+
+use super::Refusal;
+use super::machine::Machine;
+use super::madang::Seen;
+use super::record::Outcome;
+use super::workload::Workload;
+
+/// A policy of the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// In order of submission; nobody overtakes.
+    Fifo,
+    /// FIFO where the head has a reservation, and others overtake if they do not delay it.
+    Easy,
+    /// Slurm's multifactor priority with its backfill.
+    Multifactor,
+    /// Quotas in Kueue's manner, pods placed one by one.
+    Kueue,
+}
+
+impl Peer {
+    /// Every one.
+    pub const ALL: [Peer; 4] = [Peer::Fifo, Peer::Easy, Peer::Multifactor, Peer::Kueue];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Fifo => "fifo",
+            Peer::Easy => "easy",
+            Peer::Multifactor => "multifactor",
+            Peer::Kueue => "kueue",
+        }
+    }
+
+    /// The policy of that name.
+    pub fn named(name: &str) -> Option<Peer> {
+        Peer::ALL.into_iter().find(|peer| peer.name() == name)
+    }
+
+    /// What it does, in a line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Peer::Fifo => "one queue in order of submission; the head blocks all behind it",
+            Peer::Easy => "EASY: one queue, a reservation for its head, others overtake if they do not delay it",
+            Peer::Multifactor => {
+                "Slurm-like: priority/multifactor (age, Fair Tree, size, QOS) with sched/backfill, no pre-emption"
+            }
+            Peer::Kueue => {
+                "quota only, in Kueue's manner: admitted by count with borrowing and reclaim, then placed pod by pod"
+            }
+        }
+    }
+}
+
+/// Tries a workload on a machine under a policy of the field with its default settings.
+pub fn run(workload: &Workload, machine: &Machine, peer: Peer, seen: &mut Seen) -> Result<Outcome, Refusal> {
+    let name = peer.name();
+    match peer {
+        Peer::Fifo => drive::run(workload, machine, fifo::Fifo::default(), name, seen),
+        Peer::Easy => drive::run(workload, machine, easy::Easy::new(workload), name, seen),
+        Peer::Multifactor => run_multifactor(workload, machine, multifactor::Config::default(), seen),
+        Peer::Kueue => run_kueue(workload, machine, kueue::Config::default(), seen),
+    }
+}
+
+/// Tries a workload under [`Peer::Multifactor`] with settings of its own.
+pub fn run_multifactor(
+    workload: &Workload,
+    machine: &Machine,
+    config: multifactor::Config,
+    seen: &mut Seen,
+) -> Result<Outcome, Refusal> {
+    let policy = multifactor::Multifactor::new(workload, machine, config);
+    drive::run(workload, machine, policy, Peer::Multifactor.name(), seen)
+}
+
+/// Tries a workload under [`Peer::Kueue`] with settings of its own.
+pub fn run_kueue(
+    workload: &Workload,
+    machine: &Machine,
+    config: kueue::Config,
+    seen: &mut Seen,
+) -> Result<Outcome, Refusal> {
+    let policy = kueue::Kueue::new(workload, machine, config);
+    drive::run(workload, machine, policy, Peer::Kueue.name(), seen)
+}
