@@ -53,6 +53,8 @@ struct Pass {
     barren: BTreeSet<usize>,
     /// True while some shape may start as far as is known.
     live: bool,
+    /// True once only leaves with promises are left in the ranking.
+    pledged_only: bool,
 }
 
 impl Scheduler {
@@ -61,8 +63,10 @@ impl Scheduler {
         let ranking = Ranking::new(&mut self.shares, now);
         let places = (0..self.shares.owners.len()).map(|owner| self.places(owner)).collect();
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.any_live());
-        let mut pass = Pass { ranking, heads, places, barren, live };
-        while let Some(leaf) = pass.ranking.next() {
+        let mut pass = Pass { ranking, heads, places, barren, live, pledged_only: false };
+        loop {
+            self.leave_pledged(&mut pass);
+            let Some(leaf) = pass.ranking.next() else { return true };
             let Some(turn) = self.turn(leaf, &mut pass) else {
                 pass.ranking.drop_next();
                 continue;
@@ -75,7 +79,21 @@ impl Scheduler {
                 self.try_next(now, leaf, &turn, &mut pass, step);
             }
         }
-        true
+    }
+
+    /// When nothing more can start and nobody may be given a promise, only what is promised is worth a turn: thousands
+    /// of projects that wait cost no more than being put in order.
+    fn leave_pledged(&self, pass: &mut Pass) {
+        if pass.pledged_only || pass.live {
+            return;
+        }
+        let full = |(owner, places): (usize, &u32)| {
+            *places == 0 || self.shares.owners[owner].waiting <= self.config.promises.saturating_sub(self.places(owner))
+        };
+        if pass.places.iter().enumerate().all(full) {
+            pass.ranking.retain(|leaf| self.promises.of_leaf(leaf).next().is_some());
+            pass.pledged_only = true;
+        }
     }
 
     /// True when some shape with jobs may start as far as is known.

@@ -76,6 +76,17 @@ impl Ranking {
         }
     }
 
+    /// Leaves that are not let through have nothing more to try.
+    pub fn retain(&mut self, lets: impl Fn(usize) -> bool) {
+        self.boughs.retain(|_, bough| {
+            bough.limbs.retain(|_, limb| {
+                limb.leaves.retain(|_, leaf| lets(*leaf));
+                !limb.leaves.is_empty()
+            });
+            !bough.limbs.is_empty()
+        });
+    }
+
     /// The leaf whose turn it is was served: puts it where it belongs by the shares' meters, and by `charge` beside
     /// them (milli-GPU x milliseconds, for this pass only).
     pub fn served(&mut self, shares: &Shares, charge: u128) {
