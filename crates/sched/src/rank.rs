@@ -1,35 +1,68 @@
 //! Who is next: the leaves that still have something to try in this pass, as a tree in order of standing.
 //!
+//! Intuition: a pass looks at the first few of thousands of leaves, so siblings stand in heaps, which are made in one go
+//! and put in order only as far as somebody asks.
+//!
 //! Invariants: a branch without leaves is not in the tree; ties go to the smaller id.
 use crate::share::{Meter, Shares};
-use alloc::collections::BTreeMap;
+use alloc::collections::BinaryHeap;
+use alloc::collections::binary_heap::PeekMut;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 use madang_model::{PartyId, ProjectId, Span, Time, UserId};
 
 /// Binary places of a key, so that small differences in use count beside large weights.
 const PLACES: u32 = 20;
 
-/// Children in order of (use for their weight, id).
-type Ordered<Id, Child> = BTreeMap<(u128, Id), Child>;
+/// Siblings, the one with the least use for its weight at the top.
+type Siblings<Id, Child> = BinaryHeap<Place<Id, Child>>;
+
+/// A child by (use for its weight, id); the least is the greatest, as heaps have it.
+#[derive(Debug)]
+struct Place<Id, Child> {
+    key: (u128, Id),
+    child: Child,
+}
+
+impl<Id: Ord, Child> Ord for Place<Id, Child> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key.cmp(&self.key)
+    }
+}
+
+impl<Id: Ord, Child> PartialOrd for Place<Id, Child> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<Id: Ord, Child> PartialEq for Place<Id, Child> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl<Id: Ord, Child> Eq for Place<Id, Child> {}
 
 #[derive(Debug)]
 struct Limb {
     project: usize,
     /// What was charged in this pass beside the meter.
     extra: u128,
-    leaves: Ordered<UserId, usize>,
+    leaves: Siblings<UserId, usize>,
 }
 
 #[derive(Debug)]
 struct Bough {
     owner: usize,
     extra: u128,
-    limbs: Ordered<ProjectId, Limb>,
+    limbs: Siblings<ProjectId, Limb>,
 }
 
 /// The tree of one pass.
 #[derive(Debug)]
 pub(crate) struct Ranking {
-    boughs: Ordered<PartyId, Bough>,
+    boughs: Siblings<PartyId, Bough>,
 }
 
 fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
@@ -39,16 +72,17 @@ fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
 impl Ranking {
     /// All leaves with something waiting, their meters brought up to now.
     pub fn new(shares: &mut Shares, now: Time) -> Ranking {
-        let mut boughs = BTreeMap::new();
+        let mut boughs = Vec::new();
         for owner in 0..shares.owners.len() {
             if shares.owners[owner].waiting > 0 {
                 shares.owners[owner].meter.advance(now, &mut shares.decay);
                 let limbs = limbs(shares, owner, now);
                 let share = &shares.owners[owner];
-                boughs.insert((key(&share.meter, 0, share.weight), share.id), Bough { owner, extra: 0, limbs });
+                let key = (key(&share.meter, 0, share.weight), share.id);
+                boughs.push(Place { key, child: Bough { owner, extra: 0, limbs } });
             }
         }
-        Ranking { boughs }
+        Ranking { boughs: boughs.into() }
     }
 
     /// What serving a job that would hold this many milli-GPUs counts for within a pass.
@@ -58,74 +92,79 @@ impl Ranking {
 
     /// The leaf whose turn it is.
     pub fn next(&self) -> Option<usize> {
-        let bough = self.boughs.first_key_value()?.1;
-        let limb = bough.limbs.first_key_value()?.1;
-        limb.leaves.first_key_value().map(|(_, leaf)| *leaf)
+        let limb = self.boughs.peek()?.child.limbs.peek()?;
+        limb.child.leaves.peek().map(|leaf| leaf.child)
     }
 
     /// The leaf whose turn it is has nothing more to try.
     pub fn drop_next(&mut self) {
-        let Some(mut bough) = self.boughs.first_entry() else { return };
-        let Some(mut limb) = bough.get_mut().limbs.first_entry() else { return };
-        limb.get_mut().leaves.pop_first();
-        if limb.get().leaves.is_empty() {
-            limb.remove();
+        let Some(mut bough) = self.boughs.peek_mut() else { return };
+        let Some(mut limb) = bough.child.limbs.peek_mut() else { return };
+        limb.child.leaves.pop();
+        if limb.child.leaves.is_empty() {
+            PeekMut::pop(limb);
+        } else {
+            drop(limb);
         }
-        if bough.get().limbs.is_empty() {
-            bough.remove();
+        if bough.child.limbs.is_empty() {
+            PeekMut::pop(bough);
         }
     }
 
     /// Leaves that are not let through have nothing more to try.
     pub fn retain(&mut self, lets: impl Fn(usize) -> bool) {
-        self.boughs.retain(|_, bough| {
-            bough.limbs.retain(|_, limb| {
-                limb.leaves.retain(|_, leaf| lets(*leaf));
-                !limb.leaves.is_empty()
-            });
-            !bough.limbs.is_empty()
-        });
+        for mut bough in core::mem::take(&mut self.boughs) {
+            for mut limb in core::mem::take(&mut bough.child.limbs) {
+                limb.child.leaves.retain(|leaf| lets(leaf.child));
+                if !limb.child.leaves.is_empty() {
+                    bough.child.limbs.push(limb);
+                }
+            }
+            if !bough.child.limbs.is_empty() {
+                self.boughs.push(bough);
+            }
+        }
     }
 
     /// The leaf whose turn it is was served: puts it where it belongs by the shares' meters, and by `charge` beside
     /// them (milli-GPU x milliseconds, for this pass only).
     pub fn served(&mut self, shares: &Shares, charge: u128) {
-        let Some(((_, party), mut bough)) = self.boughs.pop_first() else { return };
-        if let Some(((_, id), mut limb)) = bough.limbs.pop_first() {
-            if let Some(((old, user), leaf)) = limb.leaves.pop_first() {
-                let fresh = key(&shares.leaves[leaf].meter, 0, 1);
-                limb.leaves.insert((if charge == 0 { fresh } else { old + (charge << PLACES) }, user), leaf);
+        let Some(mut bough) = self.boughs.peek_mut() else { return };
+        if let Some(mut limb) = bough.child.limbs.peek_mut() {
+            if let Some(mut leaf) = limb.child.leaves.peek_mut() {
+                let fresh = key(&shares.leaves[leaf.child].meter, 0, 1);
+                leaf.key.0 = if charge == 0 { fresh } else { leaf.key.0 + (charge << PLACES) };
             }
-            limb.extra += charge;
-            let project = &shares.projects[limb.project];
-            bough.limbs.insert((key(&project.meter, limb.extra, u64::from(project.weight)), id), limb);
+            limb.child.extra += charge;
+            let project = &shares.projects[limb.child.project];
+            limb.key.0 = key(&project.meter, limb.child.extra, u64::from(project.weight));
         }
-        bough.extra += charge;
-        let owner = &shares.owners[bough.owner];
-        self.boughs.insert((key(&owner.meter, bough.extra, owner.weight), party), bough);
+        bough.child.extra += charge;
+        let owner = &shares.owners[bough.child.owner];
+        bough.key.0 = key(&owner.meter, bough.child.extra, owner.weight);
     }
 }
 
-fn limbs(shares: &mut Shares, owner: usize, now: Time) -> Ordered<ProjectId, Limb> {
-    let mut limbs = BTreeMap::new();
+fn limbs(shares: &mut Shares, owner: usize, now: Time) -> Siblings<ProjectId, Limb> {
+    let mut limbs = Vec::with_capacity(shares.owners[owner].projects.len());
     for place in 0..shares.owners[owner].projects.len() {
         let project = shares.owners[owner].projects[place];
         if shares.projects[project].waiting == 0 {
             continue;
         }
         shares.projects[project].meter.advance(now, &mut shares.decay);
-        let mut leaves = BTreeMap::new();
+        let mut leaves = Vec::with_capacity(shares.projects[project].leaves.len());
         for place in 0..shares.projects[project].leaves.len() {
             let index = shares.projects[project].leaves[place];
             let leaf = &mut shares.leaves[index];
             if leaf.waiting > 0 {
                 leaf.meter.advance(now, &mut shares.decay);
-                leaves.insert((key(&leaf.meter, 0, 1), leaf.user), index);
+                leaves.push(Place { key: (key(&leaf.meter, 0, 1), leaf.user), child: index });
             }
         }
         let share = &shares.projects[project];
-        let key = key(&share.meter, 0, u64::from(share.weight));
-        limbs.insert((key, share.id), Limb { project, extra: 0, leaves });
+        let key = (key(&share.meter, 0, u64::from(share.weight)), share.id);
+        limbs.push(Place { key, child: Limb { project, extra: 0, leaves: leaves.into() } });
     }
-    limbs
+    limbs.into()
 }
