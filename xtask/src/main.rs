@@ -22,8 +22,9 @@ usage: cargo xtask CHORE
   sim [--seed N] [--seeds K] [--steps S] [--verbose]
                         simulate with faults: K seeds from N on, S steps each
   openapi               write openapi.json anew from the wire's types
-  bench [--quick] [--no-peers] [--no-write] [--slurm-start SCRIPT]
-                        measure the README's figures, with peers in the same run, and write them down
+  bench [--only GROUP,GROUP] [--quick] [--no-peers] [--no-write] [--slurm-start SCRIPT] [--traces FOLDER]
+                        measure the README's figures, with peers in the same run, and write them down;
+                        groups are served, scheduler and lab
 ";
 
 fn main() -> ExitCode {

@@ -4,7 +4,6 @@ use super::peers::Peers;
 use super::served::{Served, size_mib};
 use super::table::{Row, number};
 use super::{Bench, peers};
-use crate::shell;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -105,29 +104,6 @@ pub fn commands(bench: &Bench, peers: &Peers) -> Result<Vec<Row>> {
         format!("{}/s", number(rate)),
         peers.line(|peer| peer.sbatch_per_sec.map(|rate| format!("{} {}/s", peer.name, number(rate)))),
     )])
-}
-
-/// The scheduler alone on the plan's estate, from the scheduler's own example.
-pub fn cycle(bench: &Bench, _: &Peers) -> Result<Vec<Row>> {
-    let example = shell::target(&bench.root).join("release/examples/cycle");
-    let output = Command::new(example).output().context("failed to run the scheduler's example")?;
-    if !output.status.success() {
-        bail!("the scheduler's example ended with {}", output.status);
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let rows = text.lines().filter_map(|line| {
-        let (waiting, figures) = line.split_once(" jobs waiting")?;
-        let figures: Vec<&str> = figures.split_whitespace().collect();
-        let [p50, p99, ..] = figures[..] else { return None };
-        let waiting: f64 = waiting.trim().parse().ok()?;
-        let measure = format!("scheduling cycle, 18,000 GPUs, {} jobs waiting", number(waiting));
-        Some(Row::new(measure, format!("p50 {p50} ms, p99 {p99} ms"), ""))
-    });
-    let rows: Vec<Row> = rows.collect();
-    if rows.is_empty() {
-        bail!("the scheduler's example said nothing that could be read: {text}");
-    }
-    Ok(rows)
 }
 
 /// A journal of a million inputs, a killed server, and how soon it is back; memory on the way.

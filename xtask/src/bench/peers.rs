@@ -80,9 +80,21 @@ pub fn sbatch_rate(count: u64, sbatch: impl Fn() -> Command + Sync) -> Result<f6
 // ---- Slurm ----
 
 /// A Slurm that we started is stopped again by the script beside the one that started it.
-struct Started {
+pub struct Started {
     script: PathBuf,
     folder: PathBuf,
+}
+
+impl Started {
+    /// Has the script start one in a folder of its own; its configuration is the second.
+    pub fn start(bench: &Bench, script: &Path, name: &str, options: &[&str]) -> Result<(Started, PathBuf)> {
+        let started = Started { script: script.to_path_buf(), folder: bench.scratch.join(name) };
+        let mut start = Command::new(script);
+        start.arg(&started.folder).args(["--no-db", "--no-rest"]).args(options);
+        shell::run(start.stdout(Stdio::null()).stderr(Stdio::null()))?;
+        let conf = conf_of(&started.folder)?;
+        Ok((started, conf))
+    }
 }
 
 impl Drop for Started {
@@ -95,24 +107,15 @@ impl Drop for Started {
 fn slurm(bench: &Bench) -> Result<Peer> {
     let (conf, _started) = match &bench.slurm_start {
         Some(script) => {
-            let started = Started { script: script.clone(), folder: bench.scratch.join("slurm") };
-            let mut start = Command::new(script);
-            start.arg(&started.folder).args(["--no-db", "--no-rest", "--nodes", "4", "--cpus", "32"]);
-            shell::run(start.stdout(Stdio::null()).stderr(Stdio::null()))?;
-            (conf_of(&started.folder)?, Some(started))
+            let (started, conf) = Started::start(bench, script, "slurm", &["--nodes", "4", "--cpus", "32"])?;
+            (conf, Some(started))
         }
         None => {
             (std::env::var_os("SLURM_CONF").map(PathBuf::from).context("no SLURM_CONF and no --slurm-start")?, None)
         }
     };
-    // The genuine commands, not shims of ours that may be on the path.
-    let call = |name: &str| {
-        let mut command = Command::new(Path::new("/usr/bin").join(name));
-        command.env("SLURM_CONF", &conf).current_dir(&bench.scratch);
-        command
-    };
-    let version = call("sinfo").arg("--version").output().context("failed to run sinfo")?;
-    let version = String::from_utf8_lossy(&version.stdout).trim().replace("slurm", "Slurm").replace("-wlm", "");
+    let call = |name: &str| slurm_command(bench, &conf, name);
+    let version = slurm_version(call("sinfo"))?;
     if !call("sinfo").arg("-h").output()?.status.success() {
         bail!("its controller does not answer");
     }
@@ -133,6 +136,19 @@ fn slurm(bench: &Bench) -> Result<Peer> {
         sbatch_per_sec: Some(rate),
         finished_per_sec: Some(finished),
     })
+}
+
+/// One of Slurm's own commands, not a shim of ours that may be on the path.
+pub fn slurm_command(bench: &Bench, conf: &Path, name: &str) -> Command {
+    let mut command = Command::new(Path::new("/usr/bin").join(name));
+    command.env("SLURM_CONF", conf).current_dir(&bench.scratch);
+    command
+}
+
+/// What it calls itself, as in `Slurm 22.05.8`.
+pub fn slurm_version(mut sinfo: Command) -> Result<String> {
+    let version = sinfo.arg("--version").output().context("failed to run sinfo")?;
+    Ok(String::from_utf8_lossy(&version.stdout).trim().replace("slurm", "Slurm").replace("-wlm", ""))
 }
 
 /// What the environment file of a started Slurm says.
@@ -156,7 +172,7 @@ fn drained(squeue: impl Fn() -> Command) -> Result<()> {
     Ok(())
 }
 
-// ---- HyperQueue ----
+// ---- from Python's registry ----
 
 /// One job of many tasks on a cluster of its own, timed inside so that its own start does not count.
 const HYPERQUEUE: &str = r#"
@@ -181,22 +197,29 @@ with LocalCluster() as cluster:
     print(count / accepted, count / finished)
 "#;
 
-fn hyperqueue(bench: &Bench) -> Result<Peer> {
+/// A Python that has this package, installed by name where it is not yet, and the package's version.
+pub fn python_with(bench: &Bench, package: &str) -> Result<(PathBuf, String)> {
     let venv = shell::target(&bench.root).join("bench-venv");
     let python = venv.join("bin/python");
-    let has = |python: &Path| {
-        let import = ["-c", "import hyperqueue"];
-        Command::new(python).args(import).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    let version = || {
+        let ask = format!("import importlib.metadata as m; print(m.version('{package}'))");
+        let output = Command::new(&python).args(["-c", &ask]).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    if !has(&python) {
-        shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "hyperqueue"];
-        shell::run(Command::new(&python).args(install))?;
+    if let Some(version) = version() {
+        return Ok((python, version));
     }
-    let version = Command::new(&python)
-        .args(["-c", "import importlib.metadata as m; print(m.version('hyperqueue'))"])
-        .output()
-        .context("failed to ask for HyperQueue's version")?;
+    if !python.is_file() {
+        shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
+    shell::run(Command::new(&python).args(install))?;
+    let version = version().with_context(|| format!("{package} is not there after its installation"))?;
+    Ok((python, version))
+}
+
+fn hyperqueue(bench: &Bench) -> Result<Peer> {
+    let (python, version) = python_with(bench, "hyperqueue")?;
     let count = bench.amount(5_000).to_string();
     let mut script = Command::new(&python);
     script.args(["-c", HYPERQUEUE, &count, &SLOTS.to_string()]).current_dir(&bench.scratch);
@@ -208,9 +231,5 @@ fn hyperqueue(bench: &Bench) -> Result<Peer> {
     let [_, finished] = figures[..] else {
         bail!("HyperQueue said {text:?} and {}", String::from_utf8_lossy(&output.stderr).trim());
     };
-    Ok(Peer {
-        name: format!("HyperQueue {}", String::from_utf8_lossy(&version.stdout).trim()),
-        finished_per_sec: Some(finished),
-        ..Peer::default()
-    })
+    Ok(Peer { name: format!("HyperQueue {version}"), finished_per_sec: Some(finished), ..Peer::default() })
 }

@@ -1,9 +1,10 @@
-//! The table of figures: made, printed, put between the marks in the README and in the page of benchmarks.
+//! The tables of figures: each group's on the page of benchmarks, and the rows of them all in the README.
+use super::GROUPS;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
+const PAGE: &str = "docs/benchmarks.md";
+const HEAD: &str = "| measure | Madang | beside it |\n|---|---|---|\n";
 
 /// One measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn number(value: f64) -> String {
 
 /// The table in Markdown, with the machine under it.
 pub fn markdown(rows: &[Row]) -> String {
-    let mut text = String::from("| measure | Madang | beside it |\n|---|---|---|\n");
+    let mut text = String::from(HEAD);
     for row in rows {
         text += &format!("| {} | {} | {} |\n", row.measure, row.madang, row.beside);
     }
@@ -64,21 +65,35 @@ fn machine() -> String {
     format!("Measured on {cores} cores{model}, {gib} GiB of memory; load average at the end {load}.")
 }
 
-/// Puts the table between the marks of both pages.
-pub fn write(root: &Path, table: &str) -> Result<()> {
-    for page in ["README.md", "docs/benchmarks.md"] {
-        let path = root.join(page);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {page}"))?;
-        let new = between(&text, table).with_context(|| format!("{page} has no {BEGIN} and {END}"))?;
-        std::fs::write(&path, new).with_context(|| format!("failed to write {page}"))?;
-    }
+/// What an aim says and whether it is met.
+pub fn aim(text: &str, met: bool) -> String {
+    format!("aim {text}: {}", if met { "met" } else { "**missed**" })
+}
+
+/// Puts a group's table on the page of benchmarks, and the rows of all groups that the page has into the README.
+pub fn write(root: &Path, group: &str, table: &str) -> Result<()> {
+    let page = put(root, PAGE, group, table)?;
+    let rows = GROUPS.iter().filter_map(|group| cut(&page, group.name)).flat_map(|(_, table, _)| table.lines());
+    let rows: Vec<&str> = rows.filter(|line| line.starts_with("| ") && !HEAD.starts_with(line)).collect();
+    put(root, "README.md", "all", &format!("{HEAD}{}\n", rows.join("\n")))?;
     Ok(())
 }
 
-fn between(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+fn put(root: &Path, page: &str, group: &str, table: &str) -> Result<String> {
+    let path = root.join(page);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {page}"))?;
+    let (before, _, after) = cut(&text, group).with_context(|| format!("{page} has no marks for {group}"))?;
+    let new = format!("{before}{table}{after}");
+    std::fs::write(&path, &new).with_context(|| format!("failed to write {page}"))?;
+    Ok(new)
+}
+
+/// A page before, between and after a group's marks.
+fn cut<'a>(text: &'a str, group: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let begin = format!("<!-- bench:{group}:begin -->\n");
+    let from = text.find(&begin)? + begin.len();
+    let to = from + text[from..].find(&format!("<!-- bench:{group}:end -->"))?;
+    Some((&text[..from], &text[from..to], &text[to..]))
 }
 
 #[cfg(test)]
@@ -88,8 +103,11 @@ mod tests {
     #[test]
     fn numbers_and_marks() {
         assert_eq!([3.25, 42.4, 1_234_567.0].map(number), ["3.2", "42", "1,234,567"]);
-        let page = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(between(&page, "new\n"), Some(format!("a\n{BEGIN}\nnew\n{END}\nb\n")));
-        assert_eq!(between("no marks", "new"), None);
+        let page = "a\n<!-- bench:x:begin -->\nold\n<!-- bench:x:end -->\nb\n";
+        assert_eq!(
+            cut(page, "x").map(|(_, between, after)| (between, after)),
+            Some(("old\n", "<!-- bench:x:end -->\nb\n"))
+        );
+        assert_eq!(cut("no marks", "x"), None);
     }
 }

@@ -1,7 +1,4 @@
-//! Times the scheduler on the estate of the 2025 plan: 1,250 nodes of eight GPUs and 2,000 nodes of four.
-//!
-//! Prints one line for each load: p50, p99 and the longest of a step with a few ends and submissions, with 10,000 and
-//! 100,000 jobs waiting, and of a step in which nothing happened (times on one processor); then how fast one-GPU jobs start on an empty estate.
+//! An estate, projects and made-up jobs to time the scheduler with; the same seed gives the same history.
 use madang_model::{
     Device, EngineKind, Founding, GpuTime, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
     Qos, Request, RunId, Site, SiteId, Span, Time, UserId,
@@ -10,93 +7,115 @@ use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step};
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeSet;
 
-/// Waiting jobs come from this many projects with this many users each.
-const PROJECTS: u64 = 100;
+/// Users of each project.
 const USERS: u64 = 3;
-
-fn main() {
-    println!(
-        "{:<34} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "step, 18,000 GPUs full", "p50 ms", "p99 ms", "max ms", "idle ms", "steps"
-    );
-    for pending in [10_000, 100_000] {
-        busy(pending);
-    }
-    empty();
-}
+/// Owners of projects; one more owns nothing but the job that is watched.
+const OWNERS: u64 = 2;
 
 /// Nanoseconds that this thread has had the processor: other work on the machine does not blur the tail.
-fn processor() -> u64 {
+pub fn processor() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the thread's clock can be read");
     time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
-/// A full estate with many jobs waiting: each step ends a few runs and submits as many jobs.
-fn busy(pending: u64) {
-    let mut world = World::new();
-    let mut job = 0;
-    while u64::from(world.sched.pending()) < pending {
-        let events = (0..1000).map(|_| world.submit(&mut job)).collect();
-        world.step(events);
-    }
-    let mut times: Vec<u64> = Vec::new();
-    for round in 0..3000u64 {
-        world.now += 1000;
-        let mut events: Vec<Event> = Vec::new();
-        for _ in 0..1 + round % 4 {
-            events.extend(world.end_one());
-        }
-        let missing = pending.saturating_sub(u64::from(world.sched.pending())).max(1 + round % 4);
-        events.extend((0..missing).map(|_| world.submit(&mut job)));
-        let begin = processor();
-        let step = world.sched.step(Time::from_millis(world.now), events);
-        times.push(processor() - begin);
-        world.note(&step);
-    }
-    world.now += 1000;
-    let begin = processor();
-    let step = world.sched.step(Time::from_millis(world.now), Vec::new());
-    let idle = (processor() - begin) as f64 / 1e6;
-    assert_eq!(step.report.tries, 0);
-    times.sort_unstable();
-    let ms = |part: usize| times[(times.len() - 1) * part / 100] as f64 / 1e6;
-    let label = format!("{} jobs waiting", world.sched.pending());
-    println!("{label:<34} {:>9.3} {:>9.3} {:>9.3} {idle:>9.4} {:>9}", ms(50), ms(99), ms(100), times.len());
-    assert!(world.sched.audit().is_empty(), "{:?}", world.sched.audit());
+/// The value below which this part of a hundred lies, of sorted figures.
+pub fn part_of(sorted: &[u64], part: usize) -> u64 {
+    sorted[(sorted.len() - 1) * part / 100]
 }
 
-/// An empty estate: a thousand one-GPU jobs at a time, until nothing is left.
-fn empty() {
-    let mut world = World::new();
-    let (mut job, mut started, mut spent) = (0, 0, 0);
-    for _ in 0..17 {
-        let events = (0..1000).map(|_| world.ask(&mut job, 1, 1, 3600)).collect();
-        let begin = processor();
-        let step = world.sched.step(Time::from_millis(world.now), events);
-        spent += processor() - begin;
-        started += step.starts.len() as u64;
-    }
-    println!("one-GPU jobs started: {started}, {:.0} a second", started as f64 * 1e9 / spent as f64);
+/// What a world is made of.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Devices of one site of eight-GPU nodes in islands of 250; `None` for the plan's two sites.
+    pub gpus: Option<u32>,
+    /// Projects that jobs come from.
+    pub projects: u64,
+    /// Jobs waiting.
+    pub waiting: u64,
+    /// What the dice start from.
+    pub seed: u64,
 }
 
-struct World {
-    sched: Scheduler,
-    now: u64,
+/// A scheduler and what surrounds it.
+pub struct World {
+    /// What is timed.
+    pub sched: Scheduler,
+    /// Milliseconds.
+    pub now: u64,
+    shape: Shape,
+    sites: u32,
+    /// The first node of each island.
+    firsts: Vec<NodeId>,
+    job: u64,
     dice: u64,
     running: BTreeSet<RunId>,
 }
 
 impl World {
-    fn new() -> World {
-        let mut sched = Scheduler::new(Config::default(), &founding());
+    /// An empty estate; the last project is the watched job's, of an owner of its own.
+    pub fn empty(shape: Shape) -> World {
+        let founding = match shape.gpus {
+            Some(gpus) => founding(&islands_of(gpus)),
+            None => founding(&[(0, vec![250; 5], 8, "h200"), (1, vec![500; 4], 4, "gh200")]),
+        };
+        let mut sched = Scheduler::new(Config::default(), &founding);
         let mut events = Vec::new();
-        for project in 0..PROJECTS {
+        for project in 0..=shape.projects {
             let id = ProjectId::new(project as u32);
-            events.push(Event::Project { id, owner: PartyId::new((project % 2) as u32), weight: 1 });
+            let owner = if project == shape.projects { OWNERS } else { project % OWNERS };
+            events.push(Event::Project { id, owner: PartyId::new(owner as u32), weight: 1 });
             events.push(Event::Budget(id, Budget::Left(GpuTime::from_hours(1_000_000_000))));
         }
         sched.step(Time::from_millis(0), events);
-        World { sched, now: 1, dice: 88_172_645_463_325_252, running: BTreeSet::new() }
+        let (sites, dice) = (founding.sites.len() as u32, 88_172_645_463_325_252 + shape.seed);
+        let of = |island: &Island| founding.nodes.iter().find(|node| node.island == island.id).map(|node| node.id);
+        let firsts = founding.islands.iter().filter_map(of).collect();
+        World { sched, now: 1, shape, sites, firsts, job: 0, dice, running: BTreeSet::new() }
+    }
+
+    /// A full estate with all those jobs waiting.
+    pub fn full(shape: Shape) -> World {
+        let mut world = World::empty(shape);
+        while u64::from(world.sched.pending()) < shape.waiting {
+            let missing = shape.waiting - u64::from(world.sched.pending());
+            let events = (0..missing.min(1000)).map(|_| world.submit()).collect();
+            world.step(events);
+        }
+        world
+    }
+
+    /// One to four ends, and as many submissions as keep the queue as long as it was.
+    pub fn churn(&mut self, round: u64) -> Vec<Event> {
+        let ends = 1 + round % 4;
+        let mut events: Vec<Event> = Vec::new();
+        for _ in 0..ends {
+            events.extend(self.end_one());
+        }
+        let missing = self.shape.waiting.saturating_sub(u64::from(self.sched.pending())).max(ends);
+        events.extend((0..missing).map(|_| self.submit()));
+        events
+    }
+
+    /// A node of each island is drained and comes back: whatever was found out about any request is forgotten.
+    pub fn shake(&self) -> Vec<Event> {
+        let drain = || Health::Drain { why: "bench".into() };
+        let nodes = self.firsts.iter().copied();
+        nodes.flat_map(|node| [Event::Node(node, drain()), Event::Node(node, Health::Up)]).collect()
+    }
+
+    /// A step a second later, and the processor's time for it in nanoseconds.
+    pub fn timed(&mut self, events: Vec<Event>) -> (Step, u64) {
+        self.now += 1000;
+        let begin = processor();
+        let step = self.sched.step(Time::from_millis(self.now), events);
+        let took = processor() - begin;
+        self.note(&step);
+        (step, took)
+    }
+
+    /// A step a second later.
+    pub fn step(&mut self, events: Vec<Event>) -> Step {
+        self.timed(events).0
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
@@ -104,12 +123,6 @@ impl World {
         self.dice ^= self.dice >> 7;
         self.dice ^= self.dice << 17;
         self.dice % sides
-    }
-
-    fn step(&mut self, events: Vec<Event>) {
-        self.now += 1000;
-        let step = self.sched.step(Time::from_millis(self.now), events);
-        self.note(&step);
     }
 
     fn note(&mut self, step: &Step) {
@@ -125,7 +138,7 @@ impl World {
     }
 
     /// One of forty kinds of jobs: from one GPU to 64 nodes, for one to 24 hours.
-    fn submit(&mut self, job: &mut u64) -> Event {
+    pub fn submit(&mut self) -> Event {
         let (nodes, gpus) = match self.roll(10) {
             0..4 => (1, 1),
             4 => (1, 2),
@@ -135,11 +148,24 @@ impl World {
             _ => [(16, 8), (64, 8), (8, 4), (32, 4)][self.roll(4) as usize],
         };
         let hours = [1, 4, 8, 12, 24][self.roll(5) as usize];
-        self.ask(job, nodes, gpus, hours * 3600)
+        self.ask(nodes, gpus, hours * 3600)
     }
 
-    fn ask(&mut self, job: &mut u64, nodes: u32, gpus: u32, secs: u64) -> Event {
-        *job += 1;
+    /// A job of a project drawn by lot.
+    pub fn ask(&mut self, nodes: u32, gpus: u32, secs: u64) -> Event {
+        let project = self.roll(self.shape.projects);
+        self.ask_of(project, nodes, gpus, secs)
+    }
+
+    /// A gang that wants every node, from the watched project.
+    pub fn whole_estate(&mut self) -> (JobId, Event) {
+        let nodes = self.shape.gpus.expect("a gang is of one site") / 8;
+        let ask = self.ask_of(self.shape.projects, nodes, 8, 24 * 3600);
+        (JobId::new(self.job), ask)
+    }
+
+    fn ask_of(&mut self, project: u64, nodes: u32, gpus: u32, secs: u64) -> Event {
+        self.job += 1;
         let part = Part {
             nodes,
             gpus,
@@ -151,14 +177,14 @@ impl World {
         };
         let request = Request {
             parts: vec![part],
-            sites: vec![SiteId::new(0), SiteId::new(1)],
+            sites: (0..self.sites).map(SiteId::new).collect(),
             include: vec![],
             exclude: vec![],
-            across_islands: false,
+            across_islands: project == self.shape.projects,
         };
         Event::Queued(Ask {
-            run: RunId { job: JobId::new(*job), attempt: 1 },
-            project: ProjectId::new(self.roll(PROJECTS) as u32),
+            run: RunId { job: JobId::new(self.job), attempt: 1 },
+            project: ProjectId::new(project as u32),
             user: UserId::new(self.roll(USERS) as u32),
             request,
             limit: Span::from_secs(secs),
@@ -169,9 +195,18 @@ impl World {
     }
 }
 
-/// Two sites: 5 islands of 250 eight-GPU nodes, 4 islands of 500 four-GPU nodes.
-fn founding() -> Founding {
-    let shares = vec![(PartyId::new(0), 5100), (PartyId::new(1), 4900)];
+/// A site: its number, the nodes of each island, GPUs of a node and their model.
+type Layout = (u32, Vec<u32>, u32, &'static str);
+
+/// One site of eight-GPU nodes in islands of 250, the last one smaller.
+fn islands_of(gpus: u32) -> [Layout; 1] {
+    let nodes = gpus / 8;
+    let islands = (0..nodes.div_ceil(250)).map(|island| (nodes - island * 250).min(250)).collect();
+    [(0, islands, 8, "h200")]
+}
+
+fn founding(sites: &[Layout]) -> Founding {
+    let shares = vec![(PartyId::new(0), 4500), (PartyId::new(1), 4500), (PartyId::new(2), 1000)];
     let mut founding = Founding {
         name: "bench".into(),
         title: "Bench".into(),
@@ -185,8 +220,8 @@ fn founding() -> Founding {
         prices: vec![],
         money: vec![],
     };
-    for (site, islands, nodes, gpus, model) in [(0, 5, 250, 8, "h200"), (1, 4, 500, 4, "gh200")] {
-        let id = SiteId::new(site);
+    for (site, islands, gpus, model) in sites {
+        let (id, gpus) = (SiteId::new(*site), *gpus);
         founding.sites.push(Site {
             id,
             name: format!("site{site}"),
@@ -197,7 +232,7 @@ fn founding() -> Founding {
             shares: shares.clone(),
             source: String::new(),
         });
-        for _ in 0..islands {
+        for &nodes in islands {
             let island = IslandId::new(founding.islands.len() as u32);
             founding.islands.push(Island { id: island, site: id, name: format!("i{}", island.number()) });
             for place in 0..nodes {
@@ -208,7 +243,7 @@ fn founding() -> Founding {
                     site: id,
                     island,
                     rack: place / 8,
-                    device: Some(Device { model: model.into(), memory_mib: 144_384 }),
+                    device: Some(Device { model: (*model).into(), memory_mib: 144_384 }),
                     gpus,
                     cpus: gpus * 16,
                     memory_mib: u64::from(gpus) * 262_144,
