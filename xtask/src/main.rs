@@ -3,6 +3,7 @@
 //! `test` is all that a change must pass, on a bare machine too; `.ci/run` calls it and nothing else. Chores are Rust
 //! so that they need no other tool, and each does one thing that its usage line says.
 mod bench;
+mod instructions;
 mod prepare;
 mod shell;
 mod tally;
@@ -25,6 +26,8 @@ usage: cargo xtask CHORE
   bench [--only GROUP,GROUP] [--quick] [--no-peers] [--no-write] [--slurm-start SCRIPT] [--traces FOLDER]
                         measure the README's figures, with peers in the same run, and write them down;
                         groups are served, scheduler and lab
+  instructions [--bless]
+                        instructions per decision under valgrind, against the counts that are checked in
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn chore(args: &[String]) -> Result<()> {
         "tidy" => tidy::run(&root),
         "bench" => bench::run(&root, rest),
         "bench-here" => bench::run_here(&root, rest),
+        "instructions" => instructions::chore(&root, rest),
         "bench-client" => bench::client(rest),
         "openapi" => test::openapi(&root),
         "sim" => test::simulate(&root, rest),

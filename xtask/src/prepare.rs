@@ -1,4 +1,5 @@
-//! Getting what the tests need beyond Rust: a Chromium for the console, Python's `submitit` for the Slurm commands.
+//! Getting what the tests need beyond Rust: a Chromium for the console, Python's `submitit` for the Slurm commands,
+//! valgrind for instruction counts.
 //!
 //! As root on Debian or Ubuntu the packages are installed; otherwise the command to type is printed and the run goes
 //! on, and the tests that need the missing thing say that they were skipped.
@@ -55,6 +56,9 @@ pub fn everything(root: &Path) -> Prepared {
     if prepared.python.is_none() && !can_make_venv() {
         wanted.extend(["python3", "python3-venv"]);
     }
+    if shell::find(&["valgrind"]).is_none() {
+        wanted.push("valgrind");
+    }
     if !wanted.is_empty()
         && let Err(error) = install(&wanted)
     {
@@ -71,6 +75,9 @@ pub fn everything(root: &Path) -> Prepared {
     }
     if prepared.python.is_none() {
         prepared.missing.push("submitit: its tests are skipped".into());
+    }
+    if shell::find(&["valgrind"]).is_none() {
+        prepared.missing.push("valgrind: instruction counts are skipped".into());
     }
     prepared
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that a change must pass, in the order in which it is cheapest to fail.
 use crate::tally::{self, Tally};
-use crate::{prepare, shell, tidy};
+use crate::{instructions, prepare, shell, tidy};
 use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
@@ -32,6 +32,11 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
     tests.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
     prepared.tell(&mut tests);
     tally::count(&mut tests, &mut tally)?;
+    eprintln!("== instructions ({} s)", begun.elapsed().as_secs());
+    let counted = instructions::check(root, false).map(|skipped| {
+        tally.skipped.extend(skipped.map(|why| format!("skipped: {why}")));
+    });
+    tally.check("instructions", &counted);
     eprintln!("== sim ({} s)", begun.elapsed().as_secs());
     tally.check("sim", &simulate(root, &SEEDS.map(String::from)));
     close(&tally, &prepared.missing, begun)
