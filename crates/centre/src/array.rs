@@ -273,6 +273,9 @@ impl Centre {
         };
         let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Box::new(task(one))))).collect();
         let (project, count) = (record.spec.project, tasks.len() as u32);
+        // Others may wait for one of these tasks by its own id, as `aftercorr` does.
+        let ended: Vec<JobId> = tasks.iter().map(|(order, _)| record.job_at(*order)).collect();
+        ended.into_iter().for_each(|job| self.wake_waiters(job));
         self.out.extend(kept);
         self.counts.waiting -= count;
         self.counts.ended += u64::from(count);

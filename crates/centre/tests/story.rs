@@ -474,3 +474,25 @@ fn tasks_cancelled_before_they_were_jobs_leave_records() {
     });
     assert_eq!(kept.collect::<Vec<_>>(), [(2, Some((array, 4))), (3, Some((array, 7)))]);
 }
+
+#[test]
+fn whoever_waits_for_a_task_hears_that_it_was_cancelled_before_it_was_a_job() {
+    let mut story = Story::new(1, 8);
+    let mut submission = gang(1, 8);
+    submission.array = Some(Array { ranges: vec![(0, 9, 1)], at_once: Some(1) });
+    let array = story.submit(submission);
+    let behind = |story: &mut Story, task: u32, kind| {
+        let mut submission = after(array, kind);
+        submission.after[0].on.task = Some(task);
+        submission.kill_on_invalid = true;
+        story.submit(submission)
+    };
+    let (good, any) = (behind(&mut story, 7, DependencyKind::Succeeded), behind(&mut story, 7, DependencyKind::Ended));
+    let later = behind(&mut story, 8, DependencyKind::Succeeded);
+    story.ok(Input::Cancel { job: Target { job: array, task: Some(7) } });
+    assert_eq!(story.state(good), "ended Cancelled");
+    assert!(!story.state(any).contains("Dependency"), "{}", story.state(any));
+    assert!(story.state(later).contains("Dependency"));
+    story.ok(Input::Cancel { job: Target { job: array, task: None } });
+    assert_eq!(story.state(later), "ended Cancelled");
+}
