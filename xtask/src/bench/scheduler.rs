@@ -6,7 +6,7 @@ use super::{Bench, backfill, plot, rows_of};
 use anyhow::{Context, Result, bail};
 
 /// What others are known to need; none of it measured here.
-const ELSEWHERE: &str = "recorded elsewhere: KAI 250 s to decide, Kueue 40 admissions/s";
+const ELSEWHERE: &str = "recorded elsewhere: KAI 250 s to decide (4,000 GPUs), Kueue 40 admissions/s (quota only)";
 
 /// The group's rows.
 pub fn measure(bench: &Bench) -> Vec<Row> {
@@ -123,10 +123,11 @@ fn grown(over: &str, panel: &Panel, series: &Series) -> Row {
     Row::new(
         format!("{}, {} → {} {}", series.name, number(first.size), number(last.size), panel.unit),
         format!(
-            "{:.2} → {:.2} ms: {}; runs of one size differ up to ×{spread:.1}",
+            "{:.2} → {:.2} ms: {}, at the large end {}; runs of one size differ up to ×{spread:.1}",
             first.us / 1e3,
             last.us / 1e3,
-            power(series.slope())
+            power(series.slope()),
+            power(series.slope_at_end())
         ),
         aim(&format!("n log n (here {})", power(bound)), series.slope() <= bound),
     )
