@@ -23,9 +23,10 @@ pub fn measure(bench: &Bench) -> Vec<Row> {
 }
 
 fn easy(bench: &Bench, log: &Published) -> Result<Vec<Row>> {
-    let path = bench.traces.join(format!("swf-easy-sc15/{}_easy.swf.gz", log.name));
+    let file = format!("swf-easy-sc15/{}_easy.swf.gz", log.name);
+    let path = bench.traces.join(&file);
     if !path.is_file() {
-        bail!("no {}: name the folder of the traces with --traces", path.display());
+        bail!("no {file} in the folder of the traces, which --traces names");
     }
     // AccaSim takes one node for each processor; on a machine of 80,640 it would not end today.
     let accasim = match log.processors.parse::<u64>() {
