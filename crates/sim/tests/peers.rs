@@ -64,7 +64,10 @@ fn sound(workload: &Workload, machine: &Machine, outcome: &Outcome) {
     for run in &outcome.runs {
         let job = &workload.jobs[run.job as usize];
         assert!(run.start >= job.submit, "job {} starts before it is submitted", job.number);
-        edges.extend([(run.start, true, job.gang()), (run.end, false, job.gang())]);
+        // A run that is taken back in the moment of its start holds nothing for any time.
+        if run.end > run.start {
+            edges.extend([(run.start, true, job.gang()), (run.end, false, job.gang())]);
+        }
         ends[run.job as usize] += usize::from(matches!(run.how, How::Ended | How::TimedOut));
     }
     edges.sort_unstable();
