@@ -159,6 +159,30 @@ pub struct ModelSpec {
     pub exit: i32,
 }
 
+/// How close together a gang's nodes must or should stand: the names are those of the islands' levels (`rack`, `leaf`),
+/// or `island`. What is not asked for is still placed as close together as can be had.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopologySpec {
+    /// The gang, or each segment of it, stays within one domain of this level; it waits until that is possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required: Option<String>,
+    /// The gang stays within one domain of this level where that is possible now, else in as few as can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred: Option<String>,
+    /// Nodes in each segment: that many consecutive ranks stay within one domain of the required level, or without one
+    /// of the lowest level whose domains can hold all segments. It divides the nodes of each part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u32>,
+    /// Nodes held beside those of the first part, to be used when one is lost; they come last in rank order.
+    #[serde(default, skip_serializing_if = "is_none_asked")]
+    pub spares: u32,
+}
+
+fn is_none_asked(number: &u32) -> bool {
+    *number == 0
+}
+
 /// `POST /jobs`. Give an `Idempotency-Key` header to make a retry safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -187,6 +211,9 @@ pub struct Submit {
     /// May span islands of one site.
     #[serde(default, skip_serializing_if = "is_false")]
     pub across_islands: bool,
+    /// How close together its nodes must or should stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<TopologySpec>,
     /// How long it may run; default the partition's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_secs: Option<u64>,

@@ -2,7 +2,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
-    DependencyKind, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Role, RunId, Span, Time, Warning,
+    DependencyKind, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Role, RunId, Span, Time, Topology,
+    Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -193,6 +194,9 @@ pub struct Submission {
     pub exclude: Vec<String>,
     /// True when it may span islands.
     pub across_islands: bool,
+    /// What it asks of the tree of domains; spares are counted among the first part's nodes.
+    #[serde(default, skip_serializing_if = "Topology::is_default")]
+    pub topology: Topology,
     /// Limit; `None` for the partition's default.
     pub limit: Option<Span>,
     /// Urgency.

@@ -177,7 +177,8 @@ impl Centre {
         self.check_engines(&sites, submission)?;
         let include = self.nodes_named(&submission.include)?;
         let exclude = self.nodes_named(&submission.exclude)?;
-        Ok(Request { parts, sites, include, exclude, across_islands: submission.across_islands })
+        let (across_islands, topology) = (submission.across_islands, submission.topology.clone());
+        Ok(Request { parts, sites, include, exclude, across_islands, topology })
     }
 
     fn sites(&self, partition: &Partition, names: &[String]) -> Result<Vec<SiteId>, Refusal> {

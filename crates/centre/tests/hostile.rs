@@ -77,6 +77,18 @@ impl Dice {
             features: if rogue && self.one_in(8) { vec![self.text()] } else { vec![] },
         }
     }
+    fn topology(&mut self, rogue: bool) -> Topology {
+        let level = |dice: &mut Dice| dice.pick(&["rack", "leaf", "island", ""]).to_owned();
+        match self.below(4) {
+            0 => Topology {
+                required: self.maybe(level),
+                preferred: self.maybe(level),
+                segment: if rogue { self.maybe(Dice::wild_u32) } else { Some(1) },
+                spares: if rogue { self.wild_u32() } else { 0 },
+            },
+            _ => Topology::default(),
+        }
+    }
     fn wait(&mut self) -> Wait {
         let kinds = [
             DependencyKind::Started,
@@ -119,6 +131,7 @@ impl Dice {
             include: if self.one_in(8) { vec![self.node()] } else { vec![] },
             exclude: if self.one_in(8) { vec![self.node()] } else { vec![] },
             across_islands: self.one_in(2),
+            topology: self.topology(rogue),
             limit: self.maybe(Dice::limit),
             qos: self.qos(),
             nice: self.wild_i32(),
@@ -233,6 +246,8 @@ fn founding() -> Founding {
         site: SiteId::new(id / 3),
         island: IslandId::new(id / 2),
         rack: id % 2,
+        path: vec![],
+        numa: vec![],
         device: Some(Device { model: "h200".into(), memory_mib: 141_000 }),
         gpus: if id == 1 { 32 } else { 8 },
         cpus: 64,
@@ -241,7 +256,12 @@ fn founding() -> Founding {
         pretend: false,
         health: Health::Up,
     };
-    let island = |id: u32, site: u32| Island { id: IslandId::new(id), site: SiteId::new(site), name: format!("i{id}") };
+    let island = |id: u32, site: u32| Island {
+        id: IslandId::new(id),
+        site: SiteId::new(site),
+        name: format!("i{id}"),
+        levels: vec![],
+    };
     let partition = |id: u32, name: &str, max_limit| Partition {
         id: PartitionId::new(id),
         name: name.into(),

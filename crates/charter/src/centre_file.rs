@@ -1,6 +1,7 @@
 //! The shape of a centre file: its tables, their keys, and which of them must be there. The first pass.
 //!
 //! Every table is read to its end before anything is given up, so that all its problems are found at once.
+use crate::levels::{self, Levels};
 use crate::reader::{At, Fields, Sheet, Spot, Wrong};
 use crate::values::{self, NamePattern, Nodes};
 use madang_model::{EngineKind, Span, Time, Won};
@@ -97,8 +98,9 @@ pub(crate) enum NodesEntry {
 pub(crate) struct ModelledNodes {
     pub count: At<u32>,
     pub names: At<NamePattern>,
-    pub per_rack: u32,
+    pub levels: Levels,
     pub gpus: At<u32>,
+    pub per_numa: Option<At<u32>>,
     pub gpu: Option<At<String>>,
     pub gpu_memory: Option<At<u64>>,
     pub cpus: u32,
@@ -248,8 +250,9 @@ fn island(mut fields: Fields<'_>) -> Option<IslandEntry> {
 
 fn modelled(fields: &mut Fields<'_>, count: At<u32>) -> Option<NodesEntry> {
     let names = fields.need("names", values::pattern);
-    let per_rack = fields.need("nodes_per_rack", values::count(1..=100_000));
+    let levels = levels::read(fields);
     let gpus = fields.need("gpus_per_node", values::count(0..=32));
+    let per_numa = fields.may("gpus_per_numa", values::count(1..=32));
     let gpu = fields.may("gpu", values::name);
     let gpu_memory = fields.may("gpu_memory", values::memory);
     let cpus = fields.need("cpus_per_node", values::count(1..=4096));
@@ -257,9 +260,10 @@ fn modelled(fields: &mut Fields<'_>, count: At<u32>) -> Option<NodesEntry> {
     let features = fields.may_list("features", values::name).into_iter().map(|feature| feature.value).collect();
     let delivered = fields.may("delivered", values::day).map(|day| day.value);
     fields.may("source", values::title);
-    let (per_rack, cpus, memory_mib) = (per_rack?.value, cpus?.value, memory?.value);
+    let (levels, cpus, memory_mib) = (levels?, cpus?.value, memory?.value);
     let (names, gpus) = (names?, gpus?);
-    let nodes = ModelledNodes { count, names, per_rack, gpus, gpu, gpu_memory, cpus, memory_mib, features, delivered };
+    let nodes =
+        ModelledNodes { count, names, levels, gpus, per_numa, gpu, gpu_memory, cpus, memory_mib, features, delivered };
     Some(NodesEntry::Modelled(Box::new(nodes)))
 }
 

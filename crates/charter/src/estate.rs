@@ -6,6 +6,7 @@ use crate::centre_file::{CentreFile, IslandEntry, ModelledNodes, NodesEntry, Sit
 use crate::charter::Delivery;
 use crate::governance::check_whole;
 use crate::here::{Machine, nodes_of};
+use crate::levels::Tree;
 use crate::reader::{Sheet, Wrong};
 use crate::resolve::Names;
 use madang_model::{
@@ -112,18 +113,24 @@ fn resolve_site(sheet: &Sheet<'_>, id: SiteId, entry: &SiteEntry, parties: &Name
 impl Estate {
     fn add_island(&mut self, sheet: &Sheet<'_>, site: SiteId, entry: &IslandEntry, machine: &Machine) {
         let id = IslandId::new(self.islands.len() as u32);
-        self.islands.push(Island { id, site, name: entry.name.value.clone() });
+        let mut levels = Vec::new();
         match &entry.nodes {
             NodesEntry::ThisMachine => self.nodes.extend(nodes_of(machine, &self.nodes, site, id)),
             NodesEntry::Modelled(nodes) => {
                 let device = device(sheet, nodes);
+                let numa = numa(sheet, nodes);
+                let tree = Tree::new(sheet, &nodes.levels, nodes.count.value);
+                levels = tree.names();
                 self.deliveries.extend(nodes.delivered.map(|from| Delivery { island: id, from }));
                 for place in 0..nodes.count.value {
                     let node = NodeId::new(self.nodes.len() as u32);
-                    self.nodes.push(modelled_node(nodes, &device, (site, id, node), place));
+                    let node = modelled_node(nodes, &device, (site, id, node), place);
+                    let (rack, path) = (tree.rack(place), tree.path(place));
+                    self.nodes.push(Node { rack, path, numa: numa.clone(), ..node });
                 }
             }
         }
+        self.islands.push(Island { id, site, name: entry.name.value.clone(), levels });
     }
 }
 
@@ -148,6 +155,19 @@ fn device(sheet: &Sheet<'_>, nodes: &ModelledNodes) -> Option<Device> {
     }
 }
 
+/// The devices of each NUMA domain; none where the file does not say.
+fn numa(sheet: &Sheet<'_>, nodes: &ModelledNodes) -> Vec<u32> {
+    let Some(each) = &nodes.per_numa else { return Vec::new() };
+    let gpus = nodes.gpus.value;
+    if !gpus.is_multiple_of(each.value) || gpus == 0 {
+        let fact = format!("gpus_per_numa {} does not divide the {gpus} GPUs of a node", each.value);
+        sheet.wrong(&each.spot, Wrong::new(fact).hint("gpus_per_numa = 4 for eight GPUs on two processors"));
+        return Vec::new();
+    }
+    let mask = |first: u32| (first..first + each.value).fold(0, |mask, device| mask | 1 << device);
+    (0..gpus).step_by(each.value as usize).map(mask).collect()
+}
+
 fn modelled_node(
     nodes: &ModelledNodes,
     device: &Option<Device>,
@@ -159,9 +179,11 @@ fn modelled_node(
         name: nodes.names.value.nth(place),
         site,
         island,
-        rack: place / nodes.per_rack,
+        rack: 0,
+        path: Vec::new(),
         device: device.clone(),
         gpus: nodes.gpus.value,
+        numa: Vec::new(),
         cpus: nodes.cpus,
         memory_mib: nodes.memory_mib,
         features: nodes.features.clone(),

@@ -18,6 +18,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Its GPUs in the order of their numbers; at most 32 are taken.
     pub gpus: Vec<Device>,
+    /// Its GPUs in each NUMA domain, as masks of their numbers; empty where that is not known.
+    pub numa: Vec<u32>,
     /// True when those GPUs are made up.
     pub pretend: bool,
     /// How many nodes this machine pretends to be; 0 and 1 are one node, as it is.
@@ -57,7 +59,7 @@ pub fn add_site(founding: &mut Founding, machine: &Machine, order: Order) -> Res
         shares: company_shares(founding),
         source: "found on this machine; owners' shares as in the company".into(),
     });
-    founding.islands.push(Island { id: island, site, name: "here".into() });
+    founding.islands.push(Island { id: island, site, name: "here".into(), levels: Vec::new() });
     let nodes = nodes_of(machine, &founding.nodes, site, island);
     founding.nodes.extend(nodes);
     let limits = (Span::from_days(7), Span::from_hours(1));
@@ -113,6 +115,8 @@ pub(crate) fn nodes_of(machine: &Machine, standing: &[Node], site: SiteId, islan
             site,
             island,
             rack: 0,
+            path: Vec::new(),
+            numa: if bare { Vec::new() } else { machine.numa.clone() },
             device: device.clone().filter(|_| !bare),
             gpus: if bare { 0 } else { gpus },
             cpus: machine.cpus.max(1),

@@ -16,6 +16,7 @@ mod describe;
 mod estate;
 mod governance;
 mod here;
+mod levels;
 mod problem;
 mod reader;
 mod resolve;

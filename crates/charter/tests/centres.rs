@@ -9,7 +9,15 @@ const HERE: &str = include_str!("../../../centres/here.toml");
 fn machine() -> Machine {
     let gpu = Device { model: "pretend".into(), memory_mib: 81_920 };
     let gpus = vec![gpu.clone(), gpu];
-    Machine { host: "box.example.org".into(), cpus: 4, memory_mib: 16_000, gpus, pretend: true, pretend_nodes: 1 }
+    Machine {
+        host: "box.example.org".into(),
+        cpus: 4,
+        memory_mib: 16_000,
+        gpus,
+        pretend: true,
+        pretend_nodes: 1,
+        numa: Vec::new(),
+    }
 }
 
 #[test]

@@ -9,7 +9,15 @@ const FILES: [&str; 2] = [include_str!("../../../centres/korea-2025.toml"), incl
 
 fn machine() -> Machine {
     let gpus = vec![Device { model: "a100".into(), memory_mib: 40_960 }];
-    Machine { host: "box".into(), cpus: 4, memory_mib: 16_000, gpus, pretend: false, pretend_nodes: 1 }
+    Machine {
+        host: "box".into(),
+        cpus: 4,
+        memory_mib: 16_000,
+        gpus,
+        pretend: false,
+        pretend_nodes: 1,
+        numa: Vec::new(),
+    }
 }
 
 fn keeps_its_promises(founding: &Founding) {

@@ -74,7 +74,15 @@ memory_per_node = "1 TiB"
 [[price]]"#;
 
 fn machine() -> Machine {
-    Machine { host: "box".into(), cpus: 4, memory_mib: 16_000, gpus: Vec::new(), pretend: false, pretend_nodes: 1 }
+    Machine {
+        host: "box".into(),
+        cpus: 4,
+        memory_mib: 16_000,
+        gpus: Vec::new(),
+        pretend: false,
+        pretend_nodes: 1,
+        numa: Vec::new(),
+    }
 }
 
 fn said(text: &str) -> String {

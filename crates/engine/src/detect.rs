@@ -3,6 +3,7 @@
 //! NVML is loaded when asked for; a machine without it has no GPUs. What limits this process (affinity, cgroup) limits
 //! its jobs, so it counts.
 use nvml_wrapper::Nvml;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 
@@ -30,6 +31,8 @@ pub struct Gpu {
     pub title: String,
     /// Memory in MiB.
     pub memory_mib: u32,
+    /// The NUMA domain that it hangs on, where the machine tells.
+    pub numa: Option<u32>,
 }
 
 /// Looks at this machine.
@@ -69,9 +72,27 @@ fn gpus() -> Option<Vec<Gpu>> {
         let title = device.name().ok()?;
         let bytes = device.memory_info().map_or(0, |memory| memory.total);
         let memory_mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
-        Some(Gpu { index, model: gres_type(&title), title, memory_mib })
+        let numa = device.pci_info().ok().and_then(|pci| numa_of(&pci.bus_id));
+        Some(Gpu { index, model: gres_type(&title), title, memory_mib, numa })
     };
     Some((0..count).filter_map(gpu).collect())
+}
+
+/// The NUMA domain of a PCI device; `None` where the machine has one domain or does not tell (it says -1 then).
+fn numa_of(bus_id: &str) -> Option<u32> {
+    // NVML writes the PCI domain with eight digits, the kernel with four.
+    let short = bus_id.get(bus_id.len().checked_sub(12)?..)?.to_ascii_lowercase();
+    fs::read_to_string(format!("/sys/bus/pci/devices/{short}/numa_node")).ok()?.trim().parse().ok()
+}
+
+/// The GPUs of each NUMA domain as masks of their places in the list; empty where one of them is not known.
+pub fn numa(gpus: &[Gpu]) -> Vec<u32> {
+    let mut domains: BTreeMap<u32, u32> = BTreeMap::new();
+    for (place, gpu) in (0..32).zip(gpus) {
+        let Some(domain) = gpu.numa else { return Vec::new() };
+        *domains.entry(domain).or_default() |= 1 << place;
+    }
+    domains.into_values().collect()
 }
 
 /// The GRES type of a maker's name: `NVIDIA A100-SXM4-80GB` is `a100`, `NVIDIA GeForce RTX 4090` is `rtx4090`.
@@ -121,6 +142,17 @@ mod tests {
         ] {
             assert_eq!(gres_type(title), want, "{title}");
         }
+    }
+
+    #[test]
+    fn gpus_gather_by_numa_domain() {
+        let gpus = |domains: &[Option<u32>]| -> Vec<u32> {
+            let one = Gpu { index: 0, model: String::new(), title: String::new(), memory_mib: 0, numa: None };
+            numa(&domains.iter().map(|numa| Gpu { numa: *numa, ..one.clone() }).collect::<Vec<_>>())
+        };
+        assert_eq!(gpus(&[Some(1), Some(1), Some(0), Some(0)]), [0b1100, 0b0011]);
+        assert_eq!(gpus(&[Some(0), None]), [0u32; 0]);
+        assert_eq!(gpus(&[]), [0u32; 0]);
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct Island {
     pub site: SiteId,
     /// Name within the centre.
     pub name: String,
+    /// Names of the levels of its tree, from the top down (`pod`, `leaf`, `rack`); empty for `rack` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<String>,
 }
 
 /// The kind of GPU device in a node.
@@ -67,12 +70,18 @@ pub struct Node {
     pub site: SiteId,
     /// Its fabric.
     pub island: IslandId,
-    /// Rack within the island, from 0; racks are what compact placement prefers to stay in.
+    /// Rack within the island, from 0, as people see it; its domain at the lowest level where no level is called so.
     pub rack: u32,
+    /// Number of its domain at each of the island's levels, from the top down; empty where the rack says it all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<u32>,
     /// Its GPUs' kind; `None` when it has none.
     pub device: Option<Device>,
     /// Number of GPU devices, at most 32; device k is bit k of a [`crate::Slot`]'s mask.
     pub gpus: u32,
+    /// The devices of each NUMA domain, as masks; empty when all are alike near.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numa: Vec<u32>,
     /// Number of CPUs that jobs may hold.
     pub cpus: u32,
     /// Memory that jobs may hold, in MiB.

@@ -1,5 +1,6 @@
 //! Jobs: what is asked for, where it stands, how it ended.
 use crate::id::{JobId, NodeId, PartitionId, ProjectId, RunId, SiteId, UserId};
+use crate::topology::Topology;
 use crate::units::{GpuTime, MilliGpus, Span, Time};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,6 +38,9 @@ pub struct Request {
     pub exclude: Vec<NodeId>,
     /// True when the gang may span islands of one site.
     pub across_islands: bool,
+    /// What it asks of the tree of domains.
+    #[serde(default, skip_serializing_if = "Topology::is_default")]
+    pub topology: Topology,
 }
 
 impl Request {
@@ -171,7 +175,7 @@ pub struct Slot {
     pub memory_mib: u64,
 }
 
-/// Nodes and devices held by one run, ascending by (part, node).
+/// Nodes and devices held by one run, in rank order: by part, then along the tree of domains, spare nodes last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Allocation {
@@ -251,6 +255,17 @@ pub enum Blocked {
         /// Nodes that could hold a part of it now.
         fitting: u32,
         /// Nodes it asks for.
+        wanted: u32,
+    },
+    /// Not enough free capacity within one domain of the level it requires. Slurm: `Resources`.
+    Domain {
+        /// The level, or `None` where each segment takes the lowest level that can hold it.
+        level: Option<String>,
+        /// Nodes in each segment, `None` when the whole gang stays together.
+        segment: Option<u32>,
+        /// Nodes that the best domain has for it now; with segments, the segments there is room for in all.
+        fitting: u32,
+        /// Nodes, or segments, it asks for.
         wanted: u32,
     },
     /// Others of equal or higher rank come first. Slurm: `Priority`.

@@ -12,6 +12,7 @@ pub mod founding;
 pub mod id;
 pub mod job;
 pub mod project;
+pub mod topology;
 pub mod units;
 
 pub use estate::{Device, EngineKind, Health, Island, Node, Partition, Site};
@@ -22,4 +23,5 @@ pub use job::{
     Qos, Request, Slot, StopCause, Warning,
 };
 pub use project::{Award, Class, Party, Price, Project, Role, User};
+pub use topology::Topology;
 pub use units::{GpuTime, MilliGpus, Span, Time, Won};

@@ -1,14 +1,19 @@
 //! The estate as placement sees it: what never changes after founding.
 //!
-//! Nodes that are alike and share an island form a *pool*, in rack order. A request is matched against pools once, when
-//! its shape is made; after that a search only looks at free capacity.
+//! Nodes that are alike and share an island form a *pool*. A request is matched against pools once, when its shape is
+//! made; after that a search only looks at free capacity. The tree of domains below an island is kept as each node's
+//! path through it.
 //!
-//! Invariants: every node is in exactly one pool; within a pool nodes ascend by (rack, id); `place` ascends over the
-//! whole estate by (island, rack, id), so that the difference of two places says how far apart two nodes stand.
+//! Invariants: every node is in exactly one pool; `place` ascends over the whole estate along the tree (island, path,
+//! id), so that every domain is a run of places; within a pool nodes ascend by place; a node's `path` has one entry for
+//! its island and one for each of the island's levels; its NUMA domains are disjoint and together hold all its devices.
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use madang_model::{Founding, IslandId, NodeId, PartyId, SiteId};
+use madang_model::{Founding, Island, IslandId, Node, NodeId, PartyId, SiteId};
+
+/// Levels below an island that are looked at.
+const MOST_LEVELS: usize = 16;
 
 /// Countable capacity of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +47,13 @@ impl Amount {
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFacts {
     pub name: String,
-    pub rack: u32,
     pub pool: usize,
     /// Its index within the pool.
     pub slot: usize,
-    /// Its index in the order (island, rack, id) of the whole estate.
+    /// Its index in the order (island, path, id) of the whole estate.
     pub place: u32,
+    /// The domains that it is in, numbered over the estate: its island, then one at each level from the top down.
+    pub path: Vec<u32>,
     pub total: Amount,
 }
 
@@ -59,6 +65,8 @@ pub(crate) struct Pool {
     pub model: Option<String>,
     pub features: Vec<String>,
     pub total: Amount,
+    /// Devices of each NUMA domain of its nodes, as masks; one at least.
+    pub numa: Vec<u32>,
     pub nodes: Vec<NodeId>,
 }
 
@@ -70,28 +78,30 @@ pub(crate) struct Estate {
     pub pools: Vec<Pool>,
     /// Site of each island.
     pub islands: Vec<SiteId>,
+    /// Names of each island's levels, from the top down.
+    pub levels: Vec<Vec<String>>,
     /// Owners with a share anywhere, ascending, with their weight: basis points times GPUs.
     pub owners: BTreeMap<PartyId, u64>,
 }
 
 impl Estate {
     pub fn new(founding: &Founding) -> Estate {
+        let levels: Vec<Vec<String>> = founding.islands.iter().map(levels).collect();
+        let numbers = |id: &NodeId| path(&founding.nodes[id.index()], &levels);
         let mut order: Vec<NodeId> = founding.nodes.iter().map(|node| node.id).collect();
-        order.sort_by_key(|id| {
-            let node = &founding.nodes[id.index()];
-            (node.island, node.rack, node.id)
-        });
+        order.sort_by_cached_key(|id| (founding.nodes[id.index()].island, numbers(id), *id));
         let mut places = alloc::vec![0; order.len()];
         for (place, id) in (0..).zip(&order) {
             places[id.index()] = place;
         }
+        let mut paths = domains(order.iter().map(|id| (*id, founding.nodes[id.index()].island, numbers(id))));
         let (pools, seats) = pools(founding, &order);
         let nodes = founding.nodes.iter().zip(seats).zip(places).map(|((node, (pool, slot)), place)| NodeFacts {
             name: node.name.clone(),
-            rack: node.rack,
             pool,
             slot,
             place,
+            path: core::mem::take(&mut paths[node.id.index()]),
             total: pools[pool].total,
         });
         Estate {
@@ -99,6 +109,7 @@ impl Estate {
             nodes: nodes.collect(),
             islands: founding.islands.iter().map(|island| island.site).collect(),
             owners: owners(founding),
+            levels,
             pools,
         }
     }
@@ -112,6 +123,57 @@ impl Estate {
     }
 }
 
+/// Names of an island's levels, as many as are looked at.
+fn levels(island: &Island) -> Vec<String> {
+    island.level_names().into_iter().take(MOST_LEVELS).map(String::from).collect()
+}
+
+/// A node's domains by number, one for each level of its island whatever the founding says.
+fn path(node: &Node, levels: &[Vec<String>]) -> Vec<u32> {
+    let mut path = node.domain_path().to_vec();
+    path.resize(levels.get(node.island.index()).map_or(0, Vec::len), 0);
+    path
+}
+
+/// The path of each node, by id, in domains numbered over the estate; the nodes come in the order of the tree.
+fn domains(nodes: impl ExactSizeIterator<Item = (NodeId, IslandId, Vec<u32>)>) -> Vec<Vec<u32>> {
+    let mut paths = alloc::vec![Vec::new(); nodes.len()];
+    let mut last: Option<(IslandId, Vec<u32>)> = None;
+    let (mut current, mut next) = (Vec::new(), 0);
+    for (id, island, numbers) in nodes {
+        let same = match &last {
+            Some((known, path)) if *known == island => {
+                1 + path.iter().zip(&numbers).take_while(|(a, b)| a == b).count()
+            }
+            _ => 0,
+        };
+        current.truncate(same);
+        while current.len() < numbers.len() + 1 {
+            current.push(next);
+            next += 1;
+        }
+        paths[id.index()].clone_from(&current);
+        last = Some((island, numbers));
+    }
+    paths
+}
+
+/// A node's NUMA domains: disjoint, none empty, together all its devices.
+fn numa(node: &Node) -> Vec<u32> {
+    let mut rest = u32::MAX.checked_shr(32 - node.gpus.min(32)).unwrap_or(0);
+    let mut masks = Vec::new();
+    for mask in &node.numa {
+        if mask & rest != 0 {
+            masks.push(mask & rest);
+            rest &= !mask;
+        }
+    }
+    if rest != 0 || masks.is_empty() {
+        masks.push(rest);
+    }
+    masks
+}
+
 /// The pools, and each node's pool and index in it.
 fn pools(founding: &Founding, order: &[NodeId]) -> (Vec<Pool>, Vec<(usize, usize)>) {
     let mut pools: Vec<Pool> = Vec::new();
@@ -123,9 +185,10 @@ fn pools(founding: &Founding, order: &[NodeId]) -> (Vec<Pool>, Vec<(usize, usize
         features.sort();
         let model = node.device.as_ref().map(|device| device.model.clone());
         let total = Amount { gpus: node.gpus.min(32), cpus: node.cpus, memory: node.memory_mib };
-        let key = (node.island, node.site, model.clone(), features.clone(), total);
+        let numa = numa(node);
+        let key = (node.island, node.site, model.clone(), features.clone(), total, numa.clone());
         let pool = *known.entry(key).or_insert_with(|| {
-            pools.push(Pool { island: node.island, site: node.site, model, features, total, nodes: Vec::new() });
+            pools.push(Pool { island: node.island, site: node.site, model, features, total, numa, nodes: Vec::new() });
             pools.len() - 1
         });
         seats[id.index()] = (pool, pools[pool].nodes.len());

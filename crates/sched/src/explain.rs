@@ -41,9 +41,8 @@ impl Scheduler {
     /// What blocks a job that could start on a freer estate.
     fn capacity(&self, job: JobId, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
-        let wanted = shape.nodes();
         if let Some(pledge) = self.promises.by_job.get(&job) {
-            return Some(Blocked::Resources { fitting: pledge.fitting, wanted });
+            return Some(shape.short(pledge.fitting));
         }
         let memo = shape.memo.filter(|memo| class.limit >= memo.limit)?;
         if let Some(other) = memo.behind.filter(|other| self.promises.by_job.contains_key(other)) {
@@ -54,7 +53,7 @@ impl Scheduler {
             Some(first) if first != job => {
                 Some(Blocked::Priority { behind: Some(first).filter(|first| self.promise(*first).is_some()) })
             }
-            _ => Some(Blocked::Resources { fitting: memo.fitting, wanted }),
+            _ => Some(shape.short(memo.fitting)),
         }
     }
 

@@ -4,12 +4,16 @@
 //! at a later moment (see `promise`), or the estate as if it were empty ([`feasible`]). Parts are placed one after
 //! another on distinct nodes, in one island, or in one site where the request allows that.
 //!
-//! Intuition: whole nodes are taken where they stand closest together and break up the smallest gap; parts of nodes go
-//! to the fullest node that still has room, so that empty nodes stay empty.
+//! Intuition: whole nodes are taken where they stand closest together in the tree and break up the smallest domain (see
+//! `topology`); parts of nodes go to the fullest node that still has room, so that empty nodes stay empty.
 use crate::cluster::Cluster;
+use crate::devices;
 use crate::estate::{Amount, Estate};
 use crate::promise::Promises;
 use crate::shape::{Fitting, Shape};
+use crate::topology::{self, Call, Chosen, Seat, Spread, regions};
+use crate::wish::AT_ISLAND;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use madang_model::{Allocation, IslandId, JobId, NodeId, SiteId, Slot, Time};
 
@@ -29,12 +33,14 @@ pub(crate) struct Pick {
     pub part: u32,
     pub node: NodeId,
     pub need: Amount,
+    /// Held beside the gang.
+    pub spare: bool,
 }
 
 /// Why nothing was found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {
-    /// Nodes that could serve, in the best island.
+    /// Nodes that could serve, in the best island or the best domain of a required level; segments where these count.
     pub fitting: u32,
     /// A job whose promise keeps further nodes from serving.
     pub behind: Option<JobId>,
@@ -57,37 +63,60 @@ pub(crate) fn now(shape: &Shape, at: &Now) -> Result<Allocation, Short> {
         _ => assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, &mut behind, list)),
     };
     match found {
-        Ok(picks) => Ok(with_devices(&picks, |node, _| at.cluster.nodes[node.index()].busy)),
+        Ok(picks) => Ok(with_devices(&picks, &at.cluster.estate, |node, _| at.cluster.nodes[node.index()].busy)),
         Err(fitting) => Err(Short { fitting, behind }),
     }
 }
 
 /// True when the nodes that are let through could hold the shape, were they empty.
 pub(crate) fn feasible(shape: &Shape, estate: &Estate, lets: impl Fn(NodeId) -> bool) -> bool {
+    let asks = !shape.parts.is_empty() && shape.parts.iter().all(|part| part.nodes > 0);
+    asks && on_empty(shape, estate, lets).is_ok()
+}
+
+/// What the best domain or island has for a shape that never fits, were all nodes empty (see [`Short::fitting`]).
+pub(crate) fn best(shape: &Shape, estate: &Estate) -> u32 {
+    on_empty(shape, estate, |_| true).err().unwrap_or(0)
+}
+
+fn on_empty(shape: &Shape, estate: &Estate, lets: impl Fn(NodeId) -> bool) -> Result<Vec<Pick>, u32> {
     let mut all = |_: u32, fit: &Fitting, list: &mut Vec<Candidate>| {
         let nodes = estate.pools[fit.pool].nodes.iter().copied();
         list.extend(nodes.filter(|node| lets(*node)).map(|node| Candidate { node, left: 0 }));
     };
-    let asks = !shape.parts.is_empty() && shape.parts.iter().all(|part| part.nodes > 0);
-    asks && assemble(shape, estate, &mut all).is_ok()
+    assemble(shape, estate, &mut all)
 }
 
-/// One node for one part: the fullest that fits; whole nodes from the rack with the fewest to spare.
+/// One node for one part: the fullest that fits, and of these one whose free devices lie in the fewest NUMA domains;
+/// whole nodes from the lowest domain with the fewest to spare.
 fn single(shape: &Shape, at: &Now, behind: &mut Option<JobId>) -> Result<Vec<Pick>, u32> {
     let part = &shape.parts[0];
     if part.fitting.iter().any(|fit| fit.whole) {
         return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, behind, list));
     }
-    let most = part.fitting.iter().map(|fit| at.cluster.estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
+    let estate = &at.cluster.estate;
+    let most = part.fitting.iter().map(|fit| estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
     for gpus in 0..=most as usize {
+        let mut split = None;
         for fit in part.fitting.iter().filter(|fit| fit.need.gpus as usize <= gpus) {
-            let Some(nodes) = at.cluster.free[fit.pool].get(gpus) else { continue };
-            for slot in nodes.ones() {
-                let node = at.cluster.estate.pools[fit.pool].nodes[slot];
-                if serves(shape, fit, node, at, behind) {
-                    return Ok(alloc::vec![Pick { part: 0, node, need: fit.need }]);
+            let pool = &estate.pools[fit.pool];
+            let nodes = at.cluster.free[fit.pool].get(gpus).filter(|_| shape.wish.of(pool.island).is_some());
+            let Some(nodes) = nodes else { continue };
+            let fewest = devices::spread(u32::MAX, fit.need.gpus, &pool.numa);
+            for node in nodes.ones().map(|slot| pool.nodes[slot]) {
+                let free = !at.cluster.nodes[node.index()].busy;
+                let near = devices::spread(free, fit.need.gpus, &pool.numa) == fewest;
+                if (near || split.is_none()) && serves(shape, fit, node, at, behind) {
+                    let pick = Pick { part: 0, node, need: fit.need, spare: false };
+                    if near {
+                        return Ok(alloc::vec![pick]);
+                    }
+                    split = Some(pick);
                 }
             }
+        }
+        if let Some(pick) = split {
+            return Ok(alloc::vec![pick]);
         }
     }
     Err(0)
@@ -118,35 +147,31 @@ fn serves(shape: &Shape, fit: &Fitting, node: NodeId, at: &Now, behind: &mut Opt
     }
 }
 
-/// Gives each pick the lowest devices that are not busy.
-pub(crate) fn with_devices(picks: &[Pick], busy: impl Fn(NodeId, u32) -> u32) -> Allocation {
-    let mut slots: Vec<Slot> = picks
-        .iter()
-        .map(|pick| Slot {
+/// Gives each pick devices that are not busy, near each other, and puts the slots in rank order.
+pub(crate) fn with_devices(picks: &[Pick], estate: &Estate, busy: impl Fn(NodeId, u32) -> u32) -> Allocation {
+    let slot = |pick: &Pick| {
+        let facts = &estate.nodes[pick.node.index()];
+        let free = !busy(pick.node, pick.need.gpus);
+        let slot = Slot {
             node: pick.node,
             part: pick.part,
-            devices: lowest(!busy(pick.node, pick.need.gpus), pick.need.gpus),
+            devices: devices::choose(free, pick.need.gpus, &estate.pools[facts.pool].numa),
             cpus: pick.need.cpus,
             memory_mib: pick.need.memory,
-        })
-        .collect();
-    slots.sort_by_key(|slot| (slot.part, slot.node));
-    Allocation { slots }
+        };
+        ((pick.part, pick.spare, facts.place), slot)
+    };
+    let mut slots: Vec<((u32, bool, u32), Slot)> = picks.iter().map(slot).collect();
+    slots.sort_by_key(|(rank, _)| *rank);
+    Allocation { slots: slots.into_iter().map(|(_, slot)| slot).collect() }
 }
 
-fn lowest(mut free: u32, count: u32) -> u32 {
-    let mut taken = 0;
-    for _ in 0..count {
-        let bit = free & free.wrapping_neg();
-        taken |= bit;
-        free ^= bit;
-    }
-    taken
-}
+/// How good a placement is; less is better: how far apart, GPUs left on the fullest kind of node, nodes offered.
+type Score = (Spread, u32, usize);
 
-/// Picks a gang's nodes out of what `offer` lists for each pool, or says how many nodes the best island has.
+/// Picks a gang's nodes out of what `offer` lists for each pool, or says what the best island or domain has.
 pub(crate) fn assemble(shape: &Shape, estate: &Estate, offer: &mut Offer) -> Result<Vec<Pick>, u32> {
-    let mut best: Option<((u32, usize), Vec<Pick>)> = None;
+    let mut best: Option<(Score, Vec<Pick>)> = None;
     let mut fitting = 0;
     for island in &shape.islands {
         match gather(shape, estate, core::slice::from_ref(island), offer) {
@@ -177,14 +202,8 @@ fn islands_of(shape: &Shape, estate: &Estate, site: SiteId) -> Vec<IslandId> {
     shape.islands.iter().copied().filter(|island| estate.islands[island.index()] == site).collect()
 }
 
-/// Places all parts within these islands; the score is (GPUs left on the fullest kind of node, nodes offered), less is
-/// better.
-fn gather(
-    shape: &Shape,
-    estate: &Estate,
-    islands: &[IslandId],
-    offer: &mut Offer,
-) -> Result<((u32, usize), Vec<Pick>), u32> {
+/// Places all parts within these islands.
+fn gather(shape: &Shape, estate: &Estate, islands: &[IslandId], offer: &mut Offer) -> Result<(Score, Vec<Pick>), u32> {
     let include = &shape.request.include;
     if !include.iter().all(|node| node.index() < estate.nodes.len() && islands.contains(&estate.island(*node))) {
         return Err(0);
@@ -192,74 +211,98 @@ fn gather(
     let mut lists = Vec::new();
     let mut fresh = Vec::new();
     for (index, part) in (0u32..).zip(&shape.parts) {
-        let mut list: Vec<(Candidate, &Fitting)> = Vec::new();
+        let mut list: Vec<Seat> = Vec::new();
         for fit in part.fitting.iter().filter(|fit| islands.contains(&estate.pools[fit.pool].island)) {
             offer(index, fit, &mut fresh);
             list.extend(fresh.drain(..).filter(|one| shape.allows(one.node)).map(|one| (one, fit)));
         }
         lists.push((index, part.nodes, list));
     }
+    let close = shape.wish.close || lists.iter().any(|(_, _, list)| whole(list));
+    if lists.len() > 1 && close { closest(shape, estate, &lists) } else { compose(shape, estate, lists) }
+}
+
+/// Several parts in the lowest domain that holds them all.
+fn closest(shape: &Shape, estate: &Estate, lists: &[(u32, u32, Vec<Seat>)]) -> Result<(Score, Vec<Pick>), u32> {
+    let depths = lists.iter().flat_map(|(_, _, list)| list);
+    let deepest = depths.map(|(one, _)| estate.nodes[one.node.index()].path.len()).max().unwrap_or(0);
+    let required = shape.wish.bounds.iter().map(|bounds| bounds.required).min().filter(|_| !shape.wish.segmented);
+    let mut best = 0;
+    for depth in (required.unwrap_or(0).max(AT_ISLAND)..=deepest).rev() {
+        let mut open = Vec::new();
+        for (domain, lists) in regions(lists, depth, estate) {
+            let offered: usize = lists.iter().map(|(_, _, list)| list.len()).sum();
+            let served: u32 = lists.iter().map(|(_, nodes, list)| (list.len() as u32).min(*nodes)).sum();
+            best = best.max(served);
+            if lists.iter().all(|(_, nodes, list)| list.len() >= *nodes as usize) {
+                open.push((offered, domain, lists));
+            }
+        }
+        open.sort_by_key(|(offered, domain, _)| (*offered, *domain));
+        for (_, _, lists) in open {
+            if let Ok(((spread, left, offered), picks)) = compose(shape, estate, lists) {
+                let spread = Spread { height: spread.height.max(deepest - depth), ..spread };
+                return Ok(((spread, left, offered), picks));
+            }
+        }
+    }
+    if required.is_some_and(|depth| depth > 0) { Err(best) } else { compose(shape, estate, lists.to_vec()) }
+}
+
+/// Places each part on what is listed for it.
+fn compose(shape: &Shape, estate: &Estate, mut lists: Vec<(u32, u32, Vec<Seat>)>) -> Result<(Score, Vec<Pick>), u32> {
+    let include = &shape.request.include;
     let offered = lists.iter().map(|(_, _, list)| list.len()).sum();
     let served = lists.iter().map(|(_, nodes, list)| (list.len() as u32).min(*nodes)).sum();
     // The part with the fewest candidates chooses first: what serves a demanding part serves the others too.
     lists.sort_by_key(|(index, _, list)| (list.len(), *index));
+    let mut taken: BTreeSet<NodeId> = BTreeSet::new();
     let mut picks: Vec<Pick> = Vec::new();
-    let mut left = 0;
+    let (mut spread, mut left) = (Spread::default(), 0);
+    let single = lists.len() == 1;
     for (part, nodes, mut list) in lists {
-        list.retain(|(candidate, _)| !picks.iter().any(|pick| pick.node == candidate.node));
-        let chosen = choose(nodes as usize, include, list, estate).ok_or(served)?;
-        left = left.max(chosen.iter().map(|(candidate, _)| candidate.left).max().unwrap_or(0));
-        picks.extend(chosen.iter().map(|(candidate, fit)| Pick { part, node: candidate.node, need: fit.need }));
-    }
-    let complete = include.iter().all(|node| picks.iter().any(|pick| pick.node == *node));
-    if complete { Ok(((left, offered), picks)) } else { Err(served) }
-}
-
-/// Chooses this many, the included ones first; `None` when there are too few.
-fn choose<'a>(
-    count: usize,
-    include: &[NodeId],
-    list: Vec<(Candidate, &'a Fitting)>,
-    estate: &Estate,
-) -> Option<Vec<(Candidate, &'a Fitting)>> {
-    if list.len() < count {
-        return None;
-    }
-    let whole = list.iter().all(|(_, fit)| fit.whole);
-    let (mut chosen, mut rest): (Vec<_>, Vec<_>) =
-        list.into_iter().partition(|(candidate, _)| include.binary_search(&candidate.node).is_ok());
-    chosen.truncate(count);
-    let wanted = count - chosen.len();
-    if whole {
-        rest.sort_by_key(|(candidate, _)| estate.nodes[candidate.node.index()].place);
-        let start = closest(wanted, &rest, estate);
-        chosen.extend(rest.into_iter().skip(start).take(wanted));
-    } else {
-        rest.sort_by_key(|(candidate, _)| (candidate.left, candidate.node));
-        chosen.extend(rest.into_iter().take(wanted));
-    }
-    (chosen.len() == count).then_some(chosen)
-}
-
-/// Where the window of `count` nodes begins that spans the fewest racks, then the fewest places, then breaks up the
-/// rack with the fewest nodes to offer.
-fn closest(count: usize, list: &[(Candidate, &Fitting)], estate: &Estate) -> usize {
-    if count == 0 || list.len() <= count {
-        return 0;
-    }
-    let facts = |index: usize| &estate.nodes[list[index].0.node.index()];
-    let mut in_rack = alloc::vec![0usize; list.len()];
-    let mut first = 0;
-    for index in 0..=list.len() {
-        let same = |a: usize, b: usize| facts(a).rack == facts(b).rack && facts(a).pool == facts(b).pool;
-        if index == list.len() || !same(index, first) {
-            in_rack[first..index].fill(index - first);
-            first = index;
+        if !taken.is_empty() {
+            list.retain(|(candidate, _)| !taken.contains(&candidate.node));
+        }
+        let chosen = choose(shape, (part, nodes as usize), list, estate);
+        let (apart, chosen) = chosen.map_err(|best| if single { best } else { served })?;
+        spread = spread.max(apart);
+        for ((candidate, fit), spare) in chosen {
+            left = left.max(candidate.left);
+            taken.insert(candidate.node);
+            picks.push(Pick { part, node: candidate.node, need: fit.need, spare });
         }
     }
-    let key = |start: usize| {
-        let (a, b) = (facts(start), facts(start + count - 1));
-        (a.rack.abs_diff(b.rack), b.place - a.place, in_rack[start])
-    };
-    (0..=list.len() - count).min_by_key(|start| (key(*start), *start)).unwrap_or(0)
+    let complete = include.iter().all(|node| taken.contains(node));
+    if complete { Ok(((spread, left, offered), picks)) } else { Err(served) }
+}
+
+fn whole(list: &[Seat]) -> bool {
+    !list.is_empty() && list.iter().all(|(_, fit)| fit.whole)
+}
+
+/// Chooses a part's nodes, the included ones first; or says how many there are.
+fn choose<'a>(
+    shape: &Shape,
+    (part, count): (u32, usize),
+    mut list: Vec<Seat<'a>>,
+    estate: &Estate,
+) -> Result<Chosen<'a>, u32> {
+    let (include, wish) = (&shape.request.include, &shape.wish);
+    let Some(gang) = wish.gang(part, count) else { return Err(0) };
+    if shape.parts.len() == 1 && include.len() > gang {
+        // A node that is named is wanted for work, not as a spare.
+        return Err(0);
+    }
+    let spares = count - gang;
+    if wish.close || whole(&list) {
+        return topology::choose(&Call { estate, wish, gang, spares, include }, list);
+    }
+    if list.len() < count {
+        return Err(list.len() as u32);
+    }
+    let included = |candidate: &Candidate| include.binary_search(&candidate.node).is_ok();
+    list.sort_by_key(|(candidate, _)| (!included(candidate), candidate.left, candidate.node));
+    list.truncate(count);
+    Ok((Spread::default(), (0..).zip(list).map(|(index, seat)| (seat, index >= gang)).collect()))
 }

@@ -183,8 +183,8 @@ impl Promises {
         let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
         let ready = usable.filter_map(|node| Some((self.ready(cluster, node, fit_of(node)?.need, now), node)));
         let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
-        let pick = Pick { part: 0, node, need: fit_of(node)?.need };
-        Some((start, with_devices(&[pick], |node, need| self.busy(cluster, node, need, now, start))))
+        let pick = Pick { part: 0, node, need: fit_of(node)?.need, spare: false };
+        Some((start, with_devices(&[pick], &cluster.estate, |node, need| self.busy(cluster, node, need, now, start))))
     }
 
     /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where.
@@ -219,7 +219,7 @@ impl Promises {
         let start = *times.get(times.partition_point(|time| attempt(*time).is_none()))?;
         // What only ends with time itself is no start to promise.
         let picks = attempt(start).filter(|_| start < Time::MAX)?;
-        Some((start, with_devices(&picks, |node, need| self.busy(cluster, node, need, now, start))))
+        Some((start, with_devices(&picks, &cluster.estate, |node, need| self.busy(cluster, node, need, now, start))))
     }
 
     /// Devices that are likely held at that moment; the choice among them is made again at the start.

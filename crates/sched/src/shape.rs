@@ -4,10 +4,12 @@
 //! a cycle holds for all others of that shape, because capacity only shrinks while a cycle runs.
 use crate::cluster::Cluster;
 use crate::estate::{Amount, Estate, Pool};
+use crate::place;
+use crate::wish::{self, Wish};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use madang_model::{IslandId, JobId, NodeId, Part, Request, SiteId, Span};
+use madang_model::{Blocked, IslandId, JobId, NodeId, Part, Request, SiteId, Span, Topology};
 use serde::{Deserialize, Serialize};
 
 /// A pool that can hold a part, and what the part takes of each of its nodes.
@@ -51,6 +53,8 @@ fn any_number() -> u32 {
 pub(crate) struct Shape {
     pub request: Request,
     pub parts: Vec<PartPlan>,
+    /// What it asks of the tree of domains.
+    pub wish: Wish,
     /// Islands that may hold any of it, ascending.
     pub islands: Vec<IslandId>,
     /// No set of nodes of the estate could ever hold it.
@@ -79,10 +83,12 @@ impl Shape {
                 parts.iter().all(|part| part.fitting.iter().any(|fit| estate.pools[fit.pool].island == *island))
             });
         }
+        let wish = Wish::new(&request, &parts, &islands, estate);
+        islands.retain(|island| wish.of(*island).is_some());
         let rate = request.parts.iter().fold(0u64, |sum, part| {
             sum.saturating_add(u64::from(part.nodes).saturating_mul((u64::from(part.gpus) * 1000).max(1)))
         });
-        Shape { request, parts, islands, never: true, possible: false, memo: None, rate }
+        Shape { request, parts, wish, islands, never: true, possible: false, memo: None, rate }
     }
 
     /// True when a job of this shape with this limit is known not to start.
@@ -109,9 +115,8 @@ impl Shape {
     /// how many could hold a part before; it still fails while these and the grown ones are too few.
     pub fn wakes(&mut self, cluster: &Cluster, grown: &[NodeId]) -> bool {
         let count = self.served_by(cluster, grown);
-        let (Some(memo), [part], []) = (&mut self.memo, self.parts.as_slice(), self.request.include.as_slice()) else {
-            return count > 0;
-        };
+        let plain = self.request.include.is_empty() && self.request.topology == Topology::default();
+        let (Some(memo), [part], true) = (&mut self.memo, self.parts.as_slice(), plain) else { return count > 0 };
         memo.most = memo.most.saturating_add(count);
         count > 0 && memo.most >= part.nodes
     }
@@ -126,6 +131,19 @@ impl Shape {
         nodes.iter().filter(serves).count() as u32
     }
 
+    /// What it waits for when capacity is short, given what was found for it.
+    pub fn short(&self, fitting: u32) -> Blocked {
+        let asked = &self.request.topology;
+        let wanted = match asked.segment {
+            Some(segment) => self.nodes().saturating_sub(asked.spares) / segment.max(1),
+            None => self.nodes(),
+        };
+        if asked.required.is_none() && asked.segment.is_none() {
+            return Blocked::Resources { fitting, wanted };
+        }
+        Blocked::Domain { level: asked.required.clone(), segment: asked.segment, fitting, wanted }
+    }
+
     pub fn uses(&self, pool: usize) -> bool {
         self.parts.iter().any(|part| part.fitting.iter().any(|fit| fit.pool == pool))
     }
@@ -136,7 +154,7 @@ impl Shape {
 }
 
 /// Nodes of the whole gang, however absurd the request.
-fn nodes(request: &Request) -> u32 {
+pub(crate) fn nodes(request: &Request) -> u32 {
     request.parts.iter().fold(0, |sum, part| part.nodes.saturating_add(sum))
 }
 
@@ -181,10 +199,18 @@ pub(crate) fn shortage(request: &Request, estate: &Estate) -> String {
             return text;
         }
     }
+    if let Some(text) = wish::absurdity(request) {
+        return text;
+    }
     if !request.include.is_empty() {
         let name = |node: &NodeId| estate.nodes.get(node.index()).map_or("?", |facts| &facts.name);
         let listed: Vec<&str> = request.include.iter().map(name).collect();
         return format!("must include {}, which cannot be part of one gang of it at {place}", listed.join(", "));
+    }
+    let shape = Shape::new(request.clone(), estate);
+    let best = place::best(&shape, estate);
+    if let Some(text) = wish::shortage(request, &shape.wish, estate, &place, best) {
+        return text;
     }
     let scope = if request.across_islands { "site" } else { "island" };
     format!("asks for {} nodes together, no {scope} of {place} has that many that fit", nodes(request))

@@ -56,8 +56,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn settings(dir: &Path) -> Result<Settings, Box<dyn std::error::Error>> {
-    let machine =
-        Machine { host: "here".into(), cpus: 1, memory_mib: 1_024, gpus: Vec::new(), pretend: false, pretend_nodes: 1 };
+    let machine = Machine {
+        host: "here".into(),
+        cpus: 1,
+        memory_mib: 1_024,
+        gpus: Vec::new(),
+        pretend: false,
+        pretend_nodes: 1,
+        numa: Vec::new(),
+    };
     let founding = madang_charter::load(madang_server::demo::CENTRE, "korea-2025.toml", &machine)?;
     let mut first = madang_server::demo::first(&founding, "bench");
     first.push(Input::User { name: "bench".into(), role: Role::Admin });

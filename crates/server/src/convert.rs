@@ -7,10 +7,10 @@ use crate::estate::{Estate, Shape};
 use crate::fault::Fault;
 use crate::launch::Launched;
 use crate::ranges;
-use madang_api::{After, Batch, PartSpec, QosName, Submit, WaitSpec, WarnSpec};
+use madang_api::{After, Batch, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
 use madang_centre::{Submission, Target, Wait};
 use madang_engine::{Kind, LaunchSpec, PartInfo};
-use madang_model::{DependencyKind, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Warning};
+use madang_model::{DependencyKind, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Topology, Warning};
 
 /// Bounds of a request.
 mod most {
@@ -82,6 +82,9 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         Some(batch) => Some(Launched::new(launch(batch)?, layouts)),
         None => None,
     };
+    let topology = topology(submit.topology)?;
+    let first = &mut parts[0].nodes;
+    *first = first.saturating_add(topology.spares);
     let submission = Submission {
         user: user.to_owned(),
         name: submit.name,
@@ -92,6 +95,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         include: submit.include,
         exclude: submit.exclude,
         across_islands: submit.across_islands,
+        topology,
         limit: submit.limit_secs.map(limit).transpose()?,
         qos: qos(submit.qos),
         nice: nice(submit.nice, may_hurry)?,
@@ -321,6 +325,22 @@ fn node_names(estate: &Estate, field: &str, names: &[String]) -> Result<(), Faul
         Some(name) => Err(Fault::invalid(field, format!("names {name:?}, which is not a node here"))),
         None => Ok(()),
     }
+}
+
+/// Whether the levels exist, and the segments divide, the scheduler says by what fits.
+fn topology(spec: Option<TopologySpec>) -> Result<Topology, Fault> {
+    let spec = spec.unwrap_or_default();
+    for (field, level) in [("topology.required", &spec.required), ("topology.preferred", &spec.preferred)] {
+        level.as_ref().map_or(Ok(()), |level| word(field, level))?;
+    }
+    if spec.segment.is_some_and(|nodes| nodes == 0 || nodes > most::NODES) {
+        return Err(Fault::invalid("topology.segment", format!("is a number of nodes from 1 to {}", most::NODES)));
+    }
+    if spec.spares > most::NODES {
+        return Err(Fault::invalid("topology.spares", format!("is {}, at most {}", spec.spares, most::NODES)));
+    }
+    let TopologySpec { required, preferred, segment, spares } = spec;
+    Ok(Topology { required, preferred, segment, spares })
 }
 
 fn waits(specs: &[WaitSpec]) -> Result<Vec<Wait>, Fault> {

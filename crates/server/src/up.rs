@@ -144,6 +144,7 @@ fn machine(options: &UpOptions) -> Machine {
         cpus: found.cpus.max(asked * PRETEND_CPUS),
         memory_mib: found.memory_mib.max(u64::from(asked) * PRETEND_MIB),
         gpus: if asked > 0 { vec![made_up; asked as usize] } else { real.collect() },
+        numa: if asked > 0 { Vec::new() } else { madang_engine::detect::numa(&found.gpus) },
         pretend: asked > 0,
         pretend_nodes: options.pretend_nodes,
     }

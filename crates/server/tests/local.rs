@@ -44,6 +44,7 @@ fn start(dir: &Path) -> Up {
         gpus: vec![Device { model: "pretend".into(), memory_mib: 1_024 }; 2],
         pretend: true,
         pretend_nodes: 1,
+        numa: Vec::new(),
     };
     // The test centre's own partition is called `gpu`, as this machine's would be.
     settings.founding.partitions[0].name = "modelled".into();

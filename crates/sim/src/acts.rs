@@ -6,7 +6,7 @@ use crate::estate::{PROJECTS, USERS};
 use crate::load;
 use crate::rng::Rng;
 use madang_centre::input::{Alteration, Array, Input, Submission, Target, Wait};
-use madang_model::{DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Span, Time};
+use madang_model::{DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Span, Time, Topology};
 
 /// What the world knows of when it draws an act.
 pub struct Knowledge<'a> {
@@ -105,8 +105,24 @@ fn decorate(rng: &mut Rng, known: &Knowledge<'_>, job: &mut Submission) {
     if rng.per_mille(40) && !known.nodes.is_empty() {
         job.exclude = rng.pick(known.nodes).cloned().into_iter().collect();
     }
+    if rng.per_mille(250) {
+        job.topology = topology(rng, job.parts[0].nodes);
+    }
     job.singleton = rng.per_mille(40);
     job.held = rng.per_mille(40);
+}
+
+/// A wish about the tree; most are such that the first part's nodes divide.
+fn topology(rng: &mut Rng, nodes: u32) -> Topology {
+    let level = |rng: &mut Rng| {
+        let name = *rng.pick(&["rack", "rack", "leaf", "island", "pod"]).unwrap_or(&"rack");
+        rng.per_mille(500).then(|| name.to_owned())
+    };
+    let (required, preferred) = (level(rng), level(rng));
+    let spares = if rng.per_mille(150) { rng.below(u64::from(nodes)) as u32 } else { 0 };
+    let segments = rng.range(1, 3) as u32;
+    let segment = rng.per_mille(300).then(|| ((nodes - spares) / segments).max(1));
+    Topology { required, preferred, segment, spares }
 }
 
 fn wait(rng: &mut Rng, known: &Knowledge<'_>) -> Wait {

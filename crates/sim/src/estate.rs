@@ -29,18 +29,42 @@ pub fn founding(rng: &mut Rng) -> Founding {
         for index in 0..*count {
             if index % per_island == 0 {
                 let id = IslandId::new(islands.len() as u32);
-                islands.push(Island { id, site: SiteId::new(site as u32), name: format!("island{}", islands.len()) });
+                islands.push(Island {
+                    id,
+                    site: SiteId::new(site as u32),
+                    name: format!("island{}", islands.len()),
+                    levels: vec![],
+                });
             }
             let without = rng.per_mille(100);
             nodes.push(node(nodes.len() as u32, site as u32, islands.len() as u32 - 1, if without { 0 } else { gpus }));
         }
     }
+    if rng.per_mille(600) {
+        grow_trees(rng, &mut islands, &mut nodes);
+    }
     centre(sites.len() as u32, islands, nodes)
+}
+
+/// Makes trees of leaves and racks of the islands, with few or many nodes in each, and halves of the nodes' GPUs.
+fn grow_trees(rng: &mut Rng, islands: &mut [Island], nodes: &mut [Node]) {
+    for island in islands {
+        island.levels = vec!["leaf".into(), "rack".into()];
+    }
+    let (in_rack, in_leaf) = (rng.range(1, 3) as u32, rng.range(1, 3) as u32);
+    for node in nodes {
+        node.rack = node.id.number() / in_rack;
+        node.path = vec![node.rack / in_leaf, node.rack];
+        if node.gpus > 1 {
+            let half = (1 << (node.gpus / 2)) - 1;
+            node.numa = vec![half, (u32::MAX >> (32 - node.gpus)) & !half];
+        }
+    }
 }
 
 /// One site with this many nodes of eight GPUs in one island.
 pub fn plain(count: u32, gpus: u32) -> Founding {
-    let islands = vec![Island { id: IslandId::new(0), site: SiteId::new(0), name: "island0".into() }];
+    let islands = vec![Island { id: IslandId::new(0), site: SiteId::new(0), name: "island0".into(), levels: vec![] }];
     centre(1, islands, (0..count).map(|index| node(index, 0, 0, gpus)).collect())
 }
 
@@ -65,6 +89,8 @@ fn node(number: u32, site: u32, island: u32, gpus: u32) -> Node {
         site: SiteId::new(site),
         island: IslandId::new(island),
         rack: number / 4,
+        path: vec![],
+        numa: vec![],
         device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 143_360 }),
         gpus,
         cpus: 8 * gpus.max(2),

@@ -216,6 +216,7 @@ pub fn plain(user: String) -> Submission {
         include: Vec::new(),
         exclude: Vec::new(),
         across_islands: false,
+        topology: madang_model::Topology::default(),
         limit: None,
         qos: Qos::Normal,
         nice: 0,

@@ -5,7 +5,10 @@
 //! the same thing twice and must then be handed the very same.
 use madang_centre::{Centre, Keep};
 use madang_ledger::{Account, Transaction};
-use madang_model::{Allocation, EntryId, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, RunId, Time, Won};
+use madang_model::{
+    Allocation, EntryId, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, Request, RunId, Slot, Time,
+    Won,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A run as it really was.
@@ -271,11 +274,43 @@ fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
     if !request.across_islands && places().any(|node| node.island != first.island) {
         return Err("across islands".into());
     }
+    close(centre.founding().ok_or("without a founding")?, request, on)?;
     if request.include.iter().any(|wanted| places().all(|node| node.id != *wanted)) {
         return Err("without a node it must include".into());
     }
     if places().any(|node| request.exclude.contains(&node.id)) {
         return Err("on a node it must avoid".into());
+    }
+    Ok(())
+}
+
+/// Ranks follow the tree, and the gang or each segment stays within the level it requires.
+fn close(founding: &Founding, request: &Request, on: &Allocation) -> Result<(), String> {
+    let path = |slot: &Slot| {
+        let node = &founding.nodes[slot.node.index()];
+        [&[node.island.number()], node.domain_path(), &[node.id.number()]].concat()
+    };
+    let wish = &request.topology;
+    for (index, part) in request.parts.iter().enumerate() {
+        let ranks: Vec<Vec<u32>> = on.slots.iter().filter(|slot| slot.part as usize == index).map(path).collect();
+        let spares = if index == 0 { wish.spares as usize } else { 0 };
+        let (gang, beside) = ranks.split_at(ranks.len().saturating_sub(spares));
+        if !gang.is_sorted() || !beside.is_sorted() {
+            return Err(format!("with ranks that do not follow the tree: {ranks:?}"));
+        }
+        let Some(level) = &wish.required else { continue };
+        let together = |ranks: &[Vec<u32>]| {
+            let island = founding.islands.iter().find(|island| island.id.number() == ranks[0][0]);
+            let levels = island.map(|island| island.level_names()).unwrap_or_default();
+            let depth = levels.iter().position(|name| name == level).map_or(1, |place| place + 2);
+            let known = level == "island" || levels.contains(&level.as_str());
+            known && ranks.iter().all(|rank| rank[..depth] == ranks[0][..depth])
+        };
+        let segment = wish.segment.map_or(gang.len(), |nodes| nodes as usize).max(1);
+        let all: Vec<Vec<u32>> = on.slots.iter().map(path).collect();
+        if !gang.chunks(segment).all(together) || wish.segment.is_none() && !together(&all) {
+            return Err(format!("outside one {level}: {ranks:?} for {part:?}"));
+        }
     }
     Ok(())
 }

@@ -84,6 +84,7 @@ pub fn check(context: &Context, file: &Path) -> Result<u8, Fail> {
         gpus: Vec::new(),
         pretend: false,
         pretend_nodes: 1,
+        numa: Vec::new(),
     };
     match madang_charter::read(&text, &file.display().to_string(), &machine) {
         Ok(charter) if context.json => context.show(&charter.founding, |_| String::new()),

@@ -1,7 +1,7 @@
 //! An estate, projects and made-up jobs to time the scheduler with; the same seed gives the same history.
 use madang_model::{
     Device, EngineKind, Founding, GpuTime, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
-    Qos, Request, RunId, Site, SiteId, Span, Time, UserId,
+    Qos, Request, RunId, Site, SiteId, Span, Time, Topology, UserId,
 };
 use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step};
 use nix::time::{ClockId, clock_gettime};
@@ -181,6 +181,7 @@ impl World {
             include: vec![],
             exclude: vec![],
             across_islands: project == self.shape.projects,
+            topology: Topology::default(),
         };
         Event::Queued(Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },
@@ -234,7 +235,12 @@ fn founding(sites: &[Layout]) -> Founding {
         });
         for &nodes in islands {
             let island = IslandId::new(founding.islands.len() as u32);
-            founding.islands.push(Island { id: island, site: id, name: format!("i{}", island.number()) });
+            founding.islands.push(Island {
+                id: island,
+                site: id,
+                name: format!("i{}", island.number()),
+                levels: vec![],
+            });
             for place in 0..nodes {
                 let node = NodeId::new(founding.nodes.len() as u32);
                 founding.nodes.push(Node {
@@ -244,6 +250,8 @@ fn founding(sites: &[Layout]) -> Founding {
                     island,
                     rack: place / 8,
                     device: Some(Device { model: (*model).into(), memory_mib: 144_384 }),
+                    path: vec![],
+                    numa: vec![],
                     gpus,
                     cpus: gpus * 16,
                     memory_mib: u64::from(gpus) * 262_144,

@@ -2,7 +2,7 @@
 
 use madang_model::{
     Allocation, Device, EngineKind, Founding, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
-    Qos, Request, RunId, Site, SiteId, Span, Time, UserId,
+    Qos, Request, RunId, Site, SiteId, Span, Time, Topology, UserId,
 };
 use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step};
 
@@ -50,6 +50,7 @@ pub fn add_island(founding: &mut Founding, site: u32, island: u32, racks: u32, n
         id: IslandId::new(island),
         site: SiteId::new(site),
         name: format!("island{island}"),
+        levels: vec![],
     });
     for rack in 0..racks {
         for _ in 0..nodes {
@@ -60,6 +61,8 @@ pub fn add_island(founding: &mut Founding, site: u32, island: u32, racks: u32, n
                 site: SiteId::new(site),
                 island: IslandId::new(island),
                 rack,
+                path: vec![],
+                numa: vec![],
                 device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 144_384 }),
                 gpus,
                 cpus: gpus.max(2) * 8,
@@ -83,7 +86,14 @@ pub fn request(nodes: u32, gpus: u32) -> Request {
         exclusive: false,
         features: vec![],
     };
-    Request { parts: vec![part], sites: vec![SiteId::new(0)], include: vec![], exclude: vec![], across_islands: false }
+    Request {
+        parts: vec![part],
+        sites: vec![SiteId::new(0)],
+        include: vec![],
+        exclude: vec![],
+        across_islands: false,
+        topology: Topology::default(),
+    }
 }
 
 pub fn at(secs: u64) -> Time {

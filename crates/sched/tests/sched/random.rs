@@ -1,7 +1,8 @@
 //! Random lives of a small centre, against slow obvious models.
 use crate::common::*;
 use madang_model::{
-    Allocation, Founding, GpuTime, Health, JobId, NodeId, ProjectId, Qos, Request, RunId, Span, Time, UserId,
+    Allocation, Founding, GpuTime, Health, IslandId, JobId, NodeId, ProjectId, Qos, Request, RunId, Span, Time,
+    Topology, UserId,
 };
 use madang_sched::{Ask, BrokenBy, Budget, Config, Event, Promise, PromiseEnd, Scheduler, Snapshot, Step};
 use proptest::prelude::*;
@@ -26,7 +27,7 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        12 => (0..9usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
+        12 => (0..12usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
             .prop_map(|(kind, limit, user, project, qos)| Act::Submit { kind, limit, user, project, qos }),
         1 => any::<usize>().prop_map(Act::Withdraw),
         5 => any::<usize>().prop_map(Act::End),
@@ -51,7 +52,14 @@ fn kinds() -> Vec<Request> {
     named.include = vec![NodeId::new(1)];
     let mut elsewhere = request(1, 4);
     elsewhere.exclude = vec![NodeId::new(0), NodeId::new(6)];
-    vec![request(1, 1), request(1, 3), request(2, 8), request(3, 4), two, wide, alone, named, elsewhere]
+    let mut racked = request(2, 8);
+    racked.topology.required = Some("rack".into());
+    let mut in_segments = request(4, 8);
+    in_segments.topology = Topology { segment: Some(2), required: Some("rack".into()), ..Topology::default() };
+    let mut near = request(4, 4);
+    near.topology = Topology { preferred: Some("rack".into()), spares: 1, ..Topology::default() };
+    let first = [request(1, 1), request(1, 3), request(2, 8), request(3, 4)];
+    first.into_iter().chain([two, wide, alone, named, elsewhere, racked, in_segments, near]).collect()
 }
 
 fn estate_of_three() -> Founding {
@@ -272,32 +280,49 @@ impl Life {
     }
 
     fn fits(&self, request: &Request) -> bool {
-        let islands: BTreeSet<_> = self.founding.islands.iter().map(|island| island.id).collect();
-        let within = |islands: &BTreeSet<_>| {
-            let nodes = self.founding.nodes.iter().filter(|node| {
-                islands.contains(&node.island)
-                    && self.health[node.id.index()] == Health::Up
-                    && !request.exclude.contains(&node.id)
-            });
-            let serves = |node: &madang_model::Node, part: &madang_model::Part| {
-                let (devices, cpus, memory) = self.sched.node_load(node.id);
-                let asked = if part.memory_mib == 0 { node.memory_mib } else { part.memory_mib };
-                part.gpus + devices.count_ones() <= node.gpus
-                    && part.cpus + cpus <= node.cpus
-                    && asked + memory <= node.memory_mib
-                    && (!part.exclusive || cpus == 0)
-            };
-            let nodes: Vec<_> = nodes.collect();
-            // Needs are nested, so the most demanding part (the first in these kinds) may choose first.
-            let mut taken = 0;
-            let counts = request.parts.iter().all(|part| {
-                let count = nodes.iter().filter(|node| serves(node, part)).count();
-                taken += part.nodes as usize;
-                count >= taken
-            });
-            counts && request.include.iter().all(|id| nodes.iter().any(|n| n.id == *id && serves(n, &request.parts[0])))
+        let racks: BTreeSet<_> = self.founding.nodes.iter().map(|node| (node.island, node.rack)).collect();
+        let islands: BTreeSet<_> = racks.iter().map(|(island, _)| *island).collect();
+        let of = |island: IslandId| racks.iter().copied().filter(|rack| rack.0 == island).collect::<BTreeSet<_>>();
+        let in_rack = |request: &Request, rack: &(IslandId, u32)| self.within(request, &BTreeSet::from([*rack]));
+        match (&request.topology.required, request.topology.segment) {
+            (Some(_), None) => racks.iter().any(|rack| in_rack(request, rack)),
+            (Some(_), Some(segment)) => {
+                // These racks hold less than two segments, so that each segment needs a rack of its own.
+                let mut one = request.clone();
+                one.parts[0].nodes = segment;
+                let rooms = |island| of(island).iter().filter(|rack| in_rack(&one, rack)).count();
+                islands.iter().any(|island| rooms(*island) >= (request.nodes() / segment) as usize)
+            }
+            _ => {
+                let one = islands.iter().any(|island| self.within(request, &of(*island)));
+                one || (request.across_islands && self.within(request, &racks))
+            }
+        }
+    }
+
+    fn within(&self, request: &Request, racks: &BTreeSet<(IslandId, u32)>) -> bool {
+        let nodes = self.founding.nodes.iter().filter(|node| {
+            racks.contains(&(node.island, node.rack))
+                && self.health[node.id.index()] == Health::Up
+                && !request.exclude.contains(&node.id)
+        });
+        let serves = |node: &madang_model::Node, part: &madang_model::Part| {
+            let (devices, cpus, memory) = self.sched.node_load(node.id);
+            let asked = if part.memory_mib == 0 { node.memory_mib } else { part.memory_mib };
+            part.gpus + devices.count_ones() <= node.gpus
+                && part.cpus + cpus <= node.cpus
+                && asked + memory <= node.memory_mib
+                && (!part.exclusive || cpus == 0)
         };
-        islands.iter().any(|island| within(&BTreeSet::from([*island]))) || (request.across_islands && within(&islands))
+        let nodes: Vec<_> = nodes.collect();
+        // Needs are nested, so the most demanding part (the first in these kinds) may choose first.
+        let mut taken = 0;
+        let counts = request.parts.iter().all(|part| {
+            let count = nodes.iter().filter(|node| serves(node, part)).count();
+            taken += part.nodes as usize;
+            count >= taken
+        });
+        counts && request.include.iter().all(|id| nodes.iter().any(|n| n.id == *id && serves(n, &request.parts[0])))
     }
 }
 
@@ -315,12 +340,20 @@ fn check_start(founding: &Founding, health: &[Health], request: &Request, on: &A
             assert!(!request.exclude.contains(&slot.node));
         }
     }
-    assert!(on.slots.is_sorted_by_key(|slot| (slot.part, slot.node)));
+    let spare = |place: usize| place + request.topology.spares as usize >= on.slots.len();
+    assert!(on.slots.iter().enumerate().is_sorted_by_key(|(place, slot)| (slot.part, spare(place), slot.node)));
     let nodes: BTreeSet<NodeId> = on.slots.iter().map(|slot| slot.node).collect();
     assert_eq!(nodes.len(), request.nodes() as usize, "distinct nodes, the whole gang");
     assert!(request.include.iter().all(|id| nodes.contains(id)));
     let islands: BTreeSet<_> = nodes.iter().map(|id| node(*id).island).collect();
     assert!(request.across_islands || islands.len() == 1);
+    if request.topology.required.is_some() {
+        let segment = request.topology.segment.unwrap_or(request.nodes()) as usize;
+        for together in on.slots.chunks(segment) {
+            let racks: BTreeSet<_> = together.iter().map(|slot| node(slot.node).rack).collect();
+            assert_eq!(racks.len(), 1, "{request:?} on {on:?}");
+        }
+    }
 }
 
 fn nth<T>(items: impl ExactSizeIterator<Item = T>, pick: usize) -> Option<T> {

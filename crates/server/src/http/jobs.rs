@@ -83,6 +83,7 @@ fn check_only(app: &App, submission: &Submission) -> Result<(), Fault> {
         include: submission.include.iter().filter_map(node).collect::<Vec<NodeId>>(),
         exclude: submission.exclude.iter().filter_map(node).collect::<Vec<NodeId>>(),
         across_islands: submission.across_islands,
+        topology: submission.topology.clone(),
     };
     gang.include.sort_unstable();
     gang.exclude.sort_unstable();

@@ -4,6 +4,26 @@ use madang_api::{Block, StateName};
 use madang_model::{Blocked, JobState, Outcome, StopCause};
 use madang_sched::Change;
 
+/// Why a gang that must stay together waits: its level is named as the centre file names it.
+fn domain(why: &Blocked) -> (&'static str, String, String) {
+    let Blocked::Domain { level, segment, fitting, wanted } = why else {
+        return ("None", String::new(), String::new());
+    };
+    let (name, name_ko) = (level.as_deref().unwrap_or("domain"), level.as_deref().unwrap_or("도메인"));
+    match segment {
+        None => (
+            "Resources",
+            format!("no {name} has {wanted} free nodes for it; the best has {fitting}"),
+            format!("한 {name_ko} 안에 노드 {wanted}개가 필요하지만 가장 나은 곳에 {fitting}개가 있습니다"),
+        ),
+        Some(nodes) => (
+            "Resources",
+            format!("there is room for {fitting} of its {wanted} segments of {nodes} nodes, each in one {name}"),
+            format!("한 {name_ko} 안에 놓일 노드 {nodes}개짜리 묶음 {wanted}개 가운데 {fitting}개를 놓을 수 있습니다"),
+        ),
+    }
+}
+
 /// A reason in Slurm's name and in two languages.
 pub fn block(why: &Blocked, now_text: &dyn Fn(u64) -> String) -> Block {
     let (reason, text, text_ko) = match why {
@@ -15,6 +35,7 @@ pub fn block(why: &Blocked, now_text: &dyn Fn(u64) -> String) -> Block {
             format!("{fitting} of the {wanted} nodes it asks for could hold a part of it now"),
             format!("필요한 노드 {wanted}개 중 지금 쓸 수 있는 노드는 {fitting}개입니다"),
         ),
+        Blocked::Domain { .. } => domain(why),
         Blocked::Priority { behind: Some(job) } => (
             "Priority",
             format!("it must not delay {job}, which comes first and has a promised start"),

@@ -100,8 +100,15 @@ default_limit = "1h"
 "#;
 
 pub fn founding() -> Founding {
-    let machine =
-        Machine { host: "here".into(), cpus: 4, memory_mib: 8_192, gpus: Vec::new(), pretend: false, pretend_nodes: 1 };
+    let machine = Machine {
+        host: "here".into(),
+        cpus: 4,
+        memory_mib: 8_192,
+        gpus: Vec::new(),
+        pretend: false,
+        pretend_nodes: 1,
+        numa: Vec::new(),
+    };
     madang_charter::load(CENTRE, "test.toml", &machine).unwrap_or_else(|problems| panic!("{problems}"))
 }
 

@@ -142,7 +142,7 @@ impl Machine {
         };
         for fabric in &self.fabrics {
             let island = IslandId::new(founding.islands.len() as u32);
-            founding.islands.push(Island { id: island, site, name: fabric.name.clone() });
+            founding.islands.push(Island { id: island, site, name: fabric.name.clone(), levels: Vec::new() });
             for index in 0..fabric.nodes {
                 let number = founding.nodes.len() as u32;
                 founding.nodes.push(node(number, island, index / NODES_PER_RACK, fabric));
@@ -164,6 +164,8 @@ fn node(number: u32, island: IslandId, rack: u32, fabric: &Fabric) -> Node {
         cpus: fabric.cpus,
         memory_mib: MEMORY_MIB_PER_GPU * u64::from(fabric.gpus.max(1)),
         features: Vec::new(),
+        path: Vec::new(),
+        numa: Vec::new(),
         pretend: false,
         health: Health::Up,
     }

@@ -111,6 +111,9 @@ fn reason(teller: &Teller, why: &Blocked) -> String {
     match why {
         Blocked::Fresh => "not looked at yet".into(),
         Blocked::Resources { fitting, wanted } => format!("{fitting} of {wanted} nodes have room"),
+        Blocked::Domain { level, fitting, wanted, .. } => {
+            format!("{fitting} of {wanted} have room in one {}", level.as_deref().unwrap_or("domain"))
+        }
         Blocked::Priority { behind: Some(job) } => format!("behind {job}"),
         Blocked::Priority { behind: None } => "others come first".into(),
         Blocked::Budget { needs, left } => format!("needs {needs}, {left} left"),
