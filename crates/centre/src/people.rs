@@ -82,7 +82,9 @@ impl Centre {
         posted.map_err(|refusal| Refusal::new(Code::Invalid, format!("{refusal}")))?;
         self.next_award += 1;
         self.projects[project.index()].awards.push(Award { id, granted, from, until });
-        self.index.award_edges.extend([(from, project), (until, project)]);
+        // What has begun already is dealt with now; a restart, too, knows only of moments that are still to come.
+        let coming = [from, until].into_iter().filter(|at| *at > self.now);
+        self.index.award_edges.extend(coming.map(|at| (at, project)));
         self.dirty.insert(project);
         self.notice(Notice::Project(project));
         Ok(Reply::Award(id))
