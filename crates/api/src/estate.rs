@@ -45,6 +45,15 @@ pub struct SiteView {
     pub source: String,
 }
 
+/// A domain of an island's tree: one pod, leaf, rack or NVLink domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DomainView {
+    /// The level's name, as `--topology` takes it.
+    pub level: String,
+    /// The domain's name, unique in the centre.
+    pub name: String,
+}
+
 /// `GET /nodes` items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeView {
@@ -56,6 +65,9 @@ pub struct NodeView {
     pub island: String,
     /// Rack within the island.
     pub rack: u32,
+    /// The domains of the island's tree that it is in, from the top down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainView>,
     /// Partitions that hold it.
     pub partitions: Vec<String>,
     /// Slurm's name of its state: `IDLE`, `MIXED`, `ALLOCATED`, `DRAINING`, `DRAINED`, `DOWN`.

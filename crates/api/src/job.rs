@@ -412,8 +412,11 @@ pub struct JobView {
     pub held: bool,
     /// Site it runs or ran at.
     pub site: Option<String>,
-    /// Node names in Slurm's compressed form; empty while pending.
+    /// Node names in Slurm's compressed form, in rank order; empty while pending.
     pub node_list: String,
+    /// How close together its nodes must or should stand, where it asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<TopologySpec>,
     /// Comment.
     pub comment: String,
     /// Waits as Slurm writes them: `afterok:42(unfulfilled)`; empty for none.

@@ -66,6 +66,7 @@ fn order(number: u64, cwd: &str) -> Order {
         warning: None,
         array: None,
         restart_count: 0,
+        spares: 0,
         grace: Span::from_secs(30),
     }
 }

@@ -39,6 +39,9 @@ pub struct AllocationText {
 /// The variable that marks every process of a run, so that strays are found.
 pub const MARK: &str = "MADANG_RUN";
 
+/// The variable that names the nodes held for the case that another is lost: the last of the job's list.
+pub const SPARES: &str = "MADANG_SPARE_NODES";
+
 /// The variable that every process of a step has and the batch script has not.
 pub const STEP: &str = "SLURM_STEP_ID";
 
@@ -47,7 +50,7 @@ const OURS: [&str; 7] =
     ["SLURM_ARRAY_", "SLURM_HET_", "SLURM_JOB_", "SLURM_STEP", "SLURM_SRUN_", "SLURMD_", "SLURM_TASK_PID"];
 
 /// Names of the same kind.
-const OURS_TOO: [&str; 22] = [
+const OURS_TOO: [&str; 23] = [
     "SLURM_JOBID",
     "SLURM_NODELIST",
     "SLURM_NNODES",
@@ -69,6 +72,7 @@ const OURS_TOO: [&str; 22] = [
     "ROCR_VISIBLE_DEVICES",
     "MADANG_PRETEND_GPUS",
     "MADANG_ALLOCATION",
+    SPARES,
     MARK,
 ];
 
@@ -91,6 +95,7 @@ pub fn environment(order: &Order, here: &Surroundings, mark: &str, start: Time) 
     if order.parts.len() > 1 {
         env.set("SLURM_HET_SIZE", order.parts.len());
     }
+    spares(&mut env, order);
     array(&mut env, order);
     memory(&mut env, order);
     devices(&mut env, order);
@@ -180,7 +185,7 @@ fn nodes_of(order: &Order, part: usize) -> Vec<&NodeShare> {
 
 fn part_variables(env: &mut Env, suffix: &str, part: &PartInfo, nodes: &[&NodeShare]) {
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
-    let list = hostlist::compress(&names);
+    let list = hostlist::in_order(&names);
     let cpus: Vec<u32> = nodes.iter().map(|node| node.cpus).collect();
     let tasks = layout(nodes.len(), part.ntasks, part.ntasks_per_node);
     let mut set = |name: &str, value: String| env.set(&format!("{name}{suffix}"), value);
@@ -201,6 +206,14 @@ fn part_variables(env: &mut Env, suffix: &str, part: &PartInfo, nodes: &[&NodeSh
     }
     if let Some(count) = part.cpus_per_task {
         set("SLURM_CPUS_PER_TASK", count.to_string());
+    }
+}
+
+fn spares(env: &mut Env, order: &Order) {
+    if order.spares > 0 {
+        let names: Vec<String> = nodes_of(order, 0).into_iter().map(|node| node.name.clone()).collect();
+        let first = names.len().saturating_sub(order.spares as usize);
+        env.set(SPARES, hostlist::in_order(&names[first..]));
     }
 }
 

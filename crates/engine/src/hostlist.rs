@@ -3,11 +3,15 @@
 //! Scripts pass such text to `scontrol show hostnames`, so both directions must agree with Slurm. Text comes from
 //! users; expansion is bounded by [`MAX_HOSTS`] whatever the text says.
 //!
-//! Invariant: `expand(&compress(names))` is `names`, each once, grouped by prefix and ascending within a group.
+//! Invariants: `expand(&compress(names))` is `names`, each once, grouped by prefix and ascending within a group;
+//! `expand(&in_order(names))` is `names`.
 use std::collections::BTreeSet;
 
 /// A name's trailing digits: their value and themselves.
 type Number<'a> = (u64, &'a str);
+
+/// Numbers that follow each other: the first and the last.
+type Run<'a> = (Number<'a>, Number<'a>);
 
 /// The most names that one text may stand for.
 pub const MAX_HOSTS: usize = 65_536;
@@ -46,6 +50,30 @@ pub fn compress(names: &[String]) -> String {
     texts.join(",")
 }
 
+/// The same for names whose order means something: ranks follow it.
+pub fn in_order(names: &[String]) -> String {
+    let mut groups: Vec<(&str, bool, Vec<Run<'_>>)> = Vec::new();
+    for name in names {
+        let (prefix, digits) = split(name);
+        let number = (digits.parse().unwrap_or(0), digits);
+        match groups.last_mut() {
+            Some((known, numbered, runs)) if *known == prefix && *numbered && !digits.is_empty() => add(runs, number),
+            _ => groups.push((prefix, !digits.is_empty(), vec![(number, number)])),
+        }
+    }
+    let texts: Vec<String> = groups.iter().map(|(prefix, _, runs)| runs_text(prefix, runs)).collect();
+    texts.join(",")
+}
+
+/// Lengthens the last run by a number that follows it, or begins another.
+fn add<'a>(runs: &mut Vec<Run<'a>>, number: Number<'a>) {
+    let (value, text) = number;
+    match runs.last_mut() {
+        Some((first, last)) if value == last.0 + 1 && padded(value, first.1.len()) == text => *last = number,
+        _ => runs.push((number, number)),
+    }
+}
+
 /// A name's text before its trailing digits, and those digits; a name with too many digits has none.
 fn split(name: &str) -> (&str, &str) {
     let at = name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
@@ -53,19 +81,18 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 fn group_text(prefix: &str, numbers: &BTreeSet<Number<'_>>) -> String {
-    let mut ranges: Vec<(Number<'_>, Number<'_>)> = Vec::new();
-    for &(value, text) in numbers {
-        match ranges.last_mut() {
-            Some((first, last)) if value == last.0 + 1 && padded(value, first.1.len()) == text => *last = (value, text),
-            _ => ranges.push(((value, text), (value, text))),
-        }
-    }
-    if let [(first, last)] = ranges[..]
+    let mut runs = Vec::new();
+    numbers.iter().for_each(|number| add(&mut runs, *number));
+    runs_text(prefix, &runs)
+}
+
+fn runs_text(prefix: &str, runs: &[Run<'_>]) -> String {
+    if let [(first, last)] = runs
         && first == last
     {
         return format!("{prefix}{}", first.1);
     }
-    let texts: Vec<String> = ranges
+    let texts: Vec<String> = runs
         .iter()
         .map(|(first, last)| if first == last { first.1.to_owned() } else { format!("{}-{}", first.1, last.1) })
         .collect();
@@ -177,6 +204,22 @@ mod tests {
     }
 
     #[test]
+    fn keeps_an_order_that_means_something() {
+        for (names, want) in [
+            ("n1 n2 n3 n7", "n[1-3,7]"),
+            ("n3 n1 n2 n7", "n[3,1-2,7]"),
+            ("a1 b1 a2 login", "a1,b1,a2,login"),
+            ("n08 n09 n10 n9", "n[08-10,9]"),
+            ("n n1 n2", "n,n[1-2]"),
+            ("", ""),
+        ] {
+            let names: Vec<String> = names.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(in_order(&names), want);
+            assert_eq!(expand(want).as_ref(), Ok(&names));
+        }
+    }
+
+    #[test]
     fn expands_as_slurm() {
         for (text, want) in [
             ("", ""),
@@ -209,6 +252,12 @@ mod tests {
             let mut back = expand(&compress(&names)).expect("our own text");
             back.sort();
             prop_assert_eq!(back, names);
+        }
+
+        #[test]
+        fn order_round_trips(names in proptest::collection::vec("[a-c]{0,2}[0-9]{0,3}", 0..40)) {
+            let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+            prop_assert_eq!(expand(&in_order(&names)), Ok(names));
         }
 
         #[test]

@@ -64,7 +64,7 @@ pub struct Order {
     pub comment: String,
     /// The centre's short name.
     pub cluster: String,
-    /// What it holds, ascending by part.
+    /// What it holds, in rank order: by part, then along the tree of domains.
     pub nodes: Vec<NodeShare>,
     /// How its tasks are laid out, one for each part.
     pub parts: Vec<PartInfo>,
@@ -76,6 +76,9 @@ pub struct Order {
     pub array: Option<ArrayInfo>,
     /// How often it was started before.
     pub restart_count: u32,
+    /// How many of the first part's nodes, its last ones, are held for the case that another is lost.
+    #[serde(default)]
+    pub spares: u32,
     /// Time between `TERM` and `KILL`.
     pub grace: Span,
 }

@@ -196,6 +196,7 @@ fn order(centre: &Centre, job: &Job, launched: Launched, start: (RunId, &Allocat
         warning: spec.warning,
         array: job.task.and_then(|(array, task)| centre.array(array).map(|record| array_info(record, task))),
         restart_count: run.attempt.saturating_sub(1),
+        spares: spec.request.topology.spares,
         grace: GRACE,
     }
 }

@@ -4,9 +4,9 @@
 //! Invariant: an option is taken, named as ignored, or refused; [`Asked::take`] knows no fourth way.
 use super::options::{Does, Given, SBATCH};
 use super::values::{self, Gpus, Waits};
-use super::{jobtable, options};
+use super::{jobtable, options, topology};
 use crate::time::{self, Limit};
-use madang_api::{QosName, WarnSpec};
+use madang_api::{QosName, TopologySpec, WarnSpec};
 use std::collections::BTreeMap;
 
 /// Where an option came from, the weakest first.
@@ -79,6 +79,8 @@ pub struct JobAsk {
     pub partitions: Vec<String>,
     /// Urgency.
     pub qos: Option<QosName>,
+    /// How close together its nodes are to stand.
+    pub topology: TopologySpec,
     /// Free text.
     pub comment: Option<String>,
     /// Nice.
@@ -232,6 +234,9 @@ impl Asked {
             "account" => job.account = own(),
             "partition" => job.partitions = text.split(',').map(str::to_owned).collect(),
             "qos" => job.qos = Some(qos(text)?),
+            "topology" | "segment" | "spares" | "switches" => {
+                self.notes.extend(topology::take(&mut job.topology, name, text)?);
+            }
             "comment" => job.comment = own(),
             "nice" => job.nice = Some(nice(text)?),
             "hold" => job.hold = true,

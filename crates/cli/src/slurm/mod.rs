@@ -23,6 +23,7 @@ pub mod sinfo;
 pub mod squeue;
 pub mod srun;
 pub mod submission;
+pub mod topology;
 pub mod values;
 
 use crate::fail::{Fail, print};

@@ -1,6 +1,6 @@
 //! `scontrol`: show, hold, release, requeue, update, ping. What it cannot do here it refuses by name.
 use super::options::{Arg, Operands, Opt, SBATCH, opt, parse};
-use super::{show, values};
+use super::{show, topology, values};
 use crate::client::{Client, escape};
 use crate::fail::{Fail, print};
 use crate::time::{self, Limit, now_ms};
@@ -86,6 +86,7 @@ fn show_entity(shape: &Shape, words: &[&str]) -> Result<u8, Fail> {
         "job" | "jobs" | "jobid" => show_jobs(shape, name),
         "node" | "nodes" => show_nodes(shape, name),
         "partition" | "partitions" | "part" | "partitionname" => show_partitions(shape, name),
+        "topology" | "topo" => show_topology(name),
         "config" => config(),
         entity => Err(Fail::new(format!("invalid entity:{entity} for keyword:show"))),
     }
@@ -137,6 +138,26 @@ fn show_nodes(shape: &Shape, names: Option<&str>) -> Result<u8, Fail> {
         return Ok(0);
     }
     print(&found.iter().map(|node| show::node(node, shape.one_line)).collect::<String>());
+    Ok(0)
+}
+
+/// The whole tree, or the switches above one node or of one name.
+fn show_topology(name: Option<&str>) -> Result<u8, Fail> {
+    let client = Client::find(&Default::default())?;
+    let nodes: Vec<NodeView> = client.list("/nodes")?;
+    let name = name.map(|name| name.rsplit('=').next().unwrap_or(name));
+    let tree = topology::show(&nodes);
+    let above = |name: &str, line: &&str| {
+        let field = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)).unwrap_or("");
+        let listed = hostlist::expand(field("Nodes=")).unwrap_or_default();
+        field("SwitchName=") == name || listed.iter().any(|node| node == name)
+    };
+    let lines: Vec<&str> = tree.lines().filter(|line| name.is_none_or(|name| above(name, line))).collect();
+    if let (true, Some(name)) = (lines.is_empty(), name) {
+        print(&format!("Switch or node {name} not found\n"));
+        return Ok(1);
+    }
+    print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     Ok(0)
 }
 

@@ -5,7 +5,7 @@
 use super::ask::{Asked, Memory, PartAsk};
 use super::values::Gpus;
 use crate::time::Limit;
-use madang_api::{PartSpec, Submit};
+use madang_api::{PartSpec, Submit, TopologySpec};
 
 /// What a node of the partition has, on average.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,7 @@ pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) ->
         parts,
         include,
         exclude,
+        topology: Some(job.topology.clone()).filter(|topology| *topology != TopologySpec::default()),
         limit_secs,
         qos: job.qos.unwrap_or_default(),
         nice: job.nice.unwrap_or(0),

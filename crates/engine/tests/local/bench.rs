@@ -195,6 +195,7 @@ pub fn order(dir: &Path, number: u64, script: &str) -> Order {
         warning: None,
         array: None,
         restart_count: 0,
+        spares: 0,
         grace: Span::from_secs(20),
     }
 }

@@ -1,7 +1,7 @@
 //! Sites, nodes, partitions and the floor as callers see them.
 
 use crate::estate::Estate;
-use madang_api::{Floor, FloorIsland, FloorNode, FloorSite, NodeView, PartitionView, SiteView};
+use madang_api::{DomainView, Floor, FloorIsland, FloorNode, FloorSite, NodeView, PartitionView, SiteView};
 use madang_centre::Centre;
 use madang_model::{Health, Island, JobState, Node, NodeId, Partition, Site};
 
@@ -78,6 +78,7 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
         site: founding.sites[node.site.index()].name.clone(),
         island: founding.islands[node.island.index()].name.clone(),
         rack: node.rack,
+        domains: domains(&founding.islands[node.island.index()], node),
         partitions: founding.partitions.iter().filter(in_partition).map(|partition| partition.name.clone()).collect(),
         state: state.into(),
         reason: reason.into(),
@@ -93,6 +94,14 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
         modelled: estate.is_modelled(node.site),
         jobs: jobs.map(|id| id.number()).collect(),
     }
+}
+
+fn domains(island: &Island, node: &Node) -> Vec<DomainView> {
+    let domain = |(level, number): (&str, &u32)| DomainView {
+        level: level.to_owned(),
+        name: madang_model::topology::domain_name(&island.name, level, *number),
+    };
+    island.level_names().into_iter().zip(node.domain_path()).map(domain).collect()
 }
 
 fn slurm_state<'a>(health: &'a Health, (mask, cpus): (u32, u32), node: &Node) -> (&'static str, &'a str) {

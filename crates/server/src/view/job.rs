@@ -149,6 +149,7 @@ impl Look<'_> {
             held: false,
             site: None,
             node_list: String::new(),
+            topology: topology(&spec.request.topology),
             comment: spec.comment.clone(),
             dependency: String::new(),
             cwd: String::new(),
@@ -223,11 +224,11 @@ impl Look<'_> {
         }
     }
 
-    /// Node names in Slurm's compressed form.
+    /// Node names in Slurm's compressed form, in rank order.
     pub fn node_list(&self, on: &Allocation) -> String {
         let nodes = &self.estate.founding.nodes;
         let names: Vec<String> = on.slots.iter().map(|slot| nodes[slot.node.index()].name.clone()).collect();
-        hostlist::compress(&names)
+        hostlist::in_order(&names)
     }
 
     fn files(&self, view: &mut JobView, job: &Job, brief: &Brief, on: Option<&Allocation>) {
@@ -336,4 +337,10 @@ fn qos(qos: Qos) -> QosName {
         Qos::Normal => QosName::Normal,
         Qos::High => QosName::High,
     }
+}
+
+/// What a job asks of the tree of domains; `None` for nothing.
+fn topology(asked: &madang_model::Topology) -> Option<madang_api::TopologySpec> {
+    let madang_model::Topology { required, preferred, segment, spares } = asked.clone();
+    (!asked.is_default()).then_some(madang_api::TopologySpec { required, preferred, segment, spares })
 }

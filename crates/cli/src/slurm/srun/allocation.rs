@@ -164,6 +164,7 @@ fn variables_of(
         warning: None,
         array: None,
         restart_count: job.attempts.saturating_sub(1),
+        spares: job.topology.as_ref().map_or(0, |topology| topology.spares),
         grace: Span::ZERO,
     };
     let around = Surroundings {

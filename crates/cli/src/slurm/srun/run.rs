@@ -265,7 +265,7 @@ fn variables(plan: &Plan, step: &Step, node: &StepNode, number: usize, local: us
     let comma = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let nodes: Vec<String> = step.nodes.iter().map(|node| node.share.name.clone()).collect();
     let counts: Vec<u32> = step.nodes.iter().map(|node| u32::try_from(node.ranks.len()).unwrap_or(0)).collect();
-    let list = hostlist::compress(&nodes);
+    let list = hostlist::in_order(&nodes);
     let tasks = step.tasks().to_string();
     put("SLURM_PROCID", node.ranks[local].to_string());
     put("SLURM_LOCALID", local.to_string());
