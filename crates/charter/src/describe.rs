@@ -3,7 +3,7 @@ use crate::calendar::date;
 use crate::charter::Charter;
 use crate::governance::points;
 use madang_model::{EngineKind, Founding, Island, Node, PartyId, Site};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 /// What a founding holds: sites, nodes, GPUs, owners, classes, prices, money, partitions.
@@ -102,9 +102,19 @@ fn write_site(page: &mut String, founding: &Founding, site: &Site, sizes: &BTree
         let first = founding.nodes.partition_point(|node| node.island < island.id);
         let node = founding.nodes.get(first).filter(|node| node.island == island.id);
         let node = node.map_or(String::new(), |node| format!("; {}", node_kind(node)));
-        writeln!(page, "  island {}: {}{node}", island.name, size_of(island))?;
+        let levels = levels(founding, island);
+        writeln!(page, "  island {}: {}{levels}{node}", island.name, size_of(island))?;
     }
     Ok(())
+}
+
+/// How many domains each level of the island's tree has, where it has more than racks.
+fn levels(founding: &Founding, island: &Island) -> String {
+    let nodes = || founding.nodes.iter().filter(|node| node.island == island.id);
+    let count = |depth: usize| nodes().map(|node| &node.path[..=depth]).collect::<BTreeSet<_>>().len() as u64;
+    let names = island.levels.iter().enumerate();
+    let texts: Vec<String> = names.map(|(depth, name)| format!("{} x {name}", grouped(count(depth)))).collect();
+    if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
 }
 
 fn node_kind(node: &Node) -> String {

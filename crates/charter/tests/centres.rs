@@ -28,11 +28,11 @@ fn the_plan_of_2025() {
           18,000 GPUs in 3,250 nodes at 2 sites
         site naic (modelled): National AI Computing Centre / 국가 AI컴퓨팅센터
           10,000 GPUs in 1,250 nodes; owners public 51%, private 49%; operator company
-          island naic-a: 4,080 GPUs in 510 nodes; na001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
-          island naic-b: 2,040 GPUs in 255 nodes; nb001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
-          island naic-c: 2,040 GPUs in 255 nodes; nc001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
-          island naic-d: 1,584 GPUs in 198 nodes; nd001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
-          island naic-e: 256 GPUs in 32 nodes; ne001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
+          island naic-a: 4,080 GPUs in 510 nodes (16 x leaf, 128 x rack); na001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
+          island naic-b: 2,040 GPUs in 255 nodes (8 x leaf, 64 x rack); nb001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
+          island naic-c: 2,040 GPUs in 255 nodes (8 x leaf, 64 x rack); nc001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
+          island naic-d: 1,584 GPUs in 198 nodes (7 x leaf, 50 x rack); nd001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
+          island naic-e: 256 GPUs in 32 nodes (1 x leaf, 8 x rack); ne001 with 8 x h200 of 143,771 MiB, 112 CPUs, 2,097,152 MiB
         site kisti6 (modelled): Sixth national supercomputer / 국가 슈퍼컴퓨터 6호기
           8,000 GPUs in 2,000 nodes; owners public 51%, private 49%; operator kisti
           island kisti6: 8,000 GPUs in 2,000 nodes; ks0001 with 4 x gh200 of 97,871 MiB, 288 CPUs, 450,560 MiB

@@ -458,3 +458,96 @@ fn nothing_at_all() {
     expect!["x.toml:1:1: the file has 5242880 bytes, a centre file at most 1048576"]
         .assert_eq(&said(&" ".repeat(5 << 20)));
 }
+
+#[test]
+fn trees() {
+    let levels = |text: &str| format!("nodes_per_rack = 2\nlevels = [{text}]\n");
+    let trees = [
+        r#"{ name = "leaf", nodes = 4 }"#,
+        r#"{ name = "leaf", nodes = 3 }"#,
+        r#"{ name = "leaf", sizes = [2, 2] }"#,
+        r#"{ name = "leaf", sizes = [2, 1] }"#,
+        r#"{ name = "leaf", sizes = [1, 3] }"#,
+        r#"{ name = "rack", nodes = 4 }"#,
+        r#"{ name = "island", nodes = 4 }"#,
+        r#"{ name = "leaf" }"#,
+        r#"{ name = "leaf", nodes = 2, sizes = [2, 2] }"#,
+        r#"{ name = "pod", nodes = 4 }, { name = "leaf", nodes = 2 }"#,
+        r#"{ name = "leaf", nodes = 0 }"#,
+        r#"{ name = "leaf", switch = 4 }"#,
+    ]
+    .map(levels);
+    let mut changes: Vec<(&str, &str)> = trees.iter().map(|text| ("nodes_per_rack = 2\n", text.as_str())).collect();
+    changes.push((
+        "nodes_per_rack = 2\n",
+        "levels = [{ name = \"nvlink\", nodes = 2 }, { name = \"rack\", nodes = 4 }]\n",
+    ));
+    changes.push(("nodes_per_rack = 2\n", "levels = []\n"));
+    changes.push(("gpus_per_node = 8\n", "gpus_per_node = 8\ngpus_per_numa = 3\n"));
+    changes.push(("gpus_per_node = 8\n", "gpus_per_node = 8\ngpus_per_numa = 4\n"));
+    let mut shown = String::new();
+    for (from, to) in changes {
+        shown += &format!("{}\n{}\n\n", to.trim().lines().last().unwrap_or(""), said(&SOUND.replacen(from, to, 1)));
+    }
+    expect![[r#"
+        levels = [{ name = "leaf", nodes = 4 }]
+        nothing is wrong
+
+        levels = [{ name = "leaf", nodes = 3 }]
+        x.toml:35:20: a leaf would begin at node 4 of the island, within a rack
+          hint: levels go from the bottom up, and each holds whole domains of the one below
+
+        levels = [{ name = "leaf", sizes = [2, 2] }]
+        nothing is wrong
+
+        levels = [{ name = "leaf", sizes = [2, 1] }]
+        x.toml:35:37: the sizes of level leaf add up to 3, the island has 4 nodes
+          hint: list every domain of the level, in the order of the nodes
+
+        levels = [{ name = "leaf", sizes = [1, 3] }]
+        x.toml:35:20: a leaf would begin at node 2 of the island, within a rack
+          hint: levels go from the bottom up, and each holds whole domains of the one below
+
+        levels = [{ name = "rack", nodes = 4 }]
+        x.toml:35:20: a level cannot be called rack here
+          hint: each level has a name of its own; `island` is the island, `rack` is what nodes_per_rack makes
+
+        levels = [{ name = "island", nodes = 4 }]
+        x.toml:35:20: a level cannot be called island here
+          hint: each level has a name of its own; `island` is the island, `rack` is what nodes_per_rack makes
+
+        levels = [{ name = "leaf" }]
+        x.toml:35:20: level leaf must say either nodes or sizes
+          hint: nodes = 32 for equal domains, sizes = [11, 1, 6] for unequal ones
+
+        levels = [{ name = "leaf", nodes = 2, sizes = [2, 2] }]
+        x.toml:35:20: level leaf must say either nodes or sizes
+          hint: nodes = 32 for equal domains, sizes = [11, 1, 6] for unequal ones
+
+        levels = [{ name = "pod", nodes = 4 }, { name = "leaf", nodes = 2 }]
+        x.toml:35:49: a leaf would begin at node 3 of the island, within a pod
+          hint: levels go from the bottom up, and each holds whole domains of the one below
+
+        levels = [{ name = "leaf", nodes = 0 }]
+        x.toml:35:36: nodes is out of range: 0
+          hint: from 1 to 100000
+
+        levels = [{ name = "leaf", switch = 4 }]
+        x.toml:35:28: unknown key switch in site[0].island[0].levels[0]
+          hint: known here: name, nodes, sizes
+
+        levels = [{ name = "nvlink", nodes = 2 }, { name = "rack", nodes = 4 }]
+        nothing is wrong
+
+        levels = []
+        x.toml:30:1: missing key nodes_per_rack in site[0].island[0]
+
+        gpus_per_numa = 3
+        x.toml:36:17: gpus_per_numa 3 does not divide the 8 GPUs of a node
+          hint: gpus_per_numa = 4 for eight GPUs on two processors
+
+        gpus_per_numa = 4
+        nothing is wrong
+
+    "#]].assert_eq(&shown);
+}
