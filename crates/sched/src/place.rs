@@ -233,7 +233,8 @@ fn closest(shape: &Shape, estate: &Estate, lists: &[(u32, u32, Vec<Seat>)]) -> R
         for (domain, lists) in regions(lists, depth, estate) {
             let offered: usize = lists.iter().map(|(_, _, list)| list.len()).sum();
             let served: u32 = lists.iter().map(|(_, nodes, list)| (list.len() as u32).min(*nodes)).sum();
-            best = best.max(served);
+            let nodes: BTreeSet<NodeId> = lists.iter().flat_map(|(_, _, list)| list).map(|(one, _)| one.node).collect();
+            best = best.max(served.min(nodes.len() as u32));
             if lists.iter().all(|(_, nodes, list)| list.len() >= *nodes as usize) {
                 open.push((offered, domain, lists));
             }

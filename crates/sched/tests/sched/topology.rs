@@ -9,9 +9,9 @@ use madang_sched::{Event, Scheduler};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-const LEVELS: [&str; 3] = ["leaf", "rack", "nvlink"];
+const LEVELS: [&str; 3] = ["pod", "leaf", "rack"];
 
-/// Islands drawn one on a line; the letters go on through all of them. The lowest level is always `rack` or `nvlink`.
+/// Islands drawn one on a line; the letters go on through all of them. The lowest level is `rack`, then `leaf`, `pod`.
 fn draw(picture: &str) -> (Founding, Vec<NodeId>) {
     let mut founding = estate(&[]);
     let mut busy = Vec::new();
@@ -38,7 +38,7 @@ fn draw(picture: &str) -> (Founding, Vec<NodeId>) {
             }
         }
         assert!(founding.nodes[first..].iter().all(|node| node.path.len() == deepest), "an uneven tree: {line}");
-        let levels = LEVELS[if deepest == 3 { 0 } else { 2 - deepest.min(2) }..].iter().take(deepest);
+        let levels = LEVELS[LEVELS.len() - deepest..].iter();
         founding.islands.push(Island {
             id: IslandId::new(number),
             site: SiteId::new(0),
@@ -155,6 +155,113 @@ fn gangs_take_the_lowest_domain_and_spread_evenly_over_the_fewest() {
         segments with spares: abcefgdh
     "#]]
     .assert_eq(&lines.collect::<String>());
+}
+
+#[test]
+fn what_can_never_stand_together_is_said_by_level() {
+    let (founding, _) = draw("[[abcd][efgh]] [[ijkl][mn]]\n[[opq]]");
+    let sched = sched(&founding);
+    let says = |nodes: u32, topology: Topology| {
+        let mut asked = gang(nodes, topology);
+        asked.across_islands = nodes > 14;
+        sched.fits_ever(&asked).err().unwrap_or_else(|| "fits".into())
+    };
+    let texts = [
+        says(8, wish("rack", "", 0, 0)),
+        says(9, wish("rack", "", 0, 0)),
+        says(8, wish("rack", "", 0, 1)),
+        says(2, wish("pod", "", 0, 0)),
+        says(2, wish("", "pod", 0, 0)),
+        says(12, wish("rack", "", 4, 0)),
+        says(15, wish("rack", "", 5, 0)),
+        says(10, wish("rack", "", 4, 0)),
+        says(10, wish("", "", 5, 0)),
+        says(4, wish("", "", 0, 4)),
+        says(4, wish("", "", 0, u32::MAX)),
+    ];
+    expect![[r#"
+        asks for 8 nodes in one rack, the best rack of site0 has 4 that fit
+        asks for 9 nodes in one rack, the best rack of site0 has 4 that fit
+        asks for 8 nodes in one rack, the best rack of site0 has 4 that fit
+        requires one pod, no island of site0 that fits has such a level (known: leaf, rack)
+        fits
+        fits
+        asks for 3 segments of 5 nodes, each in one rack, site0 has room for 0
+        asks for 10 nodes in segments of 4, which does not divide them
+        fits
+        asks for 4 nodes, 4 of them spare: one at least must not be
+        asks for 4 nodes, 4294967295 of them spare: one at least must not be"#]]
+    .assert_eq(&texts.join("\n"));
+}
+
+#[test]
+fn a_gang_of_parts_stands_in_one_domain() {
+    let mut sched = drawn("[[aBcD][efGH]] [[ijkl][mnop]]");
+    let parts = |level: &str| {
+        let mut asked = gang(3, wish(level, "", 0, 0));
+        asked.parts.push(request(2, 1).parts[0].clone());
+        asked
+    };
+    // Five nodes are free in the second leaf only, in two racks.
+    let text = |step: &madang_sched::Step| -> Vec<String> {
+        let letters = |on: &madang_model::Allocation| on.slots.iter().map(|slot| letter(slot.node)).collect();
+        step.starts.iter().map(|start| letters(&start.on)).collect()
+    };
+    let first = step(&mut sched, 1, vec![Event::Queued(ask(1, parts("leaf"), 60))]);
+    assert_eq!(text(&first), ["ijkmn"], "one part in one rack, the other beside it in the same leaf");
+    let second = step(&mut sched, 2, vec![Event::Queued(ask(2, parts("leaf"), 60))]);
+    assert_eq!(text(&second), ["lopmn"], "its second part shares nodes of the first job's");
+    step(&mut sched, 3, vec![Event::Queued(ask(3, parts("leaf"), 60))]);
+    let why = sched.why(JobId::new(3)).unwrap();
+    assert!(matches!(why, Blocked::Domain { fitting: 4, wanted: 5, .. }), "{why:?}");
+    assert!(sched.promise(JobId::new(3)).is_some());
+    assert!(sched.fits_ever(&parts("rack")).is_err());
+}
+
+#[test]
+fn ranks_follow_the_tree_where_names_do_not() {
+    // Nodes were numbered across the racks.
+    let (mut founding, _) = draw("[[abcd][efgh]]");
+    for (place, node) in founding.nodes.iter_mut().enumerate() {
+        node.path = vec![0, place as u32 % 2];
+    }
+    let mut sched = sched(&founding);
+    let on = step(&mut sched, 0, vec![queued(1, 6, 8, 60)]).starts.remove(0).on;
+    let letters: String = on.slots.iter().map(|slot| letter(slot.node)).collect();
+    assert_eq!(letters, "acebdf");
+}
+
+#[test]
+fn parts_of_nodes_get_whole_halves() {
+    let (mut founding, _) = draw("[[abc]]");
+    founding.nodes.iter_mut().for_each(|node| node.numa = vec![0x0f, 0xf0]);
+    let mut sched = sched(&founding);
+    let events = [2, 3, 4, 4, 2, 1, 5].into_iter().zip(1..).map(|(gpus, job)| queued(job, 1, gpus, 60)).collect();
+    let step = step(&mut sched, 0, events);
+    expect![[r#"
+        job-1: n0[03]
+        job-2: n0[70]
+        job-3: n1[0f]
+        job-4: n1[f0]
+        job-5: n0[0c]
+        job-6: n0[80]
+        job-7: n2[1f]
+    "#]]
+    .assert_eq(&starts(&step));
+}
+
+#[test]
+fn a_promise_holds_the_level_too() {
+    // The rack of four comes free last; three nodes elsewhere do not make a rack.
+    let mut sched = drawn("[[abC][defG]]");
+    let fill = step(&mut sched, 1, vec![queued(5, 1, 8, 900)]);
+    assert_eq!(starts(&fill), "job-5: n0[ff]\n");
+    step(&mut sched, 2, vec![Event::Queued(ask(1, gang(4, wish("rack", "", 0, 0)), 60))]);
+    let promise = sched.promise(JobId::new(1)).unwrap();
+    assert_eq!((nodes(&promise.on), promise.start), ("n3[ff] n4[ff] n5[ff] n6[ff]".into(), at(660)));
+    let why = sched.why(JobId::new(1)).unwrap();
+    let level = Some("rack".to_string());
+    assert_eq!(why, Blocked::Domain { level, segment: None, fitting: 3, wanted: 4 });
 }
 
 /// What a random gang asks on a random estate.
