@@ -549,5 +549,6 @@ fn trees() {
         gpus_per_numa = 4
         nothing is wrong
 
-    "#]].assert_eq(&shown);
+    "#]]
+    .assert_eq(&shown);
 }
