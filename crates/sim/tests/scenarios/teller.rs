@@ -5,7 +5,7 @@ use crate::show;
 use madang_centre::input::{Alteration, Array, Input, Report, Signed, Submission, Target, Wait};
 use madang_centre::{Centre, Effect, Keep, Reply};
 use madang_model::{
-    Allocation, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Role, RunId, Span, Time,
+    Allocation, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Role, RunId, Span, Time, Topology,
 };
 use madang_sim::{ModelEngine, estate, load};
 use std::collections::BTreeMap;
@@ -111,6 +111,11 @@ impl Teller {
         let mut founding = estate::plain(words.number("nodes", 2), words.number("gpus", 8));
         // One feature for all, so that stories are about what they are about.
         founding.nodes.iter_mut().for_each(|node| node.features.clear());
+        if words.text("leaf").is_some() {
+            let in_leaf: u32 = words.number("leaf", 8);
+            founding.islands[0].levels = vec!["leaf".into(), "rack".into()];
+            founding.nodes.iter_mut().for_each(|node| node.path = vec![node.id.number() / in_leaf, node.rack]);
+        }
         self.act(Input::Found(founding));
     }
 
@@ -149,6 +154,12 @@ impl Teller {
                 exclusive: words.has("exclusive"),
                 features: Vec::new(),
             }],
+            topology: Topology {
+                required: words.text("required").map(str::to_owned),
+                preferred: words.text("preferred").map(str::to_owned),
+                segment: words.text("segment").map(|_| words.number("segment", 1)),
+                spares: words.number("spares", 0),
+            },
             limit: Some(limit),
             qos: if words.has("urgent") { Qos::High } else { Qos::Normal },
             begin: words.span("begin").map(|span| self.founded.after(span)),
