@@ -418,3 +418,15 @@ proptest! {
         }
     }
 }
+
+/// Journals and snapshots of before levels read, and what asks for nothing of them is written as it was.
+#[test]
+fn what_has_no_tree_is_written_as_before() {
+    let founding = estate(&[(2, 2, 8)]);
+    let text = serde_json::to_string(&(&founding, request(2, 8))).unwrap();
+    for word in ["levels", "path", "numa", "topology"] {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+    let (read, asked): (Founding, Request) = serde_json::from_str(&text).unwrap();
+    assert_eq!((read, asked), (founding, request(2, 8)));
+}
