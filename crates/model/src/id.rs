@@ -67,6 +67,7 @@ id!(/** A fabric that gangs do not cross. Dense from 0 over the whole estate. */
 id!(/** A machine. Dense from 0 over the whole estate. */ NodeId, u32, "node");
 id!(/** A named set of sites with limits, as in Slurm. Dense from 0. */ PartitionId, u32, "partition");
 id!(/** GPU time granted to a project for a period. */ AwardId, u32, "award");
+id!(/** An operator's booking of nodes or capacity in time. */ ReservationId, u32, "reservation");
 id!(/** One transaction in the ledger. */ EntryId, u64, "entry");
 
 /// One try at a job; reports of an older try are stale. Prints as `job-42.1`.

@@ -1,5 +1,5 @@
 //! Jobs: what is asked for, where it stands, how it ended.
-use crate::id::{JobId, NodeId, PartitionId, ProjectId, RunId, SiteId, UserId};
+use crate::id::{JobId, NodeId, PartitionId, ProjectId, ReservationId, RunId, SiteId, UserId};
 use crate::topology::Topology;
 use crate::units::{GpuTime, MilliGpus, Span, Time};
 use alloc::string::String;
@@ -41,6 +41,9 @@ pub struct Request {
     /// What it asks of the tree of domains.
     #[serde(default, skip_serializing_if = "Topology::is_default")]
     pub topology: Topology,
+    /// The reservation whose nodes and windows alone it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
 }
 
 impl Request {
@@ -286,6 +289,19 @@ pub enum Blocked {
     Never,
     /// Enough nodes exist, but too many are drained or down. Slurm: `ReqNodeNotAvail`.
     NodesUnavailable,
+    /// It would start but for a window: of maintenance (Slurm: `ReqNodeNotAvail`), of others' reservation (`Reserved`), of
+    /// a cap (`PowerReserved`), or of its own reservation, which it must wait for (`Reservation`).
+    Reserved {
+        /// The reservation.
+        by: ReservationId,
+        /// When its next window begins, or began.
+        from: Time,
+    },
+    /// The reservation that it names is over or was cancelled. Slurm: `ReservationDeleted`.
+    ReservationOver {
+        /// The reservation.
+        by: ReservationId,
+    },
     /// Waits for other jobs. Slurm: `Dependency`.
     Dependency {
         /// The first of them.

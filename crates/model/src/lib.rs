@@ -12,16 +12,20 @@ pub mod founding;
 pub mod id;
 pub mod job;
 pub mod project;
+pub mod reservation;
 pub mod topology;
 pub mod units;
 
 pub use estate::{Device, EngineKind, Health, Island, Node, Partition, Site};
 pub use founding::Founding;
-pub use id::{AwardId, EntryId, IslandId, JobId, NodeId, PartitionId, PartyId, ProjectId, RunId, SiteId, UserId};
+pub use id::{
+    AwardId, EntryId, IslandId, JobId, NodeId, PartitionId, PartyId, ProjectId, ReservationId, RunId, SiteId, UserId,
+};
 pub use job::{
     Allocation, Blocked, Dependency, DependencyKind, EndedRun, Job, JobSpec, JobState, Launch, ModelRun, Outcome, Part,
     Qos, Request, Slot, StopCause, Warning,
 };
 pub use project::{Award, Class, Party, Price, Project, Role, User};
+pub use reservation::{Cap, Purpose, Recurrence, Reservation, Window};
 pub use topology::Topology;
 pub use units::{GpuTime, MilliGpus, Span, Time, Won};

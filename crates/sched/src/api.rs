@@ -1,7 +1,8 @@
 //! What goes in and what comes out of the scheduler. The types here are its whole face.
 use alloc::vec::Vec;
 use madang_model::{
-    Allocation, Blocked, GpuTime, Health, JobId, NodeId, PartyId, ProjectId, Qos, Request, RunId, Span, Time, UserId,
+    Allocation, Blocked, GpuTime, Health, JobId, NodeId, PartyId, ProjectId, Qos, Request, Reservation, ReservationId,
+    RunId, Span, Time, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,10 @@ pub enum Event {
     Extended(RunId, Time),
     /// A node's health changed.
     Node(NodeId, Health),
+    /// A reservation was made, or changed.
+    Reserved(Reservation),
+    /// A reservation is over or was cancelled.
+    Unreserved(ReservationId),
 }
 
 /// Start this run on these nodes and devices. Its budget is already deducted in the scheduler's own figure.
@@ -145,6 +150,8 @@ pub enum BrokenBy {
     Overtaken(JobId),
     /// The project's budget no longer covers it.
     Budget,
+    /// A window of this reservation is in its way, or its own reservation is over.
+    Reserved(ReservationId),
 }
 
 /// A report that does not fit; counted, never a panic.
@@ -158,6 +165,8 @@ pub enum Anomaly {
     UnknownProject(ProjectId),
     /// No such node.
     UnknownNode(NodeId),
+    /// No such reservation.
+    UnknownReservation(ReservationId),
 }
 
 /// What one cycle did, in counts.

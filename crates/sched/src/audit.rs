@@ -15,6 +15,7 @@ impl Scheduler {
         self.audit_runs(&mut wrong);
         self.audit_promises(&mut wrong);
         self.audit_counts(&mut wrong);
+        self.audit_windows(&mut wrong);
         wrong
     }
 

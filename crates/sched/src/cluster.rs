@@ -5,7 +5,9 @@
 //!
 //! Invariants (see [`Cluster::audit`]): a device is held by one run at most; held CPUs and memory are within the node;
 //! a node that takes work is in exactly one bitset of its pool, any other in none.
+use crate::calendar::Calendar;
 use crate::estate::{Amount, Estate};
+use crate::shape::Shape;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,6 +44,8 @@ pub(crate) struct Cluster {
     pub free: Vec<Vec<FixedBitSet>>,
     /// Nodes on which something may fit that did not before.
     pub grown: FixedBitSet,
+    /// When nodes and capacity are kept for something.
+    pub calendar: Calendar,
 }
 
 impl Cluster {
@@ -56,8 +60,14 @@ impl Cluster {
             nodes: alloc::vec![idle; estate.nodes.len()],
             free: free.collect(),
             grown: FixedBitSet::with_capacity(estate.nodes.len()),
+            calendar: Calendar::default(),
             estate,
         }
+    }
+
+    /// True when neither windows nor caps nor a reservation of its own have a say in where the shape goes.
+    pub fn leaves_alone(&self, shape: &Shape) -> bool {
+        self.calendar.is_empty() && shape.request.reservation.is_none()
     }
 
     /// What the node has free, whether it takes work or not.
@@ -97,6 +107,7 @@ impl Cluster {
             for hold in self.nodes[slot.node.index()].holds.iter_mut().filter(|hold| hold.run == run) {
                 hold.until = until;
             }
+            self.recount(slot.node);
             self.grow(slot.node);
         }
     }
@@ -126,6 +137,7 @@ impl Cluster {
                 self.free[facts.pool][gpus as usize].insert(facts.slot);
             }
         }
+        self.recount(node);
     }
 
     /// Everything that does not hold of the invariants above.

@@ -11,6 +11,7 @@ impl Scheduler {
     /// Applies what happened, then runs one cycle.
     pub fn step(&mut self, now: Time, events: Vec<Event>) -> Step {
         assert!(now >= self.now, "time does not go back");
+        self.pass_edges(self.now, now);
         self.now = now;
         let mut step = Step::default();
         // 1. What happened.
@@ -40,7 +41,8 @@ impl Scheduler {
             return Some(now);
         }
         let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
-        starts.map(|start| if start > now { start } else { now.after(GRACE) }).min()
+        let due = starts.map(|start| if start > now { start } else { now.after(GRACE) }).min();
+        due.into_iter().chain(self.cluster.calendar.next_edge(now)).min()
     }
 
     /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.
@@ -92,11 +94,13 @@ impl Scheduler {
             pledges.filter(|(_, p)| p.promise.start <= now).map(|(job, p)| (p.promise.start, *job)).collect();
         due.sort_unstable();
         for (_, job) in due {
-            if self.affordable(job)
-                && self.try_start(now, job, step).is_err()
-                && let Some(run) = self.promises.overrun(&self.cluster, job, now)
-            {
-                self.promise_anew(now, job, BrokenBy::Overrun(run), step);
+            if !self.affordable(job) {
+                continue;
+            }
+            let Err(short) = self.try_start(now, job, step) else { continue };
+            let overrun = self.promises.overrun(&self.cluster, job, now).map(BrokenBy::Overrun);
+            if let Some(cause) = overrun.or(short.window.map(BrokenBy::Reserved)) {
+                self.promise_anew(now, job, cause, step);
             }
         }
     }
@@ -152,6 +156,7 @@ impl Scheduler {
                 if let Some(pledge) = self.promises.by_job.get_mut(&job) {
                     pledge.settled = true;
                     pledge.fitting = short.fitting;
+                    pledge.window = short.window;
                 }
                 Err(short)
             }
@@ -159,8 +164,8 @@ impl Scheduler {
     }
 
     fn start(&mut self, now: Time, job: JobId, on: Allocation, step: &mut Step) {
-        let class = self.queue.kind(&self.queue.jobs[&job]).0;
-        let (need, until) = (class.need, now.after(class.limit));
+        let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
+        let (need, until, own) = (class.need, now.after(class.limit), shape.request.reservation);
         let waiting = self.queue.remove(job).expect("a job that starts was waiting");
         let (run, leaf) = (waiting.run, waiting.leaf);
         let project = self.shares.leaves[leaf].project;
@@ -171,27 +176,31 @@ impl Scheduler {
         self.shares.wait(leaf, false);
         self.shares.hold(leaf, rate, now, true);
         self.cluster.take(run, until, &on);
-        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate });
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own });
         step.starts.push(Start { run, on, until });
     }
 
     /// Remembers that a shape failed at the job's limit.
     pub(crate) fn note(&mut self, job: JobId, shape: usize, short: Short) {
         let limit = self.queue.kind(&self.queue.jobs[&job]).0.limit;
-        let limit = if short.behind.is_some() { limit } else { Span::ZERO };
-        self.queue.shapes[shape].memo =
-            Some(Memo { limit, fitting: short.fitting, behind: short.behind, most: short.fitting });
+        let Short { fitting, behind, window } = short;
+        let limit = if behind.is_some() || window.is_some() { limit } else { Span::ZERO };
+        // Of what fails by windows alone it is not known how many nodes are short.
+        let most = if window.is_some() { u32::MAX } else { fitting };
+        self.queue.shapes[shape].memo = Some(Memo { limit, fitting, behind, window, most });
     }
 
     /// Promises the job the earliest start that can be told now.
     pub(crate) fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
         let waiting = &self.queue.jobs[&job];
         let (class, shape) = self.queue.kind(waiting);
-        let (start, on) = self.promises.earliest(&self.cluster, shape, now)?;
+        let (start, on) = self.promises.earliest(&self.cluster, shape, class.limit, now)?;
         let (limit, leaf, rank) = (class.limit, waiting.leaf, waiting.rank);
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
-        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled: true, shaken: None, fitting });
+        let window = shape.memo.and_then(|memo| memo.window);
+        let (settled, shaken) = (true, None);
+        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled, shaken, fitting, window });
         Some(start)
     }
 
@@ -202,8 +211,12 @@ impl Scheduler {
             return;
         }
         let shape = |job: &JobId| self.queue.kind(&self.queue.jobs[job]).1;
-        let (single, gangs): (Vec<JobId>, Vec<JobId>) =
-            self.promises.by_job.keys().copied().partition(|job| shape(job).is_single());
+        let (single, gangs): (Vec<JobId>, Vec<JobId>) = self
+            .promises
+            .by_job
+            .keys()
+            .copied()
+            .partition(|job| shape(job).is_single() && self.cluster.leaves_alone(shape(job)));
         for job in single {
             self.bring_forward(now, job, Some(grown));
         }
@@ -217,10 +230,10 @@ impl Scheduler {
     /// Gives the job an earlier promise if there is one; a job of one node looks at the named nodes only.
     fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) {
         self.promises.lift(job);
-        let shape = self.queue.kind(&self.queue.jobs[&job]).1;
+        let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
         let earliest = match nodes {
             Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
-            None => self.promises.earliest(&self.cluster, shape, now),
+            None => self.promises.earliest(&self.cluster, shape, class.limit, now),
         };
         let old = self.promises.by_job[&job].promise.start;
         let better = earliest.filter(|(start, _)| *start < old && *start > now);

@@ -1,6 +1,6 @@
 //! What happened: events change the state and leave the deciding to the cycle.
 use crate::api::{Anomaly, Ask, BrokenBy, Budget, Event, PromiseEnd, Step};
-use crate::place::feasible;
+use crate::reserve::match_shape;
 use crate::scheduler::Scheduler;
 use crate::shape::Shape;
 use alloc::vec::Vec;
@@ -26,6 +26,11 @@ impl Scheduler {
             Event::Ended(run) => self.ended(now, run),
             Event::Extended(run, until) => self.extended(now, run, until),
             Event::Node(node, health) => self.node(node, &health),
+            Event::Reserved(reservation) => {
+                self.reserved(now, reservation);
+                None
+            }
+            Event::Unreserved(id) => self.unreserved(id),
         };
         step.anomalies.extend(anomaly);
     }
@@ -52,11 +57,10 @@ impl Scheduler {
         }
         self.withdrawn(ask.run.job, step);
         let leaf = self.shares.leaf(project, ask.user);
-        let (estate, nodes) = (&self.estate, &self.cluster.nodes);
+        let cluster = &self.cluster;
         let shape = self.queue.shape(ask.request.clone(), |request| {
-            let mut shape = Shape::new(request, estate);
-            shape.possible = feasible(&shape, estate, |node| nodes[node.index()].up);
-            shape.never = !shape.possible && !feasible(&shape, estate, |_| true);
+            let mut shape = Shape::new(request, &cluster.estate);
+            match_shape(&mut shape, cluster);
             shape
         });
         self.queue.push(&ask, leaf, shape);
@@ -78,6 +82,7 @@ impl Scheduler {
     fn ended(&mut self, now: Time, id: RunId) -> Option<Anomaly> {
         let Some(run) = self.runs.remove(&id) else { return Some(Anomaly::UnknownRun(id)) };
         self.cluster.release(id, &run.on);
+        self.cluster.calendar.excused.remove(&id);
         self.shares.hold(run.leaf, run.rate, now, false);
         None
     }
@@ -94,6 +99,7 @@ impl Scheduler {
                 }
             }
         }
+        self.excuse(now, id);
         None
     }
 
@@ -113,7 +119,7 @@ impl Scheduler {
         None
     }
 
-    fn shake(&mut self, job: JobId, cause: BrokenBy) {
+    pub(crate) fn shake(&mut self, job: JobId, cause: BrokenBy) {
         if let Some(pledge) = self.promises.by_job.get_mut(&job) {
             pledge.shaken.get_or_insert(cause);
         }
@@ -143,12 +149,13 @@ impl Scheduler {
             self.health.clear();
             for (_, shape) in self.queue.shapes.iter_mut() {
                 if pools.iter().any(|pool| shape.uses(*pool)) {
-                    let nodes = &self.cluster.nodes;
-                    shape.possible = feasible(shape, &self.estate, |node| nodes[node.index()].up);
+                    match_shape(shape, &self.cluster);
                 }
             }
+            self.barren.clear();
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = true);
         }
+        self.cluster.spread_growth();
         let grown: Vec<NodeId> = self.cluster.grown.ones().map(|index| NodeId::new(index as u32)).collect();
         if grown.is_empty() {
             return grown;

@@ -14,6 +14,8 @@ use madang_model::{Allocation, Blocked, JobId, Request, RunId, Span, Time};
 const FORECAST: usize = 20_000;
 /// Most turns that are counted to tell how many jobs rank before one.
 const TURNS: u32 = 100_000;
+/// Most windows in a row that begin or end in a forecast while nothing starts or ends.
+const QUIET: u32 = 512;
 
 impl Scheduler {
     /// The binding limit as of the last cycle.
@@ -25,6 +27,9 @@ impl Scheduler {
     /// What blocks a job whatever is free: the estate and the budget.
     fn outside(&self, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
+        if let Some(by) = shape.request.reservation.filter(|id| !self.cluster.calendar.all.contains_key(id)) {
+            return Some(Blocked::ReservationOver { by });
+        }
         if shape.never {
             return Some(Blocked::Never);
         }
@@ -42,9 +47,15 @@ impl Scheduler {
     fn capacity(&self, job: JobId, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
         if let Some(pledge) = self.promises.by_job.get(&job) {
+            if let Some(why) = pledge.window.and_then(|by| self.reserved_by(by)) {
+                return Some(why);
+            }
             return Some(shape.short(pledge.fitting));
         }
         let memo = shape.memo.filter(|memo| class.limit >= memo.limit)?;
+        if let Some(why) = memo.window.and_then(|by| self.reserved_by(by)) {
+            return Some(why);
+        }
         if let Some(other) = memo.behind.filter(|other| self.promises.by_job.contains_key(other)) {
             return Some(Blocked::Priority { behind: Some(other) });
         }
@@ -199,14 +210,14 @@ impl Scheduler {
         }
         let mut draft = self.clone();
         let mut ends: BTreeSet<(Time, RunId)> = draft.runs.iter().map(|(id, run)| (run.until.max(now), *id)).collect();
-        let (mut now, mut events, mut started) = (now, Vec::new(), 0);
+        let (mut now, mut events, mut started, mut quiet) = (now, Vec::new(), 0, 0);
         loop {
             let step = draft.step(now, core::mem::take(&mut events));
             if step.starts.iter().any(|start| start.run.job == job) {
                 return Some(now);
             }
             started += step.starts.len();
-            if started > FORECAST {
+            if started > FORECAST || quiet > QUIET {
                 return None;
             }
             ends.extend(step.starts.iter().map(|start| (start.until, start.run)));
@@ -216,6 +227,7 @@ impl Scheduler {
                 ends.remove(&(ends.first()?.0, run));
                 events.push(Event::Ended(run));
             }
+            quiet = if step.starts.is_empty() && events.is_empty() { quiet + 1 } else { 0 };
         }
     }
 }

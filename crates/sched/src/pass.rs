@@ -42,6 +42,9 @@ enum Kind {
     Blocked,
 }
 
+/// Most promises that are looked for around windows in vain in one pass; the next goes on from there.
+const FUTILE: u32 = 8;
+
 /// What is known while a pass runs.
 struct Pass {
     ranking: Ranking,
@@ -51,10 +54,20 @@ struct Pass {
     places: Vec<u32>,
     /// Shapes for which no promise could be computed.
     barren: BTreeSet<usize>,
+    /// How many promises were looked for around windows in vain.
+    futile: u32,
     /// True while some shape may start as far as is known.
     live: bool,
     /// True once only leaves with promises are left in the ranking.
     pledged_only: bool,
+}
+
+/// For what no promise is looked for.
+struct Hopeless<'a> {
+    /// These shapes.
+    barren: &'a BTreeSet<usize>,
+    /// Anything: enough was looked for in vain.
+    all: bool,
 }
 
 impl Scheduler {
@@ -63,10 +76,10 @@ impl Scheduler {
         let ranking = Ranking::new(&mut self.shares, now);
         let places = (0..self.shares.owners.len()).map(|owner| self.places(owner)).collect();
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.any_live());
-        let mut pass = Pass { ranking, heads, places, barren, live, pledged_only: false };
+        let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false };
         loop {
             self.leave_pledged(&mut pass);
-            let Some(leaf) = pass.ranking.next() else { return true };
+            let Some(leaf) = pass.ranking.next() else { return pass.futile < FUTILE };
             let Some(turn) = self.turn(leaf, &mut pass) else {
                 pass.ranking.drop_next();
                 continue;
@@ -106,13 +119,14 @@ impl Scheduler {
 
     /// The first job of the leaf that may start or be promised a start.
     fn turn(&self, leaf: usize, pass: &mut Pass) -> Option<Turn> {
-        let promises = pass.places[self.shares.owner_of(leaf)] > 0;
+        let promises = pass.places[self.shares.owner_of(leaf)] > 0 && pass.futile < FUTILE;
         if !promises && !pass.live && self.promises.of_leaf(leaf).next().is_none() {
             return None;
         }
-        let heads = pass.heads.entry(leaf).or_insert_with(|| self.heads(leaf, promises, &pass.barren));
+        let hopeless = Hopeless { barren: &pass.barren, all: pass.futile >= FUTILE };
+        let heads = pass.heads.entry(leaf).or_insert_with(|| self.heads(leaf, promises, &hopeless));
         if !promises && !heads.backfill {
-            *heads = self.heads(leaf, promises, &pass.barren);
+            *heads = self.heads(leaf, promises, &hopeless);
         }
         while let Some(head) = heads.merged.first().copied() {
             let (job, class) = (head.0.4, &self.queue.classes[head.1]);
@@ -123,7 +137,7 @@ impl Scheduler {
                 return turn(Kind::Promised);
             }
             // What was found out since the head was chosen may have changed whose turn it is.
-            let best = self.best(leaf, class.shape, heads.backfill, &pass.barren).filter(|_| !promised);
+            let best = self.best(leaf, class.shape, heads.backfill, &hopeless).filter(|_| !promised);
             if best == Some(head) {
                 let live = !self.queue.shapes[class.shape].failed(class.limit);
                 return turn(if live { Kind::Head } else { Kind::Blocked });
@@ -135,13 +149,13 @@ impl Scheduler {
     }
 
     /// A leaf's heads when its first turn comes, or when its owner may be given no more promises.
-    fn heads(&self, leaf: usize, promises: bool, barren: &BTreeSet<usize>) -> Heads {
+    fn heads(&self, leaf: usize, promises: bool, hopeless: &Hopeless) -> Heads {
         let backfill = !promises;
         let mut merged = BTreeSet::new();
         let lines = &self.queue.leaves[leaf].by_seat;
         let mut from = 0;
         while let Some(((shape, ..), _)) = lines.range((from, Span::ZERO, 0)..).next() {
-            merged.extend(self.best(leaf, *shape, backfill, barren));
+            merged.extend(self.best(leaf, *shape, backfill, hopeless));
             from = shape + 1;
         }
         for job in self.promises.of_leaf(leaf) {
@@ -155,7 +169,7 @@ impl Scheduler {
 
     /// The job of a shape whose turn it is in a leaf: one without a promise that can be paid for, and that may start or
     /// be promised a start.
-    fn best(&self, leaf: usize, shape: usize, backfill: bool, barren: &BTreeSet<usize>) -> Option<(Key, usize)> {
+    fn best(&self, leaf: usize, shape: usize, backfill: bool, hopeless: &Hopeless) -> Option<(Key, usize)> {
         let facts = &self.queue.shapes[shape];
         let lines = &self.queue.leaves[leaf];
         let least = self.promises.of_leaf(leaf).map(|job| urgency(&self.promises.by_job[&job].rank)).max();
@@ -167,7 +181,8 @@ impl Scheduler {
         let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
         let head = |((_, limit, class), line): (&(usize, Span, usize), &BTreeSet<Rank>)| {
             let rank = line.iter().find(open)?;
-            let promise = (!backfill || Some(urgency(rank)) < least) && !barren.contains(&shape);
+            let may = !backfill || Some(urgency(rank)) < least;
+            let promise = may && !hopeless.all && !hopeless.barren.contains(&shape) && !self.is_barren(*class);
             let wanted = (promise || !facts.failed(*limit)) && self.covers(project, self.queue.classes[*class].need);
             wanted.then(|| (self.key(rank, *limit, backfill), *class))
         };
@@ -204,6 +219,7 @@ impl Scheduler {
                 self.move_on(leaf, turn, pass);
                 pass.ranking.served(&self.shares, Ranking::charge(rate));
             }
+            None if self.note_barren(turn.head.1) => pass.futile += 1,
             None => {
                 pass.barren.insert(turn.shape);
             }
@@ -233,7 +249,8 @@ impl Scheduler {
         let Some(heads) = pass.heads.get_mut(&leaf) else { return };
         heads.merged.remove(&turn.head);
         if turn.kind != Kind::Promised {
-            heads.merged.extend(self.best(leaf, turn.shape, heads.backfill, &pass.barren));
+            let hopeless = Hopeless { barren: &pass.barren, all: pass.futile >= FUTILE };
+            heads.merged.extend(self.best(leaf, turn.shape, heads.backfill, &hopeless));
         }
     }
 }

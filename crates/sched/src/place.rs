@@ -6,16 +6,17 @@
 //!
 //! Intuition: whole nodes are taken where they stand closest together in the tree and break up the smallest domain (see
 //! `topology`); parts of nodes go to the fullest node that still has room, so that empty nodes stay empty.
+use crate::caps::{self, Full};
 use crate::cluster::Cluster;
 use crate::devices;
 use crate::estate::{Amount, Estate};
-use crate::promise::Promises;
+use crate::promise::{Promises, gone};
 use crate::shape::{Fitting, Shape};
 use crate::topology::{self, Call, Chosen, Seat, Spread, regions};
 use crate::wish::AT_ISLAND;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use madang_model::{Allocation, IslandId, JobId, NodeId, SiteId, Slot, Time};
+use madang_model::{Allocation, IslandId, JobId, NodeId, ReservationId, SiteId, Slot, Time};
 
 /// A node that could serve a part; less `left` is better for parts of nodes.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,18 @@ pub(crate) struct Short {
     pub fitting: u32,
     /// A job whose promise keeps further nodes from serving.
     pub behind: Option<JobId>,
+    /// A reservation without whose windows it would have been placed.
+    pub window: Option<ReservationId>,
+}
+
+/// What kept nodes from serving.
+#[derive(Default)]
+struct Met {
+    behind: Option<JobId>,
+    window: Option<ReservationId>,
+    /// True where windows count.
+    heeds: bool,
+    full: Vec<Full>,
 }
 
 /// What is free now and stays free for the whole of a limit.
@@ -57,14 +70,28 @@ pub(crate) struct Now<'a> {
 
 /// Places a shape on what is free now.
 pub(crate) fn now(shape: &Shape, at: &Now) -> Result<Allocation, Short> {
-    let mut behind = None;
-    let found = match shape.parts.as_slice() {
-        _ if shape.is_single() => single(shape, at, &mut behind),
-        _ => assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, &mut behind, list)),
+    let heeds = !at.cluster.leaves_alone(shape);
+    let full = if heeds { caps::full(at.cluster, at.promises, shape, at.now, at.end) } else { Vec::new() };
+    let mut met = Met { heeds, full, ..Met::default() };
+    let found = match search(shape, at, &mut met) {
+        // What fails without windows too is short of capacity, whatever the windows.
+        Err(_) if met.window.is_some() => {
+            let mut plain = Met::default();
+            match search(shape, at, &mut plain) {
+                Err(fitting) => Err(Short { fitting, behind: plain.behind, window: None }),
+                Ok(_) => Err(Short { fitting: 0, behind: met.behind, window: met.window }),
+            }
+        }
+        found => found.map_err(|fitting| Short { fitting, behind: met.behind, window: None }),
     };
-    match found {
-        Ok(picks) => Ok(with_devices(&picks, &at.cluster.estate, |node, _| at.cluster.nodes[node.index()].busy)),
-        Err(fitting) => Err(Short { fitting, behind }),
+    found.map(|picks| with_devices(&picks, &at.cluster.estate, |node, _| at.cluster.nodes[node.index()].busy))
+}
+
+fn search(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
+    if shape.is_single() {
+        single(shape, at, met)
+    } else {
+        assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list))
     }
 }
 
@@ -89,10 +116,10 @@ fn on_empty(shape: &Shape, estate: &Estate, lets: impl Fn(NodeId) -> bool) -> Re
 
 /// One node for one part: the fullest that fits, and of these one whose free devices lie in the fewest NUMA domains;
 /// whole nodes from the lowest domain with the fewest to spare.
-fn single(shape: &Shape, at: &Now, behind: &mut Option<JobId>) -> Result<Vec<Pick>, u32> {
+fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     let part = &shape.parts[0];
     if part.fitting.iter().any(|fit| fit.whole) {
-        return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, behind, list));
+        return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list));
     }
     let estate = &at.cluster.estate;
     let most = part.fitting.iter().map(|fit| estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
@@ -106,7 +133,7 @@ fn single(shape: &Shape, at: &Now, behind: &mut Option<JobId>) -> Result<Vec<Pic
             for node in nodes.ones().map(|slot| pool.nodes[slot]) {
                 let free = !at.cluster.nodes[node.index()].busy;
                 let near = devices::spread(free, fit.need.gpus, &pool.numa) == fewest;
-                if (near || split.is_none()) && serves(shape, fit, node, at, behind) {
+                if (near || split.is_none()) && serves(shape, fit, node, at, met) {
                     let pick = Pick { part: 0, node, need: fit.need, spare: false };
                     if near {
                         return Ok(alloc::vec![pick]);
@@ -123,28 +150,53 @@ fn single(shape: &Shape, at: &Now, behind: &mut Option<JobId>) -> Result<Vec<Pic
 }
 
 /// The nodes of a pool that can take a part now, fullest first.
-fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, behind: &mut Option<JobId>, list: &mut Vec<Candidate>) {
+fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, met: &mut Met, list: &mut Vec<Candidate>) {
     let pool = &at.cluster.estate.pools[fit.pool];
     for (gpus, nodes) in at.cluster.free[fit.pool].iter().enumerate().skip(fit.need.gpus as usize) {
         for slot in nodes.ones() {
-            if serves(shape, fit, pool.nodes[slot], at, behind) {
+            if serves(shape, fit, pool.nodes[slot], at, met) {
                 list.push(Candidate { node: pool.nodes[slot], left: gpus as u32 });
             }
         }
     }
 }
 
-fn serves(shape: &Shape, fit: &Fitting, node: NodeId, at: &Now, behind: &mut Option<JobId>) -> bool {
+fn serves(shape: &Shape, fit: &Fitting, node: NodeId, at: &Now, met: &mut Met) -> bool {
     if !fit.need.within(at.cluster.free_of(node)) || !shape.allows(node) {
+        return false;
+    }
+    if met.heeds
+        && let Err(by) = opens(shape, node, at, met)
+    {
+        met.window = Some(met.window.map_or(by, |known| known.min(by)));
         return false;
     }
     match at.promises.conflict(at.cluster, node, fit.need, at.now, at.end) {
         Some(job) => {
-            *behind = Some(behind.map_or(job, |known| known.min(job)));
+            met.behind = Some(met.behind.map_or(job, |known| known.min(job)));
             false
         }
         None => true,
     }
+}
+
+/// Whether windows and caps let a run be on the node from now until it is gone; else which of them does not.
+fn opens(shape: &Shape, node: NodeId, at: &Now, met: &Met) -> Result<(), ReservationId> {
+    at.cluster.calendar.admits(node, shape.request.reservation, at.now, at.end)?;
+    if met.full.is_empty() {
+        return Ok(());
+    }
+    let site = at.cluster.site(node);
+    // A run that was there before the cap may leave early, and what rode on its node would exceed the cap by itself.
+    let excused = &at.cluster.calendar.excused;
+    let holds = at.cluster.nodes[node.index()].holds.iter().filter(|hold| !excused.contains(&hold.run));
+    let in_use = holds.map(|hold| gone(hold.until, at.now)).max().unwrap_or(at.now);
+    for full in met.full.iter().filter(|full| full.site == site) {
+        if let Some(bar) = full.bars.iter().find(|bar| !full.of_nodes || in_use < bar.until.min(at.end)) {
+            return Err(bar.by);
+        }
+    }
+    Ok(())
 }
 
 /// Gives each pick devices that are not busy, near each other, and puts the slots in rank order.

@@ -9,12 +9,13 @@
 use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
+use crate::gaps::{self, Ready};
 use crate::place::{Candidate, Pick, assemble, with_devices};
 use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{Allocation, JobId, NodeId, RunId, Span, Time};
+use madang_model::{Allocation, JobId, NodeId, ReservationId, RunId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 /// What a run is given to be gone after its limit: the warning, the kill, the clean-up.
@@ -34,6 +35,9 @@ pub(crate) struct Pledge {
     pub shaken: Option<BrokenBy>,
     /// Nodes that could hold a part of it when it was last tried.
     pub fitting: u32,
+    /// The reservation whose windows alone stood in the way then.
+    #[serde(default)]
+    pub window: Option<ReservationId>,
 }
 
 impl Pledge {
@@ -106,6 +110,13 @@ impl Promises {
             let at = list.partition_point(|(other, _)| *other < job);
             list.insert(at, (job, amount_of(slot)));
         }
+    }
+
+    /// True unless what is set aside for the job is lifted.
+    pub fn is_down(&self, job: JobId) -> bool {
+        let first = self.by_job.get(&job).and_then(|pledge| pledge.promise.on.slots.first());
+        let list = first.and_then(|slot| self.on_node.get(&slot.node));
+        list.is_some_and(|list| list.binary_search_by_key(&job, |(other, _)| *other).is_ok())
     }
 
     /// Jobs with something set aside on this node.
@@ -188,13 +199,13 @@ impl Promises {
     }
 
     /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where.
-    pub fn earliest(&self, cluster: &Cluster, shape: &Shape, now: Time) -> Option<(Time, Allocation)> {
+    pub fn earliest(&self, cluster: &Cluster, shape: &Shape, limit: Span, now: Time) -> Option<(Time, Allocation)> {
         let estate = &cluster.estate;
-        if shape.is_single() {
+        if cluster.leaves_alone(shape) && shape.is_single() {
             let pools = shape.parts[0].fitting.iter().map(|fit| &estate.pools[fit.pool]);
             return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
         }
-        let mut ready: BTreeMap<(u32, usize), Vec<(Time, NodeId)>> = BTreeMap::new();
+        let mut ready = Ready::new();
         let mut times = Vec::new();
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
@@ -204,6 +215,13 @@ impl Promises {
                 times.extend(list.iter().map(|(time, _)| *time));
                 ready.insert((part, fit.pool), list);
             }
+        }
+        if !cluster.calendar.is_empty() || shape.request.reservation.is_some() {
+            let (start, picks) = gaps::earliest(cluster, self, shape, (limit, now), &ready)?;
+            return Some((
+                start,
+                with_devices(&picks, estate, |node, need| self.busy(cluster, node, need, now, start)),
+            ));
         }
         times.sort_unstable();
         times.dedup();

@@ -2,9 +2,9 @@
 use crate::api::{Budget, Config, Order, Promise, Standing};
 use crate::cluster::Cluster;
 use crate::estate::Estate;
-use crate::place::feasible;
 use crate::promise::Promises;
 use crate::queue::Queue;
+use crate::reserve::match_shape;
 use crate::shape::{Shape, shortage};
 use crate::share::{Meter, Shares};
 use alloc::collections::BTreeMap;
@@ -12,7 +12,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fixedbitset::FixedBitSet;
-use madang_model::{Allocation, Founding, GpuTime, JobId, NodeId, ProjectId, Request, RunId, Span, Time};
+use madang_model::{
+    Allocation, Founding, GpuTime, JobId, NodeId, ProjectId, Request, ReservationId, RunId, Span, Time,
+};
 
 /// A run that holds something.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Run {
     pub leaf: usize,
     /// Milli-GPUs it counts for in its share.
     pub rate: u64,
+    /// The reservation whose nodes it is on.
+    pub own: Option<ReservationId>,
 }
 
 /// Orders, places, promises, backfills, explains.
@@ -39,6 +43,8 @@ pub struct Scheduler {
     pub(crate) health: FixedBitSet,
     /// True when a pass is due whatever else is known: the last one stopped at a bound, or a promise may be overtaken.
     pub(crate) unfinished: bool,
+    /// Requests for which no promise could be found around windows, with the least limit tried; until one begins or ends.
+    pub(crate) barren: BTreeMap<Request, Span>,
 }
 
 impl Scheduler {
@@ -60,13 +66,15 @@ impl Scheduler {
             promises: Promises::default(),
             now: Time::default(),
             unfinished: false,
+            barren: BTreeMap::new(),
         }
     }
 
     /// Whether some set of nodes, all healthy and empty, could hold it; else what is short, in names and numbers.
     pub fn fits_ever(&self, request: &Request) -> Result<(), String> {
-        let shape = Shape::new(request.clone(), &self.estate);
-        if feasible(&shape, &self.estate, |_| true) { Ok(()) } else { Err(shortage(request, &self.estate)) }
+        let mut shape = Shape::new(request.clone(), &self.estate);
+        match_shape(&mut shape, &self.cluster);
+        if shape.never { Err(shortage(request, &self.estate)) } else { Ok(()) }
     }
 
     /// The job's promise, if it has one.

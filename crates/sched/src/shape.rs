@@ -9,7 +9,7 @@ use crate::wish::{self, Wish};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use madang_model::{Blocked, IslandId, JobId, NodeId, Part, Request, SiteId, Span, Topology};
+use madang_model::{Blocked, IslandId, JobId, NodeId, Part, Request, ReservationId, SiteId, Span, Topology};
 use serde::{Deserialize, Serialize};
 
 /// A pool that can hold a part, and what the part takes of each of its nodes.
@@ -38,6 +38,9 @@ pub(crate) struct Memo {
     pub fitting: u32,
     /// The job whose promise stands in the way; `None` when capacity alone is short.
     pub behind: Option<JobId>,
+    /// The reservation whose windows alone stand in the way.
+    #[serde(default)]
+    pub window: Option<ReservationId>,
     /// Nodes that may hold a part by now: no more than `fitting` and those that have grown since.
     #[serde(default = "any_number")]
     pub most: u32,

@@ -1,12 +1,15 @@
 //! The scheduler's state on paper: what cannot be derived from the rest, in a form that has a version.
 use crate::api::{Ask, Budget, Config};
-use crate::place::feasible;
 use crate::promise::Pledge;
+use crate::reserve::match_shape;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Memo, Shape};
 use crate::share::Meter;
 use alloc::vec::Vec;
-use madang_model::{Allocation, Founding, JobId, NodeId, PartyId, ProjectId, Request, RunId, Span, Time, UserId};
+use madang_model::{
+    Allocation, Founding, JobId, NodeId, PartyId, ProjectId, Request, Reservation, ReservationId, RunId, Span, Time,
+    UserId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The version that [`Scheduler::snapshot`] writes.
@@ -28,6 +31,12 @@ pub struct Snapshot {
     runs: Vec<SavedRun>,
     pledges: Vec<Pledge>,
     turn: Option<JobId>,
+    #[serde(default)]
+    reservations: Vec<Reservation>,
+    #[serde(default)]
+    excused: Vec<RunId>,
+    #[serde(default)]
+    barren: Vec<(Request, Span)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +74,8 @@ struct SavedRun {
     until: Time,
     leaf: usize,
     rate: u64,
+    #[serde(default)]
+    own: Option<ReservationId>,
 }
 
 impl Scheduler {
@@ -91,6 +102,7 @@ impl Scheduler {
             until: run.until,
             leaf: run.leaf,
             rate: run.rate,
+            own: run.own,
         };
         let save_project = |project: &crate::share::Project| SavedProject {
             id: project.id,
@@ -118,6 +130,9 @@ impl Scheduler {
             runs: self.runs.iter().map(save_run).collect(),
             pledges: self.promises.by_job.values().cloned().collect(),
             turn: self.promises.turn,
+            reservations: self.reservations().cloned().collect(),
+            excused: self.cluster.calendar.excused.iter().copied().collect(),
+            barren: self.barren.iter().map(|(request, limit)| (request.clone(), *limit)).collect(),
         }
     }
 
@@ -135,6 +150,11 @@ impl Scheduler {
             }
         }
         sched.restore_shares(&from);
+        for reservation in &from.reservations {
+            sched.cluster.calendar.insert(reservation.clone(), sched.cluster.nodes.len());
+        }
+        sched.cluster.calendar.excused = from.excused.iter().copied().collect();
+        sched.barren = from.barren.iter().cloned().collect();
         sched.restore_work(from);
         sched.cluster.grown.clear();
         sched
@@ -166,9 +186,7 @@ impl Scheduler {
         let mut shapes = Vec::new();
         for (request, memo) in from.shapes {
             let mut shape = Shape::new(request.clone(), &self.estate);
-            let nodes = &self.cluster.nodes;
-            shape.possible = feasible(&shape, &self.estate, |node| nodes[node.index()].up);
-            shape.never = !shape.possible && !feasible(&shape, &self.estate, |_| true);
+            match_shape(&mut shape, &self.cluster);
             shape.memo = memo;
             shapes.push((self.queue.restore_shape(request.clone(), shape), request));
         }
@@ -191,7 +209,8 @@ impl Scheduler {
         }
         for run in from.runs {
             self.cluster.take(run.run, run.until, &run.on);
-            self.runs.insert(run.run, Run { on: run.on, until: run.until, leaf: run.leaf, rate: run.rate });
+            let SavedRun { run, on, until, leaf, rate, own } = run;
+            self.runs.insert(run, Run { on, until, leaf, rate, own });
         }
         for pledge in from.pledges {
             self.promises.insert(pledge);

@@ -182,6 +182,7 @@ impl World {
             exclude: vec![],
             across_islands: project == self.shape.projects,
             topology: Topology::default(),
+            reservation: None,
         };
         Event::Queued(Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },

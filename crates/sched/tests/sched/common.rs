@@ -93,6 +93,7 @@ pub fn request(nodes: u32, gpus: u32) -> Request {
         exclude: vec![],
         across_islands: false,
         topology: Topology::default(),
+        reservation: None,
     }
 }
 

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 mod cases;
 mod common;
+mod model;
 mod random;
 mod topology;
+mod windows;

@@ -1,5 +1,6 @@
 //! Random lives of a small centre, against slow obvious models.
 use crate::common::*;
+use crate::model::{self, Booked};
 use madang_model::{
     Allocation, Founding, GpuTime, Health, IslandId, JobId, NodeId, ProjectId, Qos, Request, RunId, Span, Time,
     Topology, UserId,
@@ -13,7 +14,13 @@ const GRACE: Span = Span::from_mins(1);
 /// What may happen next.
 #[derive(Clone, Debug)]
 enum Act {
-    Submit { kind: usize, limit: u64, user: u32, project: u32, qos: u8 },
+    Submit {
+        kind: usize,
+        limit: u64,
+        user: u32,
+        project: u32,
+        qos: u8,
+    },
     Withdraw(usize),
     End(usize),
     Extend(usize, u64),
@@ -23,6 +30,14 @@ enum Act {
     Budget(u32, i64),
     Wait(u64),
     Restart,
+    Reserve(Booked),
+    Unreserve(usize),
+    /// A job that names a reservation.
+    Inside {
+        kind: usize,
+        limit: u64,
+        pick: usize,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -38,6 +53,9 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (1..4u32, 0..40i64).prop_map(|(project, hours)| Act::Budget(project, hours)),
         5 => (0..900u64).prop_map(Act::Wait),
         1 => Just(Act::Restart),
+        2 => model::booked().prop_map(Act::Reserve),
+        1 => any::<usize>().prop_map(Act::Unreserve),
+        1 => (0..4usize, 1..8u64, any::<usize>()).prop_map(|(kind, limit, pick)| Act::Inside { kind, limit, pick }),
     ]
 }
 
@@ -82,6 +100,7 @@ struct Life {
     promised: BTreeMap<JobId, Promise>,
     /// True when runs end at their limits.
     punctual: bool,
+    book: model::Book,
 }
 
 impl Life {
@@ -107,6 +126,7 @@ impl Life {
             health,
             promised: BTreeMap::new(),
             punctual,
+            book: model::Book::default(),
         }
     }
 
@@ -137,6 +157,8 @@ impl Life {
                 if let Some(run) = nth(self.runs.keys().copied(), pick) {
                     let until = self.now.after(Span::from_mins(mins));
                     self.runs.insert(run, until);
+                    // Nobody looked whether a window is there: what this run is in the way of does not count.
+                    self.book.excused.insert(run);
                     self.step(vec![Event::Extended(run, until)]);
                 }
             }
@@ -149,7 +171,32 @@ impl Life {
             }
             Act::Wait(secs) => self.wait(self.now.after(Span::from_secs(secs))),
             Act::Restart => self.restart(),
+            Act::Reserve(booked) => self.reserve(booked),
+            Act::Unreserve(pick) => {
+                if let Some(id) = nth(self.book.all.keys().copied(), pick) {
+                    self.book.all.remove(&id);
+                    self.step(vec![Event::Unreserved(id)]);
+                }
+            }
+            Act::Inside { kind, limit, pick } => {
+                let mut ask = ask(self.next, kinds()[kind].clone(), limit * 600);
+                ask.since = self.now;
+                ask.request.reservation = nth(self.book.all.keys().copied(), pick);
+                self.next += 1;
+                self.asks.insert(ask.run.job, ask.clone());
+                self.step(vec![Event::Queued(ask)]);
+            }
         }
+    }
+
+    fn reserve(&mut self, booked: Booked) {
+        let reservation = self.book.make(booked, self.now);
+        let runs = self.sched.runs().map(|(run, on, until)| (run, on.clone(), until));
+        let crossing = self.book.crossing(&reservation, self.now, runs.collect());
+        assert_eq!(self.sched.crossing(&reservation).map(|(run, _)| run), crossing.first().copied());
+        self.book.excused.extend(crossing);
+        self.book.all.insert(reservation.id, reservation.clone());
+        self.step(vec![Event::Reserved(reservation)]);
     }
 
     fn node(&mut self, node: u32, health: Health) {
@@ -216,7 +263,10 @@ impl Life {
             check_start(&self.founding, &self.health, &ask.request, &start.on);
             assert_eq!(start.until, self.now.after(ask.limit));
             self.runs.insert(start.run, start.until);
+            self.book.check_start(ask.request.reservation, &start.on, self.now, start.until);
+            self.book.own.extend(ask.request.reservation.map(|id| (start.run, id)));
         }
+        self.book.check_now(&self.sched, self.now);
         assert_eq!(self.sched.pending() as usize, self.asks.len());
         assert!(self.asks.keys().all(|job| self.sched.why(*job).is_some()));
         for project in 1..4 {
@@ -258,6 +308,10 @@ impl Life {
             BrokenBy::Withdrawn => assert!(happened(&Event::Withdrawn(job))),
             BrokenBy::Extended(run) => assert!(happened(&Event::Extended(run, self.runs[&run]))),
             BrokenBy::Overrun(run) => assert!(!self.punctual && self.runs[&run].after(GRACE) <= self.now),
+            BrokenBy::Reserved(id) => {
+                let made = events.iter().any(|event| matches!(event, Event::Reserved(made) if made.id == id));
+                assert!(!self.punctual || made || happened(&Event::Unreserved(id)));
+            }
             BrokenBy::Budget => assert!(!self.covered(&self.asks[&job])),
             BrokenBy::Overtaken(other) => {
                 let (one, other) = (&self.asks[&job], &self.asks[&other]);
@@ -275,15 +329,20 @@ impl Life {
     /// Without promises, whatever still waits and is paid for does not fit: tried on every island by counting.
     fn check_nothing_left(&self) {
         for ask in self.asks.values().filter(|ask| self.covered(ask)) {
-            assert!(!self.fits(&ask.request), "{:?} waits and would fit", ask.run.job);
+            assert!(!self.fits(ask), "{:?} waits and would fit", ask.run.job);
         }
     }
 
-    fn fits(&self, request: &Request) -> bool {
+    fn fits(&self, ask: &Ask) -> bool {
+        let request = &ask.request;
+        let gone = self.now.after(ask.limit).after(GRACE);
+        if !self.book.caps_allow(&self.sched, request, self.now, gone) {
+            return false;
+        }
         let racks: BTreeSet<_> = self.founding.nodes.iter().map(|node| (node.island, node.rack)).collect();
         let islands: BTreeSet<_> = racks.iter().map(|(island, _)| *island).collect();
         let of = |island: IslandId| racks.iter().copied().filter(|rack| rack.0 == island).collect::<BTreeSet<_>>();
-        let in_rack = |request: &Request, rack: &(IslandId, u32)| self.within(request, &BTreeSet::from([*rack]));
+        let in_rack = |request: &Request, rack: &(IslandId, u32)| self.within(request, gone, &BTreeSet::from([*rack]));
         match (&request.topology.required, request.topology.segment) {
             (Some(_), None) => racks.iter().any(|rack| in_rack(request, rack)),
             (Some(_), Some(segment)) => {
@@ -294,17 +353,18 @@ impl Life {
                 islands.iter().any(|island| rooms(*island) >= (request.nodes() / segment) as usize)
             }
             _ => {
-                let one = islands.iter().any(|island| self.within(request, &of(*island)));
-                one || (request.across_islands && self.within(request, &racks))
+                let one = islands.iter().any(|island| self.within(request, gone, &of(*island)));
+                one || (request.across_islands && self.within(request, gone, &racks))
             }
         }
     }
 
-    fn within(&self, request: &Request, racks: &BTreeSet<(IslandId, u32)>) -> bool {
+    fn within(&self, request: &Request, gone: Time, racks: &BTreeSet<(IslandId, u32)>) -> bool {
         let nodes = self.founding.nodes.iter().filter(|node| {
             racks.contains(&(node.island, node.rack))
                 && self.health[node.id.index()] == Health::Up
                 && !request.exclude.contains(&node.id)
+                && self.book.allows(request.reservation, node.id, self.now, gone)
         });
         let serves = |node: &madang_model::Node, part: &madang_model::Part| {
             let (devices, cpus, memory) = self.sched.node_load(node.id);
@@ -399,7 +459,7 @@ proptest! {
             let need = |ask: &Ask| GpuTime::checked_of(ask.request.gpus(), ask.limit).unwrap();
             let all: GpuTime = life.asks.values().filter(|other| other.project == ask.project).map(need).sum();
             let paid = life.sched.left(ask.project).is_some_and(|left| all <= left);
-            if paid && life.health.iter().all(|health| *health == Health::Up) {
+            if paid && life.book.all.is_empty() && life.health.iter().all(|health| *health == Health::Up) {
                 prop_assert!(when.is_some(), "{job} starts some day");
             }
         }
