@@ -73,6 +73,7 @@ fn job() -> Submission {
         launch: None,
         model: None,
         comment: String::new(),
+        reservation: None,
     }
 }
 

@@ -20,6 +20,7 @@ impl Centre {
         self.audit_gangs(&holding, &mut wrong);
         self.audit_counts(&mut wrong);
         self.audit_awards(&mut wrong);
+        self.audit_reservations(&mut wrong);
         wrong
     }
 

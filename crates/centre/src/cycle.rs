@@ -73,7 +73,7 @@ impl Centre {
         let begins = self.index.begins.first().map(|(at, _)| *at);
         let edges = self.index.award_edges.first().map(|(at, _)| *at);
         let overdue = self.index.overdue.first().map(|(at, _)| *at);
-        [self.wake, begins, edges, overdue].into_iter().flatten().min()
+        [self.wake, begins, edges, overdue, self.next_reservation_end()].into_iter().flatten().min()
     }
 }
 

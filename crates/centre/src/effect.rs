@@ -4,7 +4,9 @@ use crate::refusal::Refusal;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Transaction;
-use madang_model::{Allocation, AwardId, Job, JobId, NodeId, ProjectId, RunId, SiteId, Span, StopCause, Time, UserId};
+use madang_model::{
+    Allocation, AwardId, Job, JobId, NodeId, ProjectId, ReservationId, RunId, SiteId, Span, StopCause, Time, UserId,
+};
 
 /// What a centre wants done. Idempotent by run id. Replay drops all but [`Effect::Keep`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub enum Reply {
     User(UserId),
     /// An award was granted.
     Award(AwardId),
+    /// A reservation was made.
+    Reservation(ReservationId),
 }
 
 /// What changed; look it up for the rest.

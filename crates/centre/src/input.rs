@@ -2,8 +2,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
-    DependencyKind, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Role, RunId, Span, Time, Topology,
-    Warning,
+    Cap, DependencyKind, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Recurrence, Role, RunId, Span,
+    Time, Topology, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +142,13 @@ pub enum Input {
         /// The node's name.
         node: String,
     },
+    /// Book nodes, or a part of a site's capacity, in time.
+    Reserve(Booking),
+    /// Cancel a reservation.
+    Unreserve {
+        /// Its name.
+        name: String,
+    },
     /// What an engine saw.
     Report(Report),
     /// Time passes; nothing else happened.
@@ -227,6 +234,70 @@ pub struct Submission {
     pub model: Option<ModelRun>,
     /// Free text.
     pub comment: String,
+    /// The name of the reservation that it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<String>,
+}
+
+/// A reservation as asked for, by names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booking {
+    /// Its name.
+    pub name: String,
+    /// Of what, for whom.
+    pub what: Wanted,
+    /// Begin of the first window.
+    pub from: Time,
+    /// End of the first window.
+    pub until: Time,
+    /// How it repeats.
+    pub every: Option<Recurrence>,
+    /// Why, for everyone to read.
+    pub reason: String,
+    /// True to make it although runs are in its way; they are left alone.
+    pub ignore_running: bool,
+}
+
+/// What a reservation is to be of, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Nodes, for nobody.
+    Maintenance {
+        /// Which.
+        nodes: NodesWanted,
+    },
+    /// Nodes, for some.
+    Projects {
+        /// Which.
+        nodes: NodesWanted,
+        /// Names of projects.
+        projects: Vec<String>,
+        /// Names of owners: all their projects.
+        owners: Vec<String>,
+    },
+    /// No more than so much of a site.
+    Cap {
+        /// The site's name.
+        site: String,
+        /// How much.
+        most: Cap,
+    },
+}
+
+/// Named nodes; or all of a site, island and model; or so many of these, chosen once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodesWanted {
+    /// Names.
+    pub named: Vec<String>,
+    /// How many; `None` for all.
+    pub count: Option<u32>,
+    /// Of this site.
+    pub site: Option<String>,
+    /// Of this island.
+    pub island: Option<String>,
+    /// With GPUs of this model.
+    pub model: Option<String>,
 }
 
 /// A wait for another job, as submitted.

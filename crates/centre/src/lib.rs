@@ -21,6 +21,7 @@ mod nodes;
 mod people;
 pub mod refusal;
 mod report;
+mod reserve;
 mod snapshot;
 mod state;
 mod submit;
@@ -30,7 +31,9 @@ mod world;
 
 pub use array::ArrayRecord;
 pub use effect::{Effect, Keep, Notice, Reply};
-pub use input::{Alteration, Array, Input, Key, Report, Signed, Submission, Target, Wait};
+pub use input::{
+    Alteration, Array, Booking, Input, Key, NodesWanted, Report, Signed, Submission, Target, Wait, Wanted,
+};
 pub use refusal::{Code, Refusal};
 pub use snapshot::Snapshot;
 pub use state::{Centre, Counts};

@@ -141,7 +141,7 @@ fn too_many(what: &str, have: usize, most: usize) -> Result<(), Refusal> {
 }
 
 /// Short names are safe in a file name, on a command line and in Slurm's output.
-fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     let good = name.len() <= 63
         && name.bytes().all(fine)

@@ -26,6 +26,7 @@ impl Centre {
             self.index.overdue.remove(&(at, run));
             self.give_up_on(run);
         }
+        self.end_reservations();
         self.settle();
     }
 

@@ -13,7 +13,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use madang_ledger::Book;
-use madang_model::{Founding, GpuTime, Health, Job, JobId, JobState, Outcome, Project, ProjectId, RunId, Time, User};
+use madang_model::{
+    Founding, GpuTime, Health, Job, JobId, JobState, Outcome, Project, ProjectId, Reservation, RunId, Time, User,
+};
 use madang_sched::{Config, Event, Scheduler};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +49,10 @@ pub struct Snapshot {
     wake: Option<Time>,
     events: Vec<Event>,
     dirty: Vec<ProjectId>,
+    #[serde(default)]
+    next_reservation: u32,
+    #[serde(default)]
+    reservations: Vec<Reservation>,
 }
 
 impl Centre {
@@ -79,6 +85,8 @@ impl Centre {
             wake: self.wake,
             events: self.events.clone(),
             dirty: self.dirty.iter().copied().collect(),
+            next_reservation: self.next_reservation,
+            reservations: self.reservations.values().cloned().collect(),
         }
     }
 
@@ -117,6 +125,8 @@ impl Centre {
         centre.wake = from.wake;
         centre.events = from.events;
         centre.dirty = from.dirty.into_iter().collect();
+        centre.next_reservation = from.next_reservation.max(1);
+        centre.reservations = from.reservations.into_iter().map(|one| (one.id, one)).collect();
         centre.derive_index();
         centre.index.begins = from.begins.into_iter().collect();
         centre.index.overdue = from.overdue.into_iter().collect();

@@ -11,7 +11,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Book;
 use madang_model::{
-    Founding, GpuTime, Health, Job, JobId, NodeId, Outcome, Project, ProjectId, RunId, Time, User, UserId,
+    Founding, GpuTime, Health, Job, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId,
+    Time, User, UserId,
 };
 use madang_sched::{Config, Event, Scheduler};
 
@@ -28,6 +29,9 @@ pub struct Centre {
     pub(crate) projects: Vec<Project>,
     pub(crate) next_award: u32,
     pub(crate) next_job: u64,
+    pub(crate) next_reservation: u32,
+    /// Those that are not over.
+    pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
     pub(crate) jobs: BTreeMap<JobId, Box<Job>>,
     pub(crate) arrays: BTreeMap<JobId, ArrayRecord>,
     /// Ended jobs in the order of their ends; they leave after [`crate::RETAIN`].
@@ -120,6 +124,8 @@ impl Centre {
             projects: Vec::new(),
             next_award: 1,
             next_job: 1,
+            next_reservation: 1,
+            reservations: BTreeMap::new(),
             jobs: BTreeMap::new(),
             arrays: BTreeMap::new(),
             ended: VecDeque::new(),
@@ -196,6 +202,8 @@ impl Centre {
             Input::Signal { job, signal, shell } => self.signal(job, signal, shell),
             Input::Drain { node, why } => self.drain(&node, why),
             Input::Resume { node } => self.resume(&node),
+            Input::Reserve(booking) => self.reserve(by, booking),
+            Input::Unreserve { name } => self.unreserve(&name),
             Input::Report(report) => {
                 self.report(report);
                 Ok(Reply::Done)

@@ -73,9 +73,10 @@ impl Centre {
         check_text("name", &submission.name, NAME_MOST)?;
         check_text("comment", &submission.comment, COMMENT_MOST)?;
         let partition = self.partition(submission.partition.as_deref())?;
-        let request = self.request(partition, &submission)?;
+        let request = self.request(partition, project, &submission)?;
         let limit = submission.limit.unwrap_or(partition.default_limit);
         check_limit(limit, partition)?;
+        self.check_own_window(&request, limit)?;
         if GpuTime::checked_of(request.gpus(), self.covered(limit)).is_none() {
             return Err(Refusal::new(Code::Invalid, format!("{} for {limit} cannot be counted", request.gpus())));
         }
@@ -158,7 +159,7 @@ impl Centre {
         })
     }
 
-    fn request(&self, partition: &Partition, submission: &Submission) -> Result<Request, Refusal> {
+    fn request(&self, partition: &Partition, project: ProjectId, submission: &Submission) -> Result<Request, Refusal> {
         let parts = submission.parts.clone();
         if parts.is_empty() || parts.len() > PARTS_MOST {
             let fact = format!("a gang has 1 to {PARTS_MOST} parts, this one {}", parts.len());
@@ -177,8 +178,10 @@ impl Centre {
         self.check_engines(&sites, submission)?;
         let include = self.nodes_named(&submission.include)?;
         let exclude = self.nodes_named(&submission.exclude)?;
+        let reservation =
+            submission.reservation.as_deref().map(|name| self.own_reservation(name, project)).transpose()?;
         let (across_islands, topology) = (submission.across_islands, submission.topology.clone());
-        Ok(Request { parts, sites, include, exclude, across_islands, topology })
+        Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation })
     }
 
     fn sites(&self, partition: &Partition, names: &[String]) -> Result<Vec<SiteId>, Refusal> {

@@ -5,7 +5,8 @@ use crate::state::{Centre, Counts};
 use alloc::vec::Vec;
 use madang_ledger::Book;
 use madang_model::{
-    Blocked, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, PartyId, Project, ProjectId, Time, User, UserId,
+    Blocked, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, PartyId, Project, ProjectId, Reservation,
+    ReservationId, Time, User, UserId,
 };
 use madang_sched::{Explanation, Promise, Scheduler, Standing};
 
@@ -84,6 +85,14 @@ impl Centre {
     /// Promises kept and broken since opening.
     pub fn promises_kept(&self) -> (u64, u64) {
         self.promises
+    }
+    /// Reservations that are not over, by id.
+    pub fn reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations.values()
+    }
+    /// A reservation by id, until it is over.
+    pub fn reservation(&self, id: ReservationId) -> Option<&Reservation> {
+        self.reservations.get(&id)
     }
     /// Everyone.
     pub fn users(&self) -> &[User] {

@@ -161,6 +161,7 @@ impl Centre {
             }
             self.check_alteration(&self.jobs[id].spec, change)?;
             self.check_extension(*id, change)?;
+            self.check_windows(*id, change)?;
         }
         for id in &ids {
             self.alter_job(*id, change);
@@ -191,6 +192,17 @@ impl Centre {
         }
         Err(Refusal::new(Code::WrongState, format!("{id} would hold {more} more, {award} has {free} left"))
             .hint("ask for a shorter limit, or for a larger award"))
+    }
+
+    /// A raised limit of a run must not take it into a window that is not its own.
+    fn check_windows(&self, id: JobId, change: &Alteration) -> Result<(), Refusal> {
+        let (job, Some(limit)) = (&self.jobs[&id], change.limit) else { return Ok(()) };
+        let (run, since) = match &job.state {
+            JobState::Starting { run, since, .. } | JobState::Running { run, since, .. } => (*run, *since),
+            JobState::Pending { .. } => return self.check_own_window(&job.spec.request, limit),
+            JobState::Completing { .. } | JobState::Ended { .. } => return Ok(()),
+        };
+        if limit <= job.spec.limit { Ok(()) } else { self.check_runs_into(run, since + self.covered(limit)) }
     }
 
     /// What a raised limit adds to the hold of a run, and out of which award.

@@ -1,7 +1,10 @@
 //! Whatever is put into the core, it answers: an input is in the journal before the core sees it, so one that made it
 //! panic would stop every later start of that centre too. Numbers here lean to the ends of their ranges, names and ids
 //! to those that are there; what the server's edge would refuse is sent all the same.
-use madang_centre::{Alteration, Array, Centre, Effect, Input, Key, Report, Signed, Submission, Target, Wait};
+use madang_centre::{
+    Alteration, Array, Booking, Centre, Effect, Input, Key, NodesWanted, Report, Signed, Submission, Target, Wait,
+    Wanted,
+};
 use madang_model::*;
 use proptest::prelude::*;
 
@@ -147,6 +150,37 @@ impl Dice {
             launch: None,
             model: None,
             comment: if rogue { self.text() } else { String::new() },
+            reservation: self.maybe(|dice| dice.pick(&["r", "s", "none"]).to_owned()).filter(|_| rogue),
+        }
+    }
+    fn booking(&mut self) -> Booking {
+        let names = |dice: &mut Dice| if dice.one_in(2) { vec![dice.node()] } else { vec![] };
+        let nodes = NodesWanted {
+            named: names(self),
+            count: self.maybe(|dice| dice.below(4) as u32),
+            site: self.maybe(|dice| dice.pick(&["s", "t"]).to_owned()),
+            island: None,
+            model: None,
+        };
+        let what = match self.below(3) {
+            0 => Wanted::Maintenance { nodes },
+            1 => Wanted::Projects { nodes, projects: vec![self.pick(&["p", "q", "none"]).into()], owners: vec![] },
+            _ => Wanted::Cap { site: self.pick(&["s", "t"]).into(), most: Cap::Gpus(self.below(9) as u32) },
+        };
+        const NOW: u64 = 1_800_000_000_000;
+        let from = self.pick(&[NOW, NOW, NOW, 0, u64::MAX - 1]);
+        let from = Time::from_millis(from.saturating_add(self.below(7_200_000)));
+        let until = from.after(Span::from_millis(self.pick(&[0, 60_000, 7_200_000, u64::MAX])));
+        let last = Time::from_millis(self.pick(&[0, NOW + 900_000_000, u64::MAX]));
+        let every = Span::from_millis(self.pick(&[0, 60_000, 86_400_000, u64::MAX]));
+        Booking {
+            name: self.pick(&["r", "s", "\u{1b}[31m"]).to_owned(),
+            what,
+            from,
+            until,
+            every: self.maybe(|_| Recurrence { every, last }),
+            reason: self.pick(&["fans", ""]).to_owned(),
+            ignore_running: self.one_in(2),
         }
     }
     fn warning(&mut self) -> Warning {
@@ -199,7 +233,9 @@ impl Dice {
     }
     fn office(&mut self) -> Input {
         let (name, project) = (self.text(), self.pick(&["p", "q", "none"]).to_owned());
-        match self.below(4) {
+        match self.below(7) {
+            4 | 6 => Input::Reserve(self.booking()),
+            5 => Input::Unreserve { name: self.pick(&["r", "s", "none"]).to_owned() },
             0 => Input::User { name: self.user(), role: self.pick(&[Role::Researcher, Role::Admin]) },
             1 => Input::Project { name, title: self.text(), owner: "public".into(), class: "industry".into() },
             2 => Input::Member { project, user: self.user() },

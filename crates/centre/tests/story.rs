@@ -193,6 +193,7 @@ fn gang(nodes: u32, gpus: u32) -> Submission {
         launch: None,
         model: None,
         comment: String::new(),
+        reservation: None,
     }
 }
 

@@ -173,9 +173,15 @@ pub(crate) fn full(cluster: &Cluster, promises: &Promises, shape: &Shape, now: T
     for load in cluster.calendar.caps.iter().filter(|load| shape.request.sites.contains(&load.site)) {
         let more = load.asks(shape);
         if more > 0 {
-            let bars = load.full(&load.pledged(cluster, promises, now), more, now, until, |end| gone(end, now));
+            let pledged = load.pledged(cluster, promises, now);
+            let full = |more: u64| load.full(&pledged, more, now, until, |end| gone(end, now));
+            let of_nodes = matches!(load.most, Cap::Nodes(_));
+            let bars = full(more);
             if !bars.is_empty() {
-                list.push(Full { site: load.site, of_nodes: matches!(load.most, Cap::Nodes(_)), bars });
+                // Where too much is in use already, a node in use is no excuse.
+                let over = if of_nodes { full(0) } else { Vec::new() };
+                list.push(Full { site: load.site, of_nodes, bars });
+                list.push(Full { site: load.site, of_nodes: false, bars: over });
             }
         }
     }
@@ -234,13 +240,18 @@ impl Cluster {
         self.grown.extend(pools.flat_map(|pool| &pool.nodes).map(|node| node.index()));
     }
 
-    /// What a cap's list says against what the nodes hold.
+    /// A cap that has counted all nodes of its site.
+    pub fn counted(&self, mut load: Load) -> Load {
+        let site = load.site;
+        let nodes = (0u32..).map(NodeId::new).zip(&self.nodes);
+        nodes.filter(|(id, _)| self.site(*id) == site).for_each(|(id, state)| load.recount(id, &state.holds));
+        load
+    }
+
+    /// What every cap's list says against what the nodes hold.
     pub fn caps_agree(&self) -> bool {
-        let site =
-            |site: SiteId| (0u32..).map(NodeId::new).zip(&self.nodes).filter(move |(id, _)| self.site(*id) == site);
         self.calendar.caps.iter().all(|load| {
-            let mut fresh = Load::new(load.reservation.clone(), load.site, load.most);
-            site(load.site).for_each(|(node, state)| fresh.recount(node, &state.holds));
+            let fresh = self.counted(Load::new(load.reservation.clone(), load.site, load.most));
             fresh.ends == load.ends
         })
     }

@@ -11,6 +11,7 @@ use crate::shape::Shape;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use madang_model::{Blocked, JobId, NodeId, Purpose, Reservation, ReservationId, RunId, Span, Time};
 
@@ -22,9 +23,7 @@ impl Scheduler {
 
     /// The first run that this reservation, were it made now, would find in its way, with the end of its limit.
     pub fn crossing(&self, reservation: &Reservation) -> Option<(RunId, Time)> {
-        let mut draft = self.clone();
-        draft.book(reservation.clone());
-        let found = draft.in_the_way(reservation.id).first().copied()?;
+        let found = self.in_the_way(reservation).first().copied()?;
         Some((found, self.runs[&found].until))
     }
 
@@ -60,8 +59,8 @@ impl Scheduler {
     pub(crate) fn reserved(&mut self, now: Time, reservation: Reservation) {
         let id = reservation.id;
         self.cluster.unbook(id);
+        let found = self.in_the_way(&reservation);
         self.book(reservation);
-        let found = self.in_the_way(id);
         self.cluster.calendar.excused.extend(found);
         self.look_again(id);
         self.shake_crossing(now, BrokenBy::Reserved(id));
@@ -108,14 +107,13 @@ impl Scheduler {
     }
 
     /// The runs that are in the way of a reservation, excused or not.
-    fn in_the_way(&self, id: ReservationId) -> Vec<RunId> {
-        let Some(reservation) = self.cluster.calendar.all.get(&id) else { return Vec::new() };
-        if let Some(load) = self.cluster.calendar.caps.iter().find(|load| load.id() == id) {
-            return self.over_cap(load);
+    fn in_the_way(&self, reservation: &Reservation) -> Vec<RunId> {
+        if let Purpose::Cap { site, most } = reservation.purpose {
+            return self.over_cap(&self.cluster.counted(Load::new(Arc::new(reservation.clone()), site, most)));
         }
         let crosses = |run: &Run| {
             let there = run.on.slots.iter().any(|slot| reservation.books(slot.node));
-            there && run.own != Some(id) && reservation.meets(self.now, run.until.after(GRACE)).is_some()
+            there && run.own != Some(reservation.id) && reservation.meets(self.now, run.until.after(GRACE)).is_some()
         };
         self.runs.iter().filter(|(_, run)| crosses(run)).map(|(id, _)| *id).collect()
     }

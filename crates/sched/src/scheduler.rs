@@ -2,12 +2,14 @@
 use crate::api::{Budget, Config, Order, Promise, Standing};
 use crate::cluster::Cluster;
 use crate::estate::Estate;
+use crate::place::feasible;
 use crate::promise::Promises;
 use crate::queue::Queue;
 use crate::reserve::match_shape;
 use crate::shape::{Shape, shortage};
 use crate::share::{Meter, Shares};
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -74,7 +76,16 @@ impl Scheduler {
     pub fn fits_ever(&self, request: &Request) -> Result<(), String> {
         let mut shape = Shape::new(request.clone(), &self.estate);
         match_shape(&mut shape, &self.cluster);
-        if shape.never { Err(shortage(request, &self.estate)) } else { Ok(()) }
+        if !shape.never {
+            return Ok(());
+        }
+        let anywhere = Request { reservation: None, ..request.clone() };
+        if request.reservation.is_some() && feasible(&Shape::new(anywhere, &self.estate), &self.estate, |_| true) {
+            let own = request.reservation.and_then(|id| self.cluster.calendar.all.get(&id));
+            let count = own.map_or(0, |own| own.nodes().len());
+            return Err(format!("asks for {} nodes, the {count} of its reservation cannot hold it", shape.nodes()));
+        }
+        Err(shortage(request, &self.estate))
     }
 
     /// The job's promise, if it has one.

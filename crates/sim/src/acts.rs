@@ -5,8 +5,8 @@
 use crate::estate::{PROJECTS, USERS};
 use crate::load;
 use crate::rng::Rng;
-use madang_centre::input::{Alteration, Array, Input, Submission, Target, Wait};
-use madang_model::{DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Span, Time, Topology};
+use madang_centre::input::{Alteration, Array, Booking, Input, NodesWanted, Submission, Target, Wait, Wanted};
+use madang_model::{Cap, DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Span, Time, Topology};
 
 /// What the world knows of when it draws an act.
 pub struct Knowledge<'a> {
@@ -26,7 +26,7 @@ pub fn act(rng: &mut Rng, known: &Knowledge<'_>) -> Input {
         return Input::Submit(submission(rng, known));
     }
     let job = target(rng, known);
-    match rng.below(20) {
+    match rng.below(24) {
         0..=4 => Input::Cancel { job },
         5..=6 => Input::Hold { job },
         7..=9 => Input::Release { job },
@@ -34,6 +34,8 @@ pub fn act(rng: &mut Rng, known: &Knowledge<'_>) -> Input {
         12..=14 => Input::Alter { job, change: alteration(rng) },
         15..=16 => Input::Signal { job, signal: *rng.pick(&[10, 12, 15]).unwrap_or(&10), shell: rng.per_mille(500) },
         17 => award(rng, known.now),
+        18..=20 => Input::Reserve(booking(rng, known)),
+        21 => Input::Unreserve { name: reservation(rng) },
         _ => Input::Tick,
     }
 }
@@ -108,6 +110,9 @@ fn decorate(rng: &mut Rng, known: &Knowledge<'_>, job: &mut Submission) {
     if rng.per_mille(250) {
         job.topology = topology(rng, job.parts[0].nodes);
     }
+    if rng.per_mille(60) {
+        job.reservation = Some(reservation(rng));
+    }
     job.singleton = rng.per_mille(40);
     job.held = rng.per_mille(40);
 }
@@ -178,6 +183,48 @@ fn alteration(rng: &mut Rng) -> Alteration {
         _ => change.name = Some(format!("job{}", rng.below(8))),
     }
     change
+}
+
+/// Names of reservations, so few that they meet.
+pub const RESERVATIONS: [&str; 6] = ["r0", "r1", "r2", "r3", "r4", "r5"];
+
+fn reservation(rng: &mut Rng) -> String {
+    (*rng.pick(&RESERVATIONS).expect("there are names")).into()
+}
+
+/// Maintenance, a project's nodes or a cap, within the next hours, once or in a row.
+fn booking(rng: &mut Rng, known: &Knowledge<'_>) -> Booking {
+    let count = rng.range(1, 3) as u32;
+    let named = rng.per_mille(500);
+    let nodes = NodesWanted {
+        named: if named { rng.pick(known.nodes).cloned().into_iter().collect() } else { Vec::new() },
+        count: (!named).then_some(count),
+        ..NodesWanted::default()
+    };
+    let (project, owner, _) = *rng.pick(&PROJECTS).expect("there are projects");
+    let what = match rng.below(5) {
+        0..=1 => Wanted::Maintenance { nodes },
+        2 => Wanted::Projects { nodes, projects: vec![project.into()], owners: Vec::new() },
+        3 => Wanted::Projects { nodes, projects: Vec::new(), owners: vec![owner.into()] },
+        _ => {
+            let most = rng.below(u64::from(known.gpus) * 4) as u32;
+            let most = if rng.per_mille(500) { Cap::Gpus(most) } else { Cap::Nodes(most / 4) };
+            Wanted::Cap { site: "site0".into(), most }
+        }
+    };
+    let from = known.now.after(Span::from_secs(rng.below(14_400)));
+    let length = Span::from_secs(rng.range(60, 10_000));
+    let every = Span::from_millis(length.millis() + Span::from_secs(rng.below(20_000)).millis());
+    let last = from.after(Span::from_secs(rng.below(100_000)));
+    Booking {
+        name: reservation(rng),
+        what,
+        from,
+        until: from.after(length),
+        every: rng.per_mille(400).then_some(Recurrence { every, last }),
+        reason: "drawn".into(),
+        ignore_running: rng.per_mille(300),
+    }
 }
 
 fn award(rng: &mut Rng, now: Time) -> Input {

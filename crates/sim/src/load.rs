@@ -232,6 +232,7 @@ pub fn plain(user: String) -> Submission {
         launch: None,
         model: None,
         comment: String::new(),
+        reservation: None,
     }
 }
 

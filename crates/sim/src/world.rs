@@ -570,6 +570,9 @@ impl Sim {
             self.report(Span::from_secs(300), Report::NodeUp { node: node.clone() });
             self.comes(self.now.after(Span::from_secs(301)), Signed::own(Input::Resume { node }));
         }
+        for name in acts::RESERVATIONS {
+            self.comes(self.now, Signed::own(Input::Unreserve { name: name.into() }));
+        }
         for (project, ..) in estate::PROJECTS {
             let granted = GpuTime::from_hours(1_000_000);
             let (from, until) = (self.now, self.now.after(Span::from_days(100_000)));
@@ -594,7 +597,9 @@ impl Sim {
                     self.comes(self.now, Signed::own(Input::Release { job: array.unwrap_or(job) }));
                     Input::Release { job }
                 }
-                Blocked::Never | Blocked::DependencyNever { .. } => Input::Cancel { job },
+                Blocked::Never | Blocked::DependencyNever { .. } | Blocked::ReservationOver { .. } => {
+                    Input::Cancel { job }
+                }
                 _ => continue,
             };
             if self.unstuck.insert((id, matches!(input, Input::Cancel { .. }))) {

@@ -56,6 +56,7 @@ impl Centre {
             exclude: vec![],
             across_islands: false,
             topology,
+            reservation: None,
         };
         let ask = Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },

@@ -459,7 +459,8 @@ proptest! {
             let need = |ask: &Ask| GpuTime::checked_of(ask.request.gpus(), ask.limit).unwrap();
             let all: GpuTime = life.asks.values().filter(|other| other.project == ask.project).map(need).sum();
             let paid = life.sched.left(ask.project).is_some_and(|left| all <= left);
-            if paid && life.book.all.is_empty() && life.health.iter().all(|health| *health == Health::Up) {
+            let free = life.book.all.is_empty() && ask.request.reservation.is_none();
+            if paid && free && life.health.iter().all(|health| *health == Health::Up) {
                 prop_assert!(when.is_some(), "{job} starts some day");
             }
         }

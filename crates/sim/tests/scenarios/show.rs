@@ -120,6 +120,8 @@ fn reason(teller: &Teller, why: &Blocked) -> String {
         Blocked::NoAward => "no award covers the present".into(),
         Blocked::Never => "no nodes could ever hold it".into(),
         Blocked::NodesUnavailable => "too many nodes are drained or down".into(),
+        Blocked::Reserved { by, from } => format!("for {by}, whose window begins at {}", at(teller, *from)),
+        Blocked::ReservationOver { by } => format!("for {by}, which is over"),
         Blocked::Dependency { on } => format!("for {on}"),
         Blocked::DependencyNever { on } => format!("for {on}, which never comes"),
         Blocked::Begin { at: begin } => format!("until {}", at(teller, *begin)),

@@ -2,10 +2,13 @@
 //!
 //! Time is shown since the founding. Whatever starts, ends or does not fit is told under the command that brought it.
 use crate::show;
-use madang_centre::input::{Alteration, Array, Input, Report, Signed, Submission, Target, Wait};
+use madang_centre::input::{
+    Alteration, Array, Booking, Input, NodesWanted, Report, Signed, Submission, Target, Wait, Wanted,
+};
 use madang_centre::{Centre, Effect, Keep, Reply};
 use madang_model::{
-    Allocation, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Role, RunId, Span, Time, Topology,
+    Allocation, Cap, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Recurrence, Role, RunId, Span,
+    Time, Topology,
 };
 use madang_sim::{ModelEngine, estate, load};
 use std::collections::BTreeMap;
@@ -88,6 +91,8 @@ impl Teller {
             }
             "drain" => self.act(Input::Drain { node: words.plain(0).into(), why: words.plain[1..].join(" ") }),
             "resume" => self.act(Input::Resume { node: words.plain(0).into() }),
+            "reserve" => self.reserve(&words),
+            "unreserve" => self.act(Input::Unreserve { name: words.plain(0).into() }),
             "lose" => self.lose(words.plain(0)),
             "back" => self.act(Input::Report(Report::NodeUp { node: words.plain(0).into() })),
             "wait" => {
@@ -169,10 +174,39 @@ impl Teller {
             requeue: !words.has("no_requeue"),
             held: words.has("held"),
             array: words.text("array").map(array),
+            reservation: words.text("reservation").map(Into::into),
             model: Some(ModelRun { runtime: run, exit: words.number("exit", 0) }),
             ..load::plain(user)
         };
         self.act(Input::Submit(submission));
+    }
+
+    /// `reserve NAME from=1h for=2h [every=1d last=7d] nodes=n00,n01|count=2 [project=alpha] | gpus=8`
+    fn reserve(&mut self, words: &Words<'_>) {
+        let nodes = NodesWanted {
+            named: words.text("nodes").map(|names| names.split(',').map(Into::into).collect()).unwrap_or_default(),
+            count: words.text("count").map(|_| words.number("count", 0)),
+            ..NodesWanted::default()
+        };
+        let site = || self.centre.founding().map_or(String::new(), |founding| founding.sites[0].name.clone());
+        let what = match (words.text("gpus"), words.text("project")) {
+            (Some(_), _) => Wanted::Cap { site: site(), most: Cap::Gpus(words.number("gpus", 0)) },
+            (_, Some(project)) => Wanted::Projects { nodes, projects: vec![project.into()], owners: Vec::new() },
+            _ => Wanted::Maintenance { nodes },
+        };
+        let since = |name: &str| words.span(name).map(|span| self.founded.after(span));
+        let from = since("from").unwrap_or(self.now);
+        let every = words.span("every");
+        let booking = Booking {
+            name: words.plain(0).into(),
+            what,
+            from,
+            until: from.after(words.span("for").unwrap_or(Span::from_hours(1))),
+            every: every.map(|every| Recurrence { every, last: since("last").unwrap_or(from) }),
+            reason: "a story".into(),
+            ignore_running: words.has("ignore_running"),
+        };
+        self.act(Input::Reserve(booking));
     }
 
     fn lose(&mut self, node: &str) {
