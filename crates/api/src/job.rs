@@ -214,6 +214,9 @@ pub struct Submit {
     /// How close together its nodes must or should stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<TopologySpec>,
+    /// The reservation whose nodes it uses, within its windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<String>,
     /// How long it may run; default the partition's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_secs: Option<u64>,
@@ -376,6 +379,9 @@ pub struct JobView {
     pub reason_text: String,
     /// True for a job on a modelled site.
     pub modelled: bool,
+    /// The reservation that it names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reservation: String,
     /// Nodes asked for.
     pub nodes: u32,
     /// GPUs asked for in all.

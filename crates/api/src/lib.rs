@@ -13,6 +13,7 @@ pub mod job;
 pub mod page;
 pub mod problem;
 pub mod project;
+pub mod reservation;
 pub mod routes;
 pub mod session;
 
@@ -22,4 +23,5 @@ pub use job::*;
 pub use page::*;
 pub use problem::*;
 pub use project::*;
+pub use reservation::*;
 pub use session::*;

@@ -63,6 +63,8 @@ fn kind(input: &Input) -> &'static str {
         Input::Signal { .. } => "signal",
         Input::Drain { .. } => "drain",
         Input::Resume { .. } => "resume",
+        Input::Reserve(_) => "reserve",
+        Input::Unreserve { .. } => "unreserve",
         Input::Report(_) => "report",
         Input::Tick => "tick",
     }

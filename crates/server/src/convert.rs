@@ -111,6 +111,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         launch: None,
         model: submit.model.map(|model| ModelRun { runtime: Span::from_millis(model.runtime_ms), exit: model.exit }),
         comment: submit.comment,
+        reservation: submit.reservation,
     };
     Ok(Converted { submission, launched, tasks })
 }

@@ -29,6 +29,11 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             Some(json!({ "code": code.reveal() }))
         }
         ("POST", "/nodes/{name}/drain") => Some(json!({ "reason": "test" })),
+        ("POST", "/reservations") => Some(reservation(&format!("new-{nth}"))),
+        ("DELETE", "/reservations/{name}") => {
+            up.client("otto").post("/api/v1/reservations", &reservation("alpha"));
+            None
+        }
         ("POST", "/jobs") => Some(json!({ "held": true, "project": "alpha" })),
         ("PATCH", _) => Some(json!({ "comment": "changed" })),
         ("POST", "/jobs/{id}/signal") => Some(json!({ "signal": 10 })),
@@ -59,6 +64,14 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
     };
     let object = if name.starts_with("/nodes") { "a1" } else { "alpha" };
     (path.replace("{id}", &id).replace("{name}", object), body)
+}
+
+/// Maintenance that begins a day after the test.
+fn reservation(name: &str) -> Value {
+    let (kind, reason) = ("maintenance", "test");
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
+    let (from, until) = (now + 86_400_000, now + 90_000_000);
+    json!({ "name": name, "kind": kind, "reason": reason, "nodes": ["a1"], "from_ms": from, "until_ms": until })
 }
 
 fn call(client: &Client, method: &str, path: &str, body: Option<&Value>) -> u16 {
@@ -116,6 +129,7 @@ fn what_is_foreign_leaves_no_trace() {
         "/partitions",
         "/floor",
         "/nodes",
+        "/reservations",
         "/jobs?state=all",
         "/jobs?user=ann&expand=true&full=true",
         "/jobs?project=alpha",

@@ -196,6 +196,7 @@ fn key() -> impl Strategy<Value = String> {
         "preferred",
         "segment",
         "spares",
+        "reservation",
         "limit_secs",
         "qos",
         "nice",

@@ -224,14 +224,15 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
     };
     match centre.explain(app.now(), id) {
         Some(found) => {
-            why.blocks = found.why.iter().map(|block| words::block(block, &moment)).collect();
+            let own = centre.job(id).and_then(|job| job.spec.request.reservation);
+            why.blocks = found.why.iter().map(|block| words::block(block, &centre, own, &moment)).collect();
             why.ahead = found.ahead;
             why.promised_ms = found.promise.as_ref().map(|promise| promise.start.millis());
             let nodes = found.promise.as_ref().map(|promise| app.look(&centre).node_list(&promise.on));
             why.promised_nodes = nodes.unwrap_or_default();
             (why.change, why.change_ko) = found.change.map(words::change).unzip();
         }
-        None if centre.array(id).is_some() => why.blocks = vec![words::block(&centre.why(id), &moment)],
+        None if centre.array(id).is_some() => why.blocks = vec![words::block(&centre.why(id), &centre, None, &moment)],
         None => {}
     }
     Some(why)

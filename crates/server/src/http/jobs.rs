@@ -14,8 +14,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use madang_api::{Page, StateName, Submit, Submitted};
-use madang_centre::{Input, Key, Reply, Submission};
-use madang_model::{Launch, NodeId, Request as Gang, SiteId};
+use madang_centre::{Centre, Input, Key, Reply, Submission};
+use madang_model::{Launch, NodeId, Request as Gang, ReservationId, SiteId};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -84,11 +84,17 @@ fn check_only(app: &App, submission: &Submission) -> Result<(), Fault> {
         exclude: submission.exclude.iter().filter_map(node).collect::<Vec<NodeId>>(),
         across_islands: submission.across_islands,
         topology: submission.topology.clone(),
+        reservation: submission.reservation.as_deref().map(|name| reservation(&centre, name)).transpose()?,
     };
     gang.include.sort_unstable();
     gang.exclude.sort_unstable();
     let fits = centre.scheduler().map_or(Ok(()), |sched| sched.fits_ever(&gang));
     fits.map_err(|fact| Fault::new(422, "impossible", fact.to_string()))
+}
+
+fn reservation(centre: &Centre, name: &str) -> Result<ReservationId, Fault> {
+    let found = centre.reservations().find(|reservation| reservation.name == name);
+    found.map(|reservation| reservation.id).ok_or_else(|| Fault::not_found(format!("reservation {name}")))
 }
 
 fn site(app: &App, name: &str) -> Option<SiteId> {

@@ -14,6 +14,7 @@ pub mod log;
 pub mod openapi;
 mod people;
 mod projects;
+mod reservations;
 mod serve;
 mod whole;
 
@@ -31,6 +32,7 @@ use crate::view::job::{Brief, Look};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, patch, post};
+pub use guard::Caller;
 use guard::Gate;
 use madang_api::routes::{OPERATIONS, Operation};
 use madang_centre::{Centre, Input, Key, Reply, Signed};
@@ -204,6 +206,9 @@ fn handler(operation: &Operation) -> Option<MethodRouter<Arc<App>>> {
         ("GET", "/nodes") => get(estate::nodes),
         ("POST", "/nodes/{name}/drain") => post(estate::drain),
         ("POST", "/nodes/{name}/resume") => post(estate::resume),
+        ("GET", "/reservations") => get(reservations::list),
+        ("POST", "/reservations") => post(reservations::make),
+        ("DELETE", "/reservations/{name}") => delete(reservations::cancel),
         _ => return handler_of_jobs(operation.method, path).or_else(|| handler_of_people(operation.method, path)),
     })
 }

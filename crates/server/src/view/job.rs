@@ -106,7 +106,7 @@ impl Look<'_> {
         if let Some(brief) = brief {
             view.cwd.clone_from(&brief.cwd);
         }
-        set_reason(&mut view, &self.centre.why(record.id));
+        self.set_reason(&mut view, &record.spec, &self.centre.why(record.id));
         view
     }
 
@@ -130,6 +130,7 @@ impl Look<'_> {
             reason: String::new(),
             reason_text: String::new(),
             modelled: all_modelled,
+            reservation: self.reservation(spec),
             nodes: spec.request.nodes(),
             gpus: spec.request.gpus().milli() / 1000,
             cpus: parts.iter().fold(0, |sum, part| sum.saturating_add(part.nodes.saturating_mul(part.cpus))),
@@ -160,10 +161,21 @@ impl Look<'_> {
         }
     }
 
+    fn set_reason(&self, view: &mut JobView, spec: &JobSpec, why: &Blocked) {
+        let block = words::block(why, self.centre, spec.request.reservation, &moment);
+        (view.reason, view.reason_text) = (block.reason, block.text);
+    }
+
+    /// The name of the reservation that a job names; its number once it is over.
+    fn reservation(&self, spec: &JobSpec) -> String {
+        let name = |id| self.centre.reservation(id).map_or_else(|| id.to_string(), |one| one.name.clone());
+        spec.request.reservation.map(name).unwrap_or_default()
+    }
+
     /// Times, reason and exit of where it stands.
     fn stand(&self, view: &mut JobView, job: &Job, note: &str) {
         match &job.state {
-            JobState::Pending { .. } => set_reason(view, &self.centre.why(job.id)),
+            JobState::Pending { .. } => self.set_reason(view, &job.spec, &self.centre.why(job.id)),
             JobState::Starting { .. } => {
                 (view.reason, view.reason_text) = ("None".into(), "it is being started".into())
             }
@@ -295,11 +307,6 @@ pub(super) fn holds(job: &Job) -> Option<&Allocation> {
         JobState::Ended { .. } => job.runs.last().map(|run| &run.on),
         state => state.holding().map(|(_, on)| on),
     }
-}
-
-fn set_reason(view: &mut JobView, why: &Blocked) {
-    let block = words::block(why, &moment);
-    (view.reason, view.reason_text) = (block.reason, block.text);
 }
 
 /// A moment for people, in the server's time zone.

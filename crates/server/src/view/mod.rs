@@ -5,4 +5,5 @@ pub mod job;
 pub mod list;
 pub mod overview;
 pub mod project;
+pub mod reservation;
 pub mod words;

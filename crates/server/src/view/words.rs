@@ -1,7 +1,8 @@
 //! Why a job waits, what would start it and how it ended, in Slurm's names and in sentences, English and Korean.
 
 use madang_api::{Block, StateName};
-use madang_model::{Blocked, JobState, Outcome, StopCause};
+use madang_centre::Centre;
+use madang_model::{Blocked, JobState, Outcome, Purpose, ReservationId, StopCause, Time};
 use madang_sched::Change;
 
 /// Why a gang that must stay together waits: its level is named as the centre file names it.
@@ -25,7 +26,9 @@ fn domain(why: &Blocked) -> (&'static str, String, String) {
 }
 
 /// A reason in Slurm's name and in two languages.
-pub fn block(why: &Blocked, now_text: &dyn Fn(u64) -> String) -> Block {
+///
+/// `own` is the reservation that the job names, if it does.
+pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_text: &dyn Fn(u64) -> String) -> Block {
     let (reason, text, text_ko) = match why {
         Blocked::Fresh => {
             ("None", "the scheduler has not looked at it yet".into(), "아직 스케줄러가 살펴보지 않았습니다".into())
@@ -66,6 +69,12 @@ pub fn block(why: &Blocked, now_text: &dyn Fn(u64) -> String) -> Block {
             "enough nodes exist, but too many of them are drained or down".into(),
             "노드는 충분하지만 점검 중이거나 멈춘 노드가 많습니다".into(),
         ),
+        Blocked::Reserved { by, from } => return reserved(centre, own, *by, *from, now_text),
+        Blocked::ReservationOver { .. } => (
+            "ReservationDeleted",
+            "the reservation that it names is over or was cancelled".into(),
+            "지정한 예약이 끝났거나 취소되었습니다".into(),
+        ),
         Blocked::Dependency { on } => ("Dependency", format!("it waits for {on}"), format!("{on}을(를) 기다립니다")),
         Blocked::DependencyNever { on } => (
             "DependencyNeverSatisfied",
@@ -85,6 +94,64 @@ pub fn block(why: &Blocked, now_text: &dyn Fn(u64) -> String) -> Block {
             "JobArrayTaskLimit",
             "as many tasks of its array run as its %limit allows".into(),
             "배열의 동시 실행 한도에 이르렀습니다".into(),
+        ),
+    };
+    Block { reason: reason.into(), text, text_ko }
+}
+
+/// A window in the way: of maintenance, of others, of a cap, or of its own reservation that has to be waited for.
+fn reserved(
+    centre: &Centre,
+    own: Option<ReservationId>,
+    by: ReservationId,
+    from: Time,
+    now_text: &dyn Fn(u64) -> String,
+) -> Block {
+    let known = centre.reservation(by);
+    let name = known.map_or_else(|| by.to_string(), |known| known.name.clone());
+    let begun = from <= centre.now();
+    let until = known.and_then(|known| known.next(centre.now())).map_or(from, |window| window.until);
+    let moment = now_text(if begun { until.millis() } else { from.millis() });
+    let (reason, text, text_ko) = match known.map(|known| &known.purpose) {
+        _ if own == Some(by) && begun => (
+            "Reservation",
+            format!("its limit does not fit into what is left of its reservation {name}, which ends at {moment}"),
+            format!("예약 {name}의 남은 시간({moment}까지)에 제한 시간이 들어가지 않습니다"),
+        ),
+        _ if own == Some(by) => (
+            "Reservation",
+            format!("it waits for its reservation {name}, which begins at {moment}"),
+            format!("{moment}에 시작하는 예약 {name}을(를) 기다립니다"),
+        ),
+        Some(Purpose::Cap { .. }) if begun => (
+            "PowerNotAvail",
+            format!("with what is in use it would exceed cap {name}, which lasts until {moment}"),
+            format!("지금 사용량에 더하면 {moment}까지 적용되는 상한 {name}을(를) 넘습니다"),
+        ),
+        Some(Purpose::Cap { .. }) => (
+            "PowerReserved",
+            format!("its limit would last into cap {name}, which begins at {moment}, and exceed it"),
+            format!("{moment}에 시작하는 상한 {name}을(를) 넘게 됩니다"),
+        ),
+        Some(Purpose::Projects { .. }) if begun => (
+            "ReqNodeNotAvail, May be reserved for other job",
+            format!("nodes that it could use are kept for reservation {name} until {moment}"),
+            format!("쓸 수 있는 노드가 {moment}까지 예약 {name}에 쓰입니다"),
+        ),
+        Some(Purpose::Projects { .. }) => (
+            "ReqNodeNotAvail, May be reserved for other job",
+            format!("its limit would cross the begin of reservation {name} at {moment}"),
+            format!("제한 시간이 {moment}에 시작하는 예약 {name}과(와) 겹칩니다"),
+        ),
+        _ if begun => (
+            "ReqNodeNotAvail, Reserved for maintenance",
+            format!("nodes that it could use are in maintenance {name} until {moment}"),
+            format!("쓸 수 있는 노드가 {moment}까지 점검 {name} 중입니다"),
+        ),
+        _ => (
+            "ReqNodeNotAvail, Reserved for maintenance",
+            format!("its limit would cross maintenance {name} at {moment}"),
+            format!("제한 시간이 {moment}에 시작하는 점검 {name}과(와) 겹칩니다"),
         ),
     };
     Block { reason: reason.into(), text, text_ko }
