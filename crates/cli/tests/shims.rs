@@ -296,7 +296,7 @@ fn allocations(centre: &Centre) {
 fn refusals(centre: &Centre) {
     for (args, want) in [
         (&["--frob"][..], "sbatch: error: unrecognized option '--frob'"),
-        (&["--reservation=r1"], "sbatch: error: --reservation=r1 is not supported: there is no reservation"),
+        (&["--reservation=r1"], "sbatch: error: Batch job submission failed: Requested reservation is invalid"),
         (
             &["--gres=gpu:9"],
             "sbatch: error: Batch job submission failed: Requested node configuration is not available",

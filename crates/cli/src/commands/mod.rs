@@ -2,6 +2,7 @@
 //! objects.
 mod centre;
 mod jobs;
+mod reserve;
 mod shims;
 mod simulate;
 mod submit;
@@ -66,6 +67,11 @@ enum Command {
     Node {
         #[command(subcommand)]
         command: centre::Node,
+    },
+    /// Reservations: create, cap, list, show, cancel
+    Reserve {
+        #[command(subcommand)]
+        command: reserve::Reserve,
     },
     /// Projects: list, show, new, award, member
     Project {
@@ -178,6 +184,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Release(many) => jobs::change(&context, &many, "release", "released"),
         Command::Logs(logs) => jobs::logs(&context, &logs),
         Command::Node { command } => centre::node(&context, command),
+        Command::Reserve { command } => reserve::reserve(&context, command),
         Command::Project { command } => centre::project(&context, command),
         Command::Statement(statement) => centre::statement(&context, &statement),
         Command::User { command } => centre::user(&context, command),

@@ -83,6 +83,8 @@ pub struct JobAsk {
     pub topology: TopologySpec,
     /// Free text.
     pub comment: Option<String>,
+    /// Reservation.
+    pub reservation: Option<String>,
     /// Nice.
     pub nice: Option<i32>,
     /// Held.
@@ -238,6 +240,7 @@ impl Asked {
                 self.notes.extend(topology::take(&mut job.topology, name, text)?);
             }
             "comment" => job.comment = own(),
+            "reservation" => job.reservation = own(),
             "nice" => job.nice = Some(nice(text)?),
             "hold" => job.hold = true,
             "begin" => {

@@ -95,7 +95,9 @@ pub enum Field {
     OverSubscribe,
     /// Nodes promised.
     SchedNodes,
-    /// What there is none of here: reservation, licences, key.
+    /// Reservation.
+    Reservation,
+    /// What there is none of here: licences, key.
     Null,
     /// Always 0.
     Zero,
@@ -154,7 +156,7 @@ const FIELDS: &[(char, &[&str], &str, Field)] = &[
     ('\0', &["requeue"], "REQUEUE", Field::Requeue),
     ('h', &["oversubscribe", "shared"], "OVER_SUBSCRIBE", Field::OverSubscribe),
     ('Y', &["schednodes"], "SCHEDNODES", Field::SchedNodes),
-    ('v', &["reservation"], "RESERVATION", Field::Null),
+    ('v', &["reservation"], "RESERVATION", Field::Reservation),
     ('w', &["wckey"], "WCKEY", Field::Null),
     ('W', &["licenses"], "LICENSES", Field::Null),
     ('n', &["reqnodes"], "REQ_NODES", Field::Empty),
@@ -245,6 +247,7 @@ pub fn value(field: Field, job: &JobView, now_ms: u64) -> String {
         Field::Pending => (job.started_ms.unwrap_or(now_ms).saturating_sub(job.submitted_ms) / 1000).to_string(),
         Field::Account => job.project.clone(),
         Field::Comment => null(&job.comment),
+        Field::Reservation => null(&job.reservation),
         Field::Qos => jobs::qos(job).to_owned(),
         Field::WorkDir => null(&job.cwd),
         Field::StdOut => null(&job.stdout),

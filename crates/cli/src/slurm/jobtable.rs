@@ -136,7 +136,7 @@ pub const TABLE: &[Opt] = &[
     opt("get-user-env", '\0', Arg::Maybe).hint(),
     opt("ignore-pbs", '\0', Arg::No).on(SBATCH).hint(),
     // refused by name
-    opt("reservation", '\0', Arg::Needed).refused("there is no reservation of that name"),
+    opt("reservation", '\0', Arg::Needed),
     opt("licenses", 'L', Arg::Needed).refused("there are no licences here"),
     opt("deadline", '\0', Arg::Needed).refused("deadlines are not kept here; give --time and see madang when"),
     opt("no-kill", 'k', Arg::Maybe).refused("a job that loses a node ends here; give --requeue to start it again"),

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod jobtable;
 pub mod json;
 pub mod options;
+pub mod reservations;
 pub mod sacct;
 pub mod salloc;
 pub mod sbatch;

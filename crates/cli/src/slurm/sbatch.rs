@@ -159,6 +159,7 @@ pub fn refusal(fail: Fail) -> Fail {
         "impossible" => "Requested node configuration is not available",
         _ if about("not a partition") => "Invalid partition name specified",
         _ if about("not a node") => "Invalid node name specified",
+        "not_found" if about("reservation") => "Requested reservation is invalid",
         "not_found" if about("project") => "Invalid account or account/partition combination specified",
         "not_found" if about("job") => "Job dependency problem",
         "forbidden" | "not_allowed" => "Access/permission denied",

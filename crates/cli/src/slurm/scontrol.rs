@@ -1,6 +1,6 @@
-//! `scontrol`: show, hold, release, requeue, update, ping. What it cannot do here it refuses by name.
+//! `scontrol`: show, create, delete, hold, release, requeue, update, ping. What it cannot do here it refuses by name.
 use super::options::{Arg, Operands, Opt, SBATCH, opt, parse};
-use super::{show, topology, values};
+use super::{reservations, show, topology, values};
 use crate::client::{Client, escape};
 use crate::fail::{Fail, print};
 use crate::time::{self, Limit, now_ms};
@@ -41,6 +41,12 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
             change(client, id, "requeue")?;
             change(client, id, "hold")
         }),
+        "create" => match rest.split_first() {
+            Some((entity, words)) if entity.eq_ignore_ascii_case("reservation") => reservations::create(words),
+            Some((entity, _)) if entity.to_ascii_lowercase().starts_with("reservation") => reservations::create(rest),
+            _ => Err(Fail::new("only reservations are created here: scontrol create reservation ...")),
+        },
+        "delete" => reservations::delete(rest),
         "update" => update(rest),
         "ping" => ping(),
         "version" => {
@@ -87,6 +93,7 @@ fn show_entity(shape: &Shape, words: &[&str]) -> Result<u8, Fail> {
         "node" | "nodes" => show_nodes(shape, name),
         "partition" | "partitions" | "part" | "partitionname" => show_partitions(shape, name),
         "topology" | "topo" => show_topology(name),
+        "reservation" | "reservations" | "reservationname" | "res" => reservations::show(name, shape.one_line),
         "config" => config(),
         entity => Err(Fail::new(format!("invalid entity:{entity} for keyword:show"))),
     }

@@ -116,7 +116,6 @@ fn the_command_line_wins() {
 #[test]
 fn what_cannot_be_is_refused_by_name() {
     for (header, want) in [
-        ("#SBATCH --reservation=r", "--reservation=r is not supported: there is no reservation of that name"),
         ("#SBATCH -L matlab:1", "--licenses=matlab:1 is not supported: there are no licences here"),
         ("#SBATCH --frob", "unrecognized option '--frob'"),
         ("#SBATCH --nodes", "option '--nodes' requires an argument"),

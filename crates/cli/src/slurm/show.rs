@@ -100,6 +100,9 @@ fn files(job: &JobView) -> Vec<String> {
     if !job.comment.is_empty() {
         lines.push(format!("Comment={} ", job.comment));
     }
+    if !job.reservation.is_empty() {
+        lines.push(format!("Reservation={}", job.reservation));
+    }
     lines.push(format!("StdErr={}", job.stderr));
     lines.push("StdIn=/dev/null".to_owned());
     lines.push(format!("StdOut={}", job.stdout));

@@ -29,7 +29,7 @@ const TABLE: &[Opt] = &[
     opt("nodes", 'n', Arg::Needed),
     opt("noheader", 'h', Arg::No),
     opt("partition", 'p', Arg::Needed),
-    opt("reservation", 'T', Arg::No).refused("there are no reservations here"),
+    opt("reservation", 'T', Arg::No),
     opt("responding", 'r', Arg::No),
     opt("sort", 'S', Arg::Needed).refused("pipe it through sort"),
     opt("states", 't', Arg::Needed),
@@ -145,6 +145,9 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
         return Ok(exit);
     }
     super::refuse(TABLE, &parsed)?;
+    if parsed.has("reservation") {
+        return super::reservations::table(parsed.has("noheader"));
+    }
     let client = Client::find(&Default::default())?;
     let mut nodes: Vec<NodeView> = client.list("/nodes")?;
     let mut partitions: Vec<PartitionView> = client.list("/partitions")?;

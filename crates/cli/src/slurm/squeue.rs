@@ -35,7 +35,7 @@ const TABLE: &[Opt] = &[
     opt("noheader", 'h', Arg::No),
     opt("partition", 'p', Arg::Needed),
     opt("qos", 'q', Arg::Needed),
-    opt("reservation", 'R', Arg::Needed).refused("there are no reservations here"),
+    opt("reservation", 'R', Arg::Needed),
     opt("sibling", '\0', Arg::No),
     opt("sort", 'S', Arg::Needed),
     opt("start", '\0', Arg::No),
@@ -90,6 +90,9 @@ fn join_jobs(args: &[String]) -> Vec<String> {
 
 fn once(client: &Client, parsed: &Parsed, dated: bool) -> Result<(), Fail> {
     let mut jobs = fetch(client, parsed)?;
+    if let Some(name) = parsed.value("reservation") {
+        jobs.retain(|job| job.reservation == name);
+    }
     let now = now_ms();
     if parsed.has("json") {
         print(&json::jobs(&jobs));

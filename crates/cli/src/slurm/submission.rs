@@ -58,6 +58,7 @@ pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) ->
         warning: job.signal.clone(),
         array: job.array.clone(),
         comment: job.comment.clone().unwrap_or_default(),
+        reservation: job.reservation.clone(),
         ..Submit::default()
     })
 }
