@@ -43,7 +43,7 @@ enum Kind {
 }
 
 /// Most promises that are looked for around windows in vain in one pass; the next goes on from there.
-const FUTILE: u32 = 8;
+const FUTILE: u32 = 4;
 
 /// What is known while a pass runs.
 struct Pass {
