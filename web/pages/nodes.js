@@ -5,6 +5,7 @@ import { attempt, ask } from '../parts/dialog.js';
 import { h, put } from '../parts/dom.js';
 import { filters, pager, searchBox, segments, select } from '../parts/forms.js';
 import { drainNode, resumeNode } from '../parts/node-acts.js';
+import { reservations } from '../parts/reservations.js';
 import { empty, nodeMark, provenance } from '../parts/state.js';
 import { liveTable } from '../parts/table.js';
 
@@ -153,6 +154,7 @@ export default {
       if ('site' in values) part.read().catch(() => {});
       else part.draw();
     };
+    const booked = await list('/reservations', {}, signal);
     await part.read();
     put(
       main,
@@ -174,6 +176,7 @@ export default {
         }),
         searchBox({ value: filter.text, hint: t('node.search_hint'), pick: (text) => change({ text }) }),
       ),
+      reservations(booked),
       part.elements,
     );
     const soon = calm(() => part.read().catch(() => {}), 4000);

@@ -127,6 +127,7 @@ fn jobs_by_slurms_commands() {
     refusals(&centre);
     nodes(&centre);
     script_shapes(&centre);
+    reservations(&centre);
 }
 
 /// Headers as GPU users write them; `torchrun` and the training are a line of shell.
@@ -291,6 +292,36 @@ fn allocations(centre: &Centre) {
     centre.until("running", || centre.says("squeue", &["-h", "-n", "revoked", "-o", "%t"]) == "R\n");
     centre.says("scancel", &["-n", "revoked"]);
     assert!(!srun.wait().expect("ours").success());
+}
+
+fn reservations(centre: &Centre) {
+    let one = centre.submit(&[], "true");
+    centre.ends(&one, "COMPLETED");
+    let project = centre.says("sacct", &["-X", "-n", "-P", "-o", "Account", "-j", &one]).trim().to_owned();
+    let nodes = centre.says("sinfo", &["-h", "-N", "-o", "%N"]);
+    let first = nodes.lines().next().expect("a node").trim().to_owned();
+    let account = format!("Accounts={project}");
+    let booked = format!("Nodes={first}");
+    let ask = ["create", "reservation", "ReservationName=course", "StartTime=now", "Duration=120", &booked, &account];
+    assert_eq!(centre.says("scontrol", &ask), "Reservation created: course\n");
+    let shown = centre.says("scontrol", &["-o", "show", "reservation", "course"]);
+    assert!(shown.contains(&format!("Nodes={first} NodeCnt=1")) && shown.contains("State=ACTIVE"), "{shown}");
+    assert!(centre.says("sinfo", &["-T"]).contains("course"));
+    // Whoever names it gets its node at once, whoever does not is kept off it.
+    let inside = centre.submit(&["--reservation=course", "-t", "10"], "sleep 30");
+    centre.until("it runs", || {
+        centre.says("squeue", &["-h", "-j", &inside, "-o", "%t %N %v"]) == format!("R {first} course\n")
+    });
+    assert_eq!(centre.says("squeue", &["-h", "-R", "course", "-o", "%i"]), format!("{inside}\n"));
+    let outside = centre.submit(&["-w", &first, "-t", "10"], "true");
+    let reason = || centre.says("squeue", &["-h", "-j", &outside, "-o", "%r"]);
+    centre.until("it waits", || reason() == "ReqNodeNotAvail, May be reserved for other job\n");
+    let (exit, error) = centre.fails("scontrol", &["delete", "ReservationName=other"]);
+    assert!(exit == 1 && error.contains("no reservation is named other"), "{error}");
+    centre.says("scontrol", &["delete", "ReservationName=course"]);
+    centre.ends(&outside, "COMPLETED");
+    centre.says("scancel", &[&inside]);
+    assert_eq!(centre.says("scontrol", &["show", "reservation"]), "No reservations in the system\n");
 }
 
 fn refusals(centre: &Centre) {
