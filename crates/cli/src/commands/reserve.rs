@@ -13,9 +13,9 @@ use serde_json::Value;
 #[derive(Debug, clap::Subcommand)]
 pub enum Reserve {
     /// Book nodes: for maintenance, or for projects whose jobs name it
-    Create(Create),
+    Create(Box<Create>),
     /// Allow no more than so much of a site to be in use
-    Cap(Cap),
+    Cap(Box<Cap>),
     /// Reservations that are not over
     List,
     /// One reservation
