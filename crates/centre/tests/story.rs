@@ -500,3 +500,28 @@ fn whoever_waits_for_a_task_hears_that_it_was_cancelled_before_it_was_a_job() {
     story.ok(Input::Cancel { job: Target { job: array, task: None } });
     assert_eq!(story.state(later), "ended Cancelled");
 }
+
+#[test]
+fn a_snapshot_from_before_there_were_reservations_is_read() {
+    let mut story = Story::new(2, 8);
+    story.submit(gang(2, 8));
+    story.submit(gang(2, 8));
+    story.pass(Span::from_secs(1));
+    let mut old = serde_json::to_value(story.centre.snapshot()).expect("snapshots serialise");
+    forget(&mut old, &["reservations", "next_reservation", "excused", "barren", "own", "window", "reservation"]);
+    let read = serde_json::from_value(old).expect("old snapshots parse");
+    let restored = Centre::restore(read).expect("this release's version");
+    assert_eq!(restored.snapshot(), story.centre.snapshot());
+}
+
+/// Takes keys out, however deep.
+fn forget(value: &mut serde_json::Value, keys: &[&str]) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+            map.values_mut().for_each(|value| forget(value, keys));
+        }
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|value| forget(value, keys)),
+        _ => {}
+    }
+}

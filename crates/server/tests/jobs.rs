@@ -220,3 +220,37 @@ fn events_tell_of_one_s_own_jobs_only() {
     drop(lines);
     up.stop().expect("a clean stop with a stream open");
 }
+
+#[test]
+fn reservations_are_made_seen_used_and_cancelled() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let (otto, ann, bo) = (up.client("otto"), up.client("ann"), up.client("bo"));
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
+    let make = |kind: &str, more: Value| {
+        let mut spec = json!({ "name": "course", "kind": kind, "reason": "test", "until_ms": now + 7_200_000 });
+        spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        otto.post("/api/v1/reservations", &spec)
+    };
+    // What makes no sense is refused by the field.
+    assert_eq!(make("maintenance", json!({ "nodes": ["a1"], "projects": ["alpha"] })).problem(422), "invalid");
+    assert_eq!(make("cap", json!({ "site": "big", "most_gpus": 8, "most_nodes": 1 })).problem(422), "invalid");
+    assert_eq!(make("cap", json!({ "most_gpus": 8 })).problem(422), "invalid");
+    assert_eq!(make("projects", json!({ "nodes": ["a1"] })).problem(422), "invalid");
+    assert_eq!(make("maintenance", json!({ "nodes": ["nowhere"] })).problem(404), "not_found");
+    assert_eq!(make("maintenance", json!({ "nodes": ["a1"], "from_ms": now + 8_000_000 })).problem(422), "invalid");
+    let made = make("projects", json!({ "count": 1, "site": "big", "projects": ["alpha"] })).ok();
+    assert_eq!((&made["active"], &made["projects"]), (&json!(true), &json!(["alpha"])));
+    assert_eq!(make("projects", json!({ "count": 1, "site": "big", "projects": ["alpha"] })).problem(409), "exists");
+    // Who may use it is not told to those who may not see the project.
+    let seen = bo.get("/api/v1/reservations").ok();
+    assert_eq!((&seen["items"][0]["name"], &seen["items"][0]["projects"]), (&json!("course"), &Value::Null));
+    let id = ann.submit(json!({ "reservation": "course", "limit_secs": 600, "model": { "runtime_ms": 600_000 } }));
+    let job = ann.until(&format!("/api/v1/jobs/{id}"), |job| job["state"] == "RUNNING");
+    assert_eq!((&job["reservation"], &job["node_list"]), (&json!("course"), &made["nodes"][0]));
+    let refused = bo.post("/api/v1/jobs", &json!({ "reservation": "course", "model": { "runtime_ms": 1 } }));
+    assert_eq!(refused.problem(403), "not_allowed");
+    assert_eq!(otto.call("DELETE", "/api/v1/reservations/course", None).status, 204);
+    assert_eq!(ann.get("/api/v1/reservations").ok()["items"], json!([]));
+    up.stop().expect("a clean stop");
+}
