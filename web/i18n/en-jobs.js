@@ -88,6 +88,7 @@ export default {
   'job.OUT_OF_MEMORY': 'Out of memory',
   'job.BOOT_FAIL': 'Could not start',
   'job.REQUEUED': 'Requeued',
+  'job.PREEMPTED': 'Taken back',
   'job.held': 'Held',
   'job.timeline': 'The job’s life',
   'job.not_yet': 'not eligible yet',

@@ -88,6 +88,7 @@ export default {
   'job.OUT_OF_MEMORY': '메모리 초과',
   'job.BOOT_FAIL': '시작 실패',
   'job.REQUEUED': '재대기',
+  'job.PREEMPTED': '회수됨',
   'job.held': '보류',
   'job.timeline': '작업 경과',
   'job.not_yet': '대기 자격 전',

@@ -33,6 +33,7 @@ const GLYPHS = {
   OUT_OF_MEMORY: '▲',
   BOOT_FAIL: '✕',
   REQUEUED: '↻',
+  PREEMPTED: '↶',
 };
 const TONES = {
   PENDING: 'wait',
@@ -42,6 +43,7 @@ const TONES = {
   COMPLETED: 'good',
   CANCELLED: 'mute',
   REQUEUED: 'mute',
+  PREEMPTED: 'mute',
 };
 
 /** The tone of a state: wait, run, good, mute or bad. */

@@ -241,9 +241,13 @@ pub struct Submit {
     /// Cancel when a wait can never be met.
     #[serde(default, skip_serializing_if = "is_false")]
     pub kill_on_invalid: bool,
-    /// Start again after a lost node; default true.
+    /// Start again after a lost node or when its nodes were taken back; default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requeue: Option<bool>,
+    /// How often the job writes a checkpoint, in seconds. Of two jobs whose nodes may be taken back, the one that loses
+    /// less is; a job that says nothing is taken to write none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_secs: Option<u64>,
     /// Start held.
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,
@@ -304,6 +308,8 @@ pub enum StateName {
     BootFail,
     /// Ended to run again (in the list of runs).
     Requeued,
+    /// Its nodes were taken back for another job.
+    Preempted,
 }
 
 impl StateName {

@@ -67,6 +67,7 @@ fn job() -> Submission {
         singleton: false,
         kill_on_invalid: false,
         requeue: true,
+        checkpoint: None,
         held: false,
         warning: None,
         array: None,

@@ -179,6 +179,7 @@ impl Centre {
                 runs: Vec::new(),
                 attempts: 0,
                 sent: None,
+                saved: None,
             };
             self.jobs.insert(job, Box::new(record));
             self.notice(Notice::Job(job));
@@ -270,6 +271,7 @@ impl Centre {
             runs: Vec::new(),
             attempts: 0,
             sent: None,
+            saved: None,
         };
         let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Box::new(task(one))))).collect();
         let (project, count) = (record.spec.project, tasks.len() as u32);

@@ -2,7 +2,7 @@
 use crate::input::Report;
 use crate::state::Centre;
 use alloc::format;
-use madang_model::{Blocked, JobState};
+use madang_model::{Blocked, JobState, StopCause};
 use madang_sched::{Event, PromiseEnd, Start};
 
 /// Most rounds in one step: a start may make room for another task of its array, which may start at once too.
@@ -34,6 +34,9 @@ impl Centre {
                         self.notice(crate::effect::Notice::Job(job));
                     }
                 }
+            }
+            for stop in step.stops {
+                self.stop_run(stop.run.job, StopCause::Preempted { by: stop.by, grace: stop.grace });
             }
             for start in step.starts {
                 self.begin(start);

@@ -117,6 +117,7 @@ impl Centre {
             user: job.spec.user,
             request: job.spec.request.clone(),
             limit: self.covered(job.spec.limit),
+            checkpoint: job.spec.checkpoint,
             qos: job.spec.qos,
             nice: job.spec.nice,
             since,

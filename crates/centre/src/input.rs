@@ -220,8 +220,11 @@ pub struct Submission {
     pub singleton: bool,
     /// Cancel when a wait can never be met.
     pub kill_on_invalid: bool,
-    /// Start again after a lost node.
+    /// Start again after a lost node or a pre-emption.
     pub requeue: bool,
+    /// How often the job says that it writes a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Span>,
     /// Start held.
     pub held: bool,
     /// Signal before the limit.
@@ -339,6 +342,13 @@ pub enum Report {
         at: Time,
         /// How.
         outcome: Outcome,
+    },
+    /// A run wrote a checkpoint: what it did before is safe.
+    Checkpoint {
+        /// Which.
+        run: RunId,
+        /// When.
+        at: Time,
     },
     /// After a reconnect: the engine has never heard of this run, which therefore never began.
     Unknown {

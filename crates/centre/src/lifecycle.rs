@@ -4,8 +4,8 @@ use crate::state::{Centre, Todo};
 use alloc::format;
 use madang_ledger::Posting;
 use madang_model::{
-    Allocation, Blocked, EndedRun, GpuTime, Job, JobId, JobState, Outcome, ProjectId, RunId, SiteId, StopCause, Time,
-    Won,
+    Allocation, Blocked, Checkpoints, EndedRun, GpuTime, Job, JobId, JobState, Outcome, ProjectId, RunId, SiteId, Span,
+    StopCause, Time, Won,
 };
 use madang_sched::Event;
 
@@ -27,6 +27,7 @@ impl Centre {
         let job = self.jobs.get_mut(&run.job).expect("the scheduler starts jobs that are there");
         job.attempts = run.attempt;
         job.sent = Some(now);
+        job.saved = None;
         job.state = JobState::Starting { run, on: on.clone(), since: now };
         let (limit, task, project) = (job.spec.limit, job.task, job.spec.project);
         self.counts.waiting -= 1;
@@ -59,6 +60,9 @@ impl Centre {
         if cause == StopCause::NodeLost {
             self.index.overdue.insert((crate::report::last_call(self.now), run));
         }
+        if !matches!(cause, StopCause::Preempted { .. }) {
+            self.events.push(Event::Leaving(run));
+        }
         let site = self.site_of(&on);
         self.notice(Notice::Job(id));
         self.out.push(Effect::Stop { site, run, cause });
@@ -86,7 +90,12 @@ impl Centre {
             }
         };
         let sent = job.sent.take().unwrap_or(at);
-        let ended = EndedRun { run, on, sent, started, ended: at, outcome };
+        let saved = job.saved.take();
+        let lost = match (outcome, started) {
+            (Outcome::Preempted, Some(since)) => self.lost_by(id, Checkpoints { since, saved, every: None }, at),
+            _ => Span::ZERO,
+        };
+        let ended = EndedRun { run, on, sent, started, ended: at, outcome, lost };
         self.settle_run(id, &ended);
         self.release_nodes(id, &ended.on);
         self.events.push(Event::Ended(run));
@@ -98,7 +107,7 @@ impl Centre {
         job.eligible = None;
         let again = match outcome {
             Outcome::Requeued => true,
-            Outcome::NodeFailed => job.spec.requeue,
+            Outcome::NodeFailed | Outcome::Preempted => job.spec.requeue,
             Outcome::LaunchFailed => job.spec.requeue && !keeps_failing(job),
             _ => false,
         };
@@ -185,7 +194,9 @@ impl Centre {
         let gpus = ended.on.gpus();
         let owner = self.projects[project.index()].owner;
         self.flow(owner, gpus.milli(), started, false);
-        let Some(used) = GpuTime::checked_of(gpus, ended.ended.since(started)) else {
+        // What a pre-emption lost is the centre's doing and is not charged.
+        let charged = Span::from_millis(ended.ended.since(started).millis().saturating_sub(ended.lost.millis()));
+        let Some(used) = GpuTime::checked_of(gpus, charged) else {
             self.anomaly(format!("{run} used more GPU time than can be counted; its hold is released"));
             self.post(Posting::Void { run });
             return;
@@ -204,6 +215,13 @@ impl Centre {
             let delivered = &mut self.delivered[owner.index()];
             *delivered = delivered.checked_add(used).unwrap_or(GpuTime::from_micro_secs(i64::MAX));
         }
+    }
+
+    /// What ending a job's run at a moment loses since its last checkpoint, by the scheduler's own rule.
+    fn lost_by(&self, id: JobId, known: Checkpoints, at: Time) -> Span {
+        let every = self.jobs[&id].spec.checkpoint;
+        let cap = self.sched.as_ref().map_or(Span::ZERO, |sched| sched.config().taking.cap);
+        Checkpoints { every, ..known }.lost(at, cap)
     }
 
     /// False when the ledger refused, which is an anomaly.

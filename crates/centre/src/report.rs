@@ -5,6 +5,7 @@ use crate::state::{Centre, Todo};
 use alloc::format;
 use alloc::vec::Vec;
 use madang_model::{JobState, Outcome, RunId, StopCause, Time};
+use madang_sched::Event;
 
 /// When the core stops waiting for the engine to end a run by itself.
 pub(crate) fn last_call(until: Time) -> Time {
@@ -49,6 +50,7 @@ impl Centre {
         match report {
             Report::Started { run, at } => self.started(run, at),
             Report::Ended { run, at, outcome } => self.run_ended(run, at, outcome),
+            Report::Checkpoint { run, at } => self.saved(run, at),
             Report::Unknown { run } => self.unknown(run),
             Report::NodeUp { node } => self.node_up(&node),
             Report::NodeDown { node, why } => self.node_down(&node, why),
@@ -116,6 +118,17 @@ impl Centre {
         self.end_run(run.job, outcome, at.clamp(since, self.now.max(since)));
     }
 
+    /// A run wrote a checkpoint. What is reported late counts from when it was written.
+    fn saved(&mut self, run: RunId, at: Time) {
+        if self.current(run).is_none() {
+            return self.anomaly(format!("{run} reported a checkpoint, but is not the present try of its job"));
+        }
+        let now = self.now;
+        let job = self.jobs.get_mut(&run.job).expect("a current run has a job");
+        job.saved = job.saved.max(Some(at.min(now)));
+        self.events.extend(job.saved.map(|saved| Event::Saved(run, saved)));
+    }
+
     /// The engine has never heard of a run.
     fn unknown(&mut self, run: RunId) {
         let outcome = match self.current(run) {
@@ -155,6 +168,8 @@ fn stopped_as(cause: StopCause, reported: Outcome) -> Outcome {
         (StopCause::Limit, _) => Outcome::TimedOut,
         (StopCause::Cancelled, _) => Outcome::Cancelled,
         (StopCause::Requeue, _) => Outcome::Requeued,
+        (StopCause::Preempted { .. }, Outcome::Completed) => Outcome::Completed,
+        (StopCause::Preempted { .. }, _) => Outcome::Preempted,
         (StopCause::NodeLost | StopCause::Stale, _) => Outcome::NodeFailed,
     }
 }

@@ -47,6 +47,7 @@ impl Centre {
                     runs: Vec::new(),
                     attempts: 0,
                     sent: None,
+                    saved: None,
                 };
                 self.jobs.insert(id, Box::new(job));
                 self.enter_queue(id);
@@ -105,6 +106,7 @@ impl Centre {
             singleton: submission.singleton,
             kill_on_invalid: submission.kill_on_invalid,
             requeue: submission.requeue,
+            checkpoint: submission.checkpoint,
             warning: submission.warning,
             launch: submission.launch,
             model: submission.model,

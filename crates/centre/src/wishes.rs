@@ -44,7 +44,7 @@ impl Centre {
             JobState::Completing { .. } => {
                 if let Some(job) = self.jobs.get_mut(&id)
                     && let JobState::Completing { cause, .. } = &mut job.state
-                    && *cause == StopCause::Requeue
+                    && matches!(cause, StopCause::Requeue | StopCause::Preempted { .. })
                 {
                     *cause = StopCause::Cancelled;
                 }

@@ -144,6 +144,7 @@ impl Dice {
             singleton: self.one_in(4),
             kill_on_invalid: self.one_in(2),
             requeue: self.one_in(2),
+            checkpoint: if self.one_in(3) { Some(Span::from_millis(self.wild())) } else { None },
             held: self.one_in(8),
             warning: if rogue { Some(self.warning()) } else { None },
             array: self.maybe(Dice::array),

@@ -187,6 +187,7 @@ fn gang(nodes: u32, gpus: u32) -> Submission {
         singleton: false,
         kill_on_invalid: false,
         requeue: true,
+        checkpoint: None,
         held: false,
         warning: None,
         array: None,

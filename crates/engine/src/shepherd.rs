@@ -344,7 +344,11 @@ impl Shepherd {
         if self.stopping.is_some() {
             return;
         }
-        let grace = if why == Why::Memory { Span::ZERO } else { self.sealed.order.grace };
+        let grace = match why {
+            Why::Memory => Span::ZERO,
+            Why::Told(StopCause::Preempted { grace, .. }) => grace,
+            Why::Told(_) => self.sealed.order.grace,
+        };
         let now = Instant::now();
         let kill_at = now.checked_add(Duration::from_millis(grace.millis())).unwrap_or(now);
         self.stopping = Some(Stopping { why, kill_at });
@@ -449,6 +453,7 @@ impl Shepherd {
             Some(Why::Told(StopCause::Cancelled | StopCause::Stale)) => Outcome::Cancelled,
             Some(Why::Told(StopCause::Limit)) => Outcome::TimedOut,
             Some(Why::Told(StopCause::Requeue)) => Outcome::Requeued,
+            Some(Why::Told(StopCause::Preempted { .. })) => Outcome::Preempted,
             Some(Why::Told(StopCause::NodeLost)) => Outcome::NodeFailed,
             None if self.cgroup.as_ref().is_some_and(Cgroup::out_of_memory) => Outcome::OutOfMemory,
             None if (exit, signal) == (0, 0) => Outcome::Completed,

@@ -151,8 +151,11 @@ pub struct JobSpec {
     pub singleton: bool,
     /// True to be cancelled when a dependency can never be met.
     pub kill_on_invalid: bool,
-    /// True to start again after a lost node or a requeue.
+    /// True to start again after a lost node, a pre-emption or a requeue.
     pub requeue: bool,
+    /// How often it says that it writes a checkpoint, counted from its start; `None` says nothing.
+    #[serde(default)]
+    pub checkpoint: Option<Span>,
     /// Signal before the limit.
     pub warning: Option<Warning>,
     /// What to run; `None` for a modelled job.
@@ -218,6 +221,9 @@ pub enum Outcome {
     LaunchFailed,
     /// Ended to run again. Slurm: `REQUEUED`.
     Requeued,
+    /// Its nodes were taken back for another job. Slurm: `PREEMPTED`. What was lost since its last checkpoint is not
+    /// charged, up to a cap.
+    Preempted,
 }
 
 impl Outcome {
@@ -245,6 +251,13 @@ pub enum StopCause {
     NodeLost,
     /// The core does not know this run, or a later attempt took its place.
     Stale,
+    /// Its nodes are taken back for another job.
+    Preempted {
+        /// Who is to have them.
+        by: JobId,
+        /// From the first signal to the last: how long it has to leave.
+        grace: Span,
+    },
 }
 
 /// Why a job waits: the binding limit found in the last cycle.
@@ -321,6 +334,14 @@ pub enum Blocked {
     Held,
     /// The array's `%limit` is reached. Slurm: `JobArrayTaskLimit`.
     ArrayLimit,
+    /// Its owner may not hold that much: it would borrow more than it may, or what others do not lend. Slurm:
+    /// `AssocGrpGRES`.
+    OwnerLimit {
+        /// What the owner holds now.
+        holds: MilliGpus,
+        /// What it may hold now.
+        most: MilliGpus,
+    },
 }
 
 /// Where a job stands; a state carries exactly what it needs.
@@ -399,6 +420,9 @@ pub struct EndedRun {
     pub ended: Time,
     /// How.
     pub outcome: Outcome,
+    /// The time that a pre-emption lost and that is not charged: since the last checkpoint, up to a cap.
+    #[serde(default)]
+    pub lost: Span,
 }
 
 /// A job in the centre.
@@ -424,4 +448,7 @@ pub struct Job {
     pub attempts: u32,
     /// When the present attempt was sent to its engine.
     pub sent: Option<Time>,
+    /// When the present attempt last reported a checkpoint.
+    #[serde(default)]
+    pub saved: Option<Time>,
 }

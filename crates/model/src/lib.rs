@@ -7,6 +7,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod checkpoint;
 pub mod estate;
 pub mod founding;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod reservation;
 pub mod topology;
 pub mod units;
 
+pub use checkpoint::Checkpoints;
 pub use estate::{Device, EngineKind, Health, Island, Node, Partition, Site};
 pub use founding::Founding;
 pub use id::{

@@ -1,4 +1,5 @@
 //! What goes in and what comes out of the scheduler. The types here are its whole face.
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use madang_model::{
     Allocation, Blocked, GpuTime, Health, JobId, NodeId, PartyId, ProjectId, Qos, Request, Reservation, ReservationId,
@@ -20,6 +21,12 @@ pub struct Config {
     /// The order of a leaf's jobs that can get no promise now; [`Order::ShortestFirst`] by default.
     #[serde(default)]
     pub backfill: Order,
+    /// When and from whom nodes are taken back.
+    #[serde(default)]
+    pub taking: Taking,
+    /// Owners that do not lend all, or may not borrow all; nobody by default.
+    #[serde(default)]
+    pub lending: BTreeMap<PartyId, Lending>,
 }
 
 /// An order of jobs of equal urgency within a leaf of the share tree.
@@ -31,6 +38,56 @@ pub enum Order {
     /// By limit, then age. Nobody starves by it, since promises go by age and are kept.
     #[default]
     ShortestFirst,
+}
+
+/// When and from whom nodes are taken back (see `reclaim.rs`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taking {
+    /// Whether an owner's guarantee that is not met reclaims from borrowers; true by default.
+    pub reclaim: bool,
+    /// The least urgency that pre-empts work of the same owner; high by default, `None` for never.
+    pub preempts: Option<Qos>,
+    /// The highest urgency that may be pre-empted so; low by default.
+    pub preemptible: Qos,
+    /// Who is taken first.
+    pub order: VictimOrder,
+    /// Most work that is counted as lost by one GPU of a run, so that silence about checkpoints does not pay; 1 hour by
+    /// default.
+    pub cap: Span,
+    /// From the first signal to the last; 2 minutes by default.
+    pub grace: Span,
+    /// A run is left alone for so long after its start; 10 minutes by default.
+    pub settle: Span,
+    /// How often one job is taken back or put off at most within [`Taking::window`]; 2 by default.
+    pub times: u32,
+    /// See [`Taking::times`]; 24 hours by default.
+    pub window: Span,
+    /// Nothing is taken back for a job that would start so much later without; 5 minutes by default.
+    pub gain: Span,
+    /// Most jobs in one step for which something is taken back; 16 by default.
+    pub jobs: u32,
+}
+
+/// Which of the runs that would do is taken back first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VictimOrder {
+    /// The least work lost since the last checkpoint.
+    #[default]
+    LeastLost,
+    /// The one that started last.
+    Youngest,
+    /// The one that holds most.
+    Largest,
+}
+
+/// How far an owner lends and borrows, in basis points of its guarantee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lending {
+    /// How much of it stays unlent, even when idle.
+    pub keep: u32,
+    /// How much the owner may hold above it; `None` for whatever is idle.
+    pub borrow: Option<u32>,
 }
 
 /// One job that may start as far as everything but capacity, share and budget goes.
@@ -50,6 +107,9 @@ pub struct Ask {
     pub qos: Qos,
     /// Larger is later, within the urgency.
     pub nice: i32,
+    /// How often it says that it writes a checkpoint.
+    #[serde(default)]
+    pub checkpoint: Option<Span>,
     /// Since when it could have started: its age.
     pub since: Time,
 }
@@ -91,6 +151,10 @@ pub enum Event {
     Reserved(Reservation),
     /// A reservation is over or was cancelled.
     Unreserved(ReservationId),
+    /// A run wrote a checkpoint then.
+    Saved(RunId, Time),
+    /// A run was told to stop, for whatever reason but a [`Stop`].
+    Leaving(RunId),
 }
 
 /// Start this run on these nodes and devices. Its budget is already deducted in the scheduler's own figure.
@@ -102,6 +166,17 @@ pub struct Start {
     pub on: Allocation,
     /// When its limit ends it.
     pub until: Time,
+}
+
+/// Tell this run to stop, so that another job can have its nodes. It holds them until it is reported ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The run.
+    pub run: RunId,
+    /// Who is to have its nodes; that job has a promise on them.
+    pub by: JobId,
+    /// From the first signal to the last.
+    pub grace: Span,
 }
 
 /// A start time given to a blocked job, which backfill must not delay.
@@ -152,6 +227,10 @@ pub enum BrokenBy {
     Budget,
     /// A window of this reservation is in its way, or its own reservation is over.
     Reserved(ReservationId),
+    /// The owner's lending or borrowing limit no longer allows it.
+    OwnerLimit,
+    /// With it its owner would borrow, and a job of an owner below its guarantee took its place.
+    Reclaimed(JobId),
 }
 
 /// A report that does not fit; counted, never a panic.
@@ -182,6 +261,9 @@ pub struct CycleReport {
     pub backfilled: u32,
     /// Promises standing after the cycle.
     pub promises: u32,
+    /// Runs told to stop for another job.
+    #[serde(default)]
+    pub stops: u32,
 }
 
 /// Everything that a step gives back.
@@ -189,6 +271,8 @@ pub struct CycleReport {
 pub struct Step {
     /// Runs to start, in order of decision.
     pub starts: Vec<Start>,
+    /// Runs to stop so that others can start, in order of decision.
+    pub stops: Vec<Stop>,
     /// When to step again if nothing happens before; `None` for never.
     pub wake: Option<Time>,
     /// Promises that ended in this step.
@@ -238,6 +322,8 @@ pub struct Standing {
     pub used: u32,
     /// GPUs held now.
     pub gpus: u32,
+    /// GPUs guaranteed now, rounded down; 0 for a project.
+    pub guaranteed: u32,
     /// Jobs waiting.
     pub waiting: u32,
 }

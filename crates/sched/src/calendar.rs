@@ -125,11 +125,11 @@ impl Calendar {
                     break;
                 };
                 at = at.max(window.from);
-                last = leave(window.until).before(len);
-                if last < at {
+                if at.after(len) > leave(window.until) {
                     at = window.until;
                     continue;
                 }
+                last = leave(window.until).before(len);
             }
             let ahead = full.iter().copied().filter(|bar| bar.until > at).min();
             let bar = self.bar(node, own, at, Time::MAX).into_iter().chain(ahead).min();

@@ -46,6 +46,8 @@ pub(crate) struct Cluster {
     pub grown: FixedBitSet,
     /// When nodes and capacity are kept for something.
     pub calendar: Calendar,
+    /// By site: GPUs of the nodes that take work.
+    pub up: Vec<u64>,
 }
 
 impl Cluster {
@@ -56,7 +58,10 @@ impl Cluster {
             counts[pool.total.gpus as usize].insert_range(..);
             counts
         });
+        let mut up = alloc::vec![0; estate.sites.len()];
+        estate.pools.iter().for_each(|pool| up[pool.site.index()] += pool.gpus());
         Cluster {
+            up,
             nodes: alloc::vec![idle; estate.nodes.len()],
             free: free.collect(),
             grown: FixedBitSet::with_capacity(estate.nodes.len()),
@@ -114,6 +119,11 @@ impl Cluster {
 
     /// Whether the node takes work from now on.
     pub fn set_up(&mut self, node: NodeId, up: bool) {
+        if self.nodes[node.index()].up != up {
+            let facts = &self.estate.nodes[node.index()];
+            let gpus = &mut self.up[self.estate.pools[facts.pool].site.index()];
+            *gpus = if up { *gpus + u64::from(facts.total.gpus) } else { *gpus - u64::from(facts.total.gpus) };
+        }
         self.change(node, |state| state.up = up);
         self.grow(node);
     }

@@ -1,6 +1,7 @@
 //! One step: what happened, then one cycle.
 use crate::api::{BrokenBy, Budget, Event, Promise, PromiseEnd, Start, Step};
 use crate::place::{self, Now, Short};
+use crate::prey::Life;
 use crate::promise::{GRACE, Pledge};
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
@@ -25,12 +26,20 @@ impl Scheduler {
         self.honour(now, &mut step);
         // 4. Promises are looked at for an earlier start where something has grown.
         self.improve(now, &grown);
-        // 5. In rank order: start, or promise, or pass over.
-        self.fill(now, &mut step);
-        self.refresh();
-        // 6. What came of it.
+        for round in 0..=self.config.taking.jobs {
+            // 5. What is lent is taken back for whoever is below its guarantee, what can wait for what is urgent.
+            let took = round < self.config.taking.jobs && self.take_back(now, &mut step);
+            // 6. In rank order: start, or promise, or pass over. Who is promised something may then claim it.
+            self.fill(now, &mut step);
+            self.refresh();
+            if !took && !self.looks_are_due() {
+                break;
+            }
+        }
+        // 7. What came of it.
         step.report.pending = self.pending();
         step.report.starts = step.starts.len() as u32;
+        step.report.stops = step.stops.len() as u32;
         step.report.promises = self.promises.by_job.len() as u32;
         step.wake = self.wake(now);
         step
@@ -41,12 +50,12 @@ impl Scheduler {
             return Some(now);
         }
         let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
-        let due = starts.map(|start| if start > now { start } else { now.after(GRACE) }).min();
-        due.into_iter().chain(self.cluster.calendar.next_edge(now)).min()
+        let starts = starts.map(|start| if start > now { start } else { now.after(GRACE) });
+        starts.chain(self.next_look(now)).chain(self.cluster.calendar.next_edge(now)).min()
     }
 
     /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.
-    fn mend(&mut self, now: Time, step: &mut Step) {
+    pub(crate) fn mend(&mut self, now: Time, step: &mut Step) {
         self.drop_uncovered(step);
         let pledges = self.promises.by_job.iter();
         let mut shaken: Vec<(Time, JobId, BrokenBy)> =
@@ -57,23 +66,26 @@ impl Scheduler {
         }
     }
 
-    /// Ends the promises that their projects' budgets no longer cover.
+    /// Ends the promises that their projects' budgets or their owners' limits no longer cover.
     fn drop_uncovered(&mut self, step: &mut Step) {
         let pledges = self.promises.by_job.iter();
         let short: Vec<JobId> = pledges.filter(|(job, _)| !self.affordable(**job)).map(|(job, _)| *job).collect();
         for job in short {
-            self.break_promise(job, BrokenBy::Budget, step);
+            let waiting = &self.queue.jobs[&job];
+            let paid = self.covers(self.shares.leaves[waiting.leaf].project, self.queue.kind(waiting).0.need);
+            self.break_promise(job, if paid { BrokenBy::OwnerLimit } else { BrokenBy::Budget }, step);
         }
     }
 
-    /// True when the waiting job's project can pay for it.
+    /// True when the waiting job's project can pay for it, and its owner may hold it.
     pub(crate) fn affordable(&self, job: JobId) -> bool {
         let waiting = &self.queue.jobs[&job];
-        self.covers(self.shares.leaves[waiting.leaf].project, self.queue.kind(waiting).0.need)
+        let (project, (class, shape)) = (self.shares.leaves[waiting.leaf].project, self.queue.kind(waiting));
+        self.covers(project, class.need) && self.may_hold(project, &shape.request)
     }
 
     /// A promise from scratch for a job whose promise cannot stand.
-    fn promise_anew(&mut self, now: Time, job: JobId, cause: BrokenBy, step: &mut Step) {
+    pub(crate) fn promise_anew(&mut self, now: Time, job: JobId, cause: BrokenBy, step: &mut Step) {
         let Some(old) = self.promises.by_job.get(&job).cloned() else { return };
         self.drop_promise(job);
         let given = self.give_promise(now, job, old.fitting).map(|start| start <= old.promise.start);
@@ -141,7 +153,7 @@ impl Scheduler {
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
         let end = now.after(class.limit).after(GRACE);
         self.promises.lift(job);
-        let at = Now { cluster: &self.cluster, promises: &self.promises, now, end };
+        let at = Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true };
         let placed = place::now(shape, &at);
         self.promises.lower(job);
         match placed {
@@ -168,6 +180,7 @@ impl Scheduler {
         let (need, until, own) = (class.need, now.after(class.limit), shape.request.reservation);
         let waiting = self.queue.remove(job).expect("a job that starts was waiting");
         let (run, leaf) = (waiting.run, waiting.leaf);
+        let life = Life { since: now, qos: waiting.rank.0.0, every: waiting.every, ..Life::default() };
         let project = self.shares.leaves[leaf].project;
         if let Budget::Left(left) = &mut self.shares.projects[project].budget {
             *left -= need;
@@ -176,7 +189,10 @@ impl Scheduler {
         self.shares.wait(leaf, false);
         self.shares.hold(leaf, rate, now, true);
         self.cluster.take(run, until, &on);
-        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own });
+        let owner = self.shares.owner_of(leaf);
+        self.shares.owners[owner].held += u64::from(on.gpus().milli());
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own, life });
+        self.note_prey(now, leaf, life.qos);
         step.starts.push(Start { run, on, until });
     }
 
@@ -199,8 +215,9 @@ impl Scheduler {
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
         let window = shape.memo.and_then(|memo| memo.window);
-        let (settled, shaken) = (true, None);
-        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled, shaken, fitting, window });
+        let (settled, taken, shaken) = (true, false, None);
+        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window });
+        self.shares.owners[owner].look.due = true;
         Some(start)
     }
 

@@ -70,6 +70,13 @@ pub(crate) struct Pool {
     pub nodes: Vec<NodeId>,
 }
 
+impl Pool {
+    /// GPUs of all its nodes.
+    pub fn gpus(&self) -> u64 {
+        u64::from(self.total.gpus) * self.nodes.len() as u64
+    }
+}
+
 /// The fixed estate.
 #[derive(Clone, Debug)]
 pub(crate) struct Estate {
@@ -80,6 +87,8 @@ pub(crate) struct Estate {
     pub islands: Vec<SiteId>,
     /// Names of each island's levels, from the top down.
     pub levels: Vec<Vec<String>>,
+    /// Who owns how much of each site, in basis points.
+    pub shares: Vec<Vec<(PartyId, u32)>>,
     /// Owners with a share anywhere, ascending, with their weight: basis points times GPUs.
     pub owners: BTreeMap<PartyId, u64>,
 }
@@ -108,6 +117,7 @@ impl Estate {
             sites: founding.sites.iter().map(|site| site.name.clone()).collect(),
             nodes: nodes.collect(),
             islands: founding.islands.iter().map(|island| island.site).collect(),
+            shares: founding.sites.iter().map(|site| site.shares.clone()).collect(),
             owners: owners(founding),
             levels,
             pools,

@@ -1,5 +1,6 @@
 //! What happened: events change the state and leave the deciding to the cycle.
 use crate::api::{Anomaly, Ask, BrokenBy, Budget, Event, PromiseEnd, Step};
+use crate::prey::Leaving;
 use crate::reserve::match_shape;
 use crate::scheduler::Scheduler;
 use crate::shape::Shape;
@@ -12,6 +13,8 @@ impl Scheduler {
             Event::Project { id, owner, weight } => {
                 self.shares.set_project(id, owner, weight);
                 self.rehome_promises();
+                self.recount();
+                self.look_for_prey();
                 None
             }
             Event::Budget(id, budget) => match self.shares.project(id) {
@@ -31,6 +34,8 @@ impl Scheduler {
                 None
             }
             Event::Unreserved(id) => self.unreserved(id),
+            Event::Saved(run, at) => self.saved(run, at),
+            Event::Leaving(run) => self.leaving(run),
         };
         step.anomalies.extend(anomaly);
     }
@@ -39,6 +44,7 @@ impl Scheduler {
         self.shares.projects[project].budget = budget;
         let owner = self.shares.projects[project].owner;
         self.shares.owners[owner].unpromised = true;
+        self.shares.owners[owner].look.due = true;
     }
 
     /// Promises count for the owner that their project belongs to now.
@@ -68,6 +74,7 @@ impl Scheduler {
         self.shares.wait(leaf, true);
         let owner = self.shares.owner_of(leaf);
         self.shares.owners[owner].unpromised = true;
+        self.shares.owners[owner].look.due = true;
         None
     }
 
@@ -84,7 +91,33 @@ impl Scheduler {
         self.cluster.release(id, &run.on);
         self.cluster.calendar.excused.remove(&id);
         self.shares.hold(run.leaf, run.rate, now, false);
+        let owner = self.shares.owner_of(run.leaf);
+        let (owner, gpus) = (&mut self.shares.owners[owner], u64::from(run.on.gpus().milli()));
+        owner.held -= gpus;
+        owner.leaving -= if run.life.leaving.is_some() { gpus } else { 0 };
         None
+    }
+
+    fn saved(&mut self, id: RunId, at: Time) -> Option<Anomaly> {
+        let Some(run) = self.runs.get_mut(&id) else { return Some(Anomaly::UnknownRun(id)) };
+        run.life.saved = run.life.saved.max(Some(at));
+        None
+    }
+
+    /// What is leaving anyway is not taken back, and no longer counts as borrowed.
+    fn leaving(&mut self, id: RunId) -> Option<Anomaly> {
+        let Some(run) = self.runs.get_mut(&id) else { return Some(Anomaly::UnknownRun(id)) };
+        if run.life.leaving.is_none() {
+            run.life.leaving = Some(Leaving::Otherwise);
+            let owner = self.shares.owner_of(run.leaf);
+            self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
+        }
+        None
+    }
+
+    /// Whoever waits may find something to take back now.
+    fn look_for_prey(&mut self) {
+        self.shares.owners.iter_mut().for_each(|owner| owner.look.due = true);
     }
 
     fn extended(&mut self, now: Time, id: RunId, until: Time) -> Option<Anomaly> {
@@ -111,6 +144,7 @@ impl Scheduler {
         }
         self.health.insert(facts.pool);
         self.cluster.set_up(node, up);
+        self.recount();
         if !up {
             for job in self.promises.on(node) {
                 self.shake(job, BrokenBy::Node(node));
@@ -160,6 +194,7 @@ impl Scheduler {
         if grown.is_empty() {
             return grown;
         }
+        self.look_for_prey();
         self.cluster.grown.clear();
         for (_, shape) in self.queue.shapes.iter_mut() {
             if shape.memo.is_some() && shape.wakes(&self.cluster, &grown) {

@@ -39,7 +39,7 @@ impl Scheduler {
         match self.shares.projects[self.shares.leaves[waiting.leaf].project].budget {
             Budget::NoAward => Some(Blocked::NoAward),
             Budget::Left(left) if class.need > left => Some(Blocked::Budget { needs: class.need, left }),
-            Budget::Left(_) => None,
+            Budget::Left(_) => self.owner_limit(waiting),
         }
     }
 
@@ -96,7 +96,8 @@ impl Scheduler {
     fn placed(&self, now: Time, waiting: &Waiting, shape: &Shape, limit: Span) -> Result<Allocation, Short> {
         let mut promises = self.promises.clone();
         promises.lift(waiting.run.job);
-        let at = Now { cluster: &self.cluster, promises: &promises, now, end: now.after(limit).after(GRACE) };
+        let at =
+            Now { cluster: &self.cluster, promises: &promises, now, end: now.after(limit).after(GRACE), rides: true };
         place::now(shape, &at)
     }
 
@@ -169,7 +170,8 @@ impl Scheduler {
     fn would_place(&self, now: Time, waiting: &Waiting, request: &Request, limit: Span) -> bool {
         let shape = Shape::new(request.clone(), &self.estate);
         let project = self.shares.leaves[waiting.leaf].project;
-        self.covers(project, need(request, limit)) && self.placed(now, waiting, &shape, limit).is_ok()
+        let may = self.covers(project, need(request, limit)) && self.may_hold(project, request);
+        may && self.placed(now, waiting, &shape, limit).is_ok()
     }
 
     /// True if the scheduler, told of the change, starts the job at once.
@@ -177,6 +179,7 @@ impl Scheduler {
         let mut draft = self.clone();
         draft.config.tries = u32::MAX;
         draft.config.starts = u32::MAX;
+        draft.config.taking.jobs = 0;
         let step = draft.step(now.max(self.now), alloc::vec![Event::Queued(ask.clone())]);
         step.starts.iter().any(|start| start.run.job == job)
     }
@@ -193,6 +196,7 @@ impl Scheduler {
             limit: class.limit,
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
+            checkpoint: waiting.every,
             since: waiting.rank.2,
         }
     }
@@ -209,6 +213,8 @@ impl Scheduler {
             return Some(promise.start.max(now));
         }
         let mut draft = self.clone();
+        // Runs are taken to last to their limits, so nothing is taken back either.
+        draft.config.taking.jobs = 0;
         let mut ends: BTreeSet<(Time, RunId)> = draft.runs.iter().map(|(id, run)| (run.until.max(now), *id)).collect();
         let (mut now, mut events, mut started, mut quiet) = (now, Vec::new(), 0, 0);
         loop {

@@ -172,12 +172,16 @@ impl Scheduler {
     fn best(&self, leaf: usize, shape: usize, backfill: bool, hopeless: &Hopeless) -> Option<(Key, usize)> {
         let facts = &self.queue.shapes[shape];
         let lines = &self.queue.leaves[leaf];
-        let least = self.promises.of_leaf(leaf).map(|job| urgency(&self.promises.by_job[&job].rank)).max();
+        let pledges = self.promises.of_leaf(leaf).map(|job| &self.promises.by_job[&job]);
+        let least = pledges.filter(|pledge| !pledge.taken).map(|pledge| urgency(&pledge.rank)).max();
         let least = least.filter(|least| lines.by_urgency.first_key_value().is_some_and(|(most, _)| most < least));
         if !facts.possible || (backfill && least.is_none() && !facts.live_at_all()) {
             return None;
         }
         let project = self.shares.leaves[leaf].project;
+        if !self.may_hold(project, &facts.request) {
+            return None;
+        }
         let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
         let head = |((_, limit, class), line): (&(usize, Span, usize), &BTreeSet<Rank>)| {
             let rank = line.iter().find(open)?;
@@ -198,10 +202,11 @@ impl Scheduler {
     }
 
     /// The promise that goes to a job of this rank when its owner may be given no more: the last of its own leaf whose
-    /// urgency is less.
+    /// urgency is less, and for which nobody was told to make room.
     pub(crate) fn overtaken_by(&self, leaf: usize, rank: &Rank) -> Option<JobId> {
-        let pledges = self.promises.of_leaf(leaf).map(|job| (self.promises.by_job[&job].rank, job));
-        pledges.filter(|(other, _)| urgency(rank) < urgency(other)).max().map(|(_, job)| job)
+        let open = self.promises.of_leaf(leaf).map(|job| (&self.promises.by_job[&job], job));
+        let less = open.filter(|(pledge, _)| !pledge.taken && urgency(rank) < urgency(&pledge.rank));
+        less.max_by_key(|(pledge, _)| pledge.rank).map(|(_, job)| job)
     }
 
     fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {

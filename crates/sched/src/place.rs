@@ -66,6 +66,9 @@ pub(crate) struct Now<'a> {
     pub now: Time,
     /// When a run started now is gone for certain.
     pub end: Time,
+    /// True when it would start now, on nodes that are in use and so count for a cap of nodes already; a promise counts
+    /// for itself.
+    pub rides: bool,
 }
 
 /// Places a shape on what is free now.
@@ -192,7 +195,7 @@ fn opens(shape: &Shape, node: NodeId, at: &Now, met: &Met) -> Result<(), Reserva
     let holds = at.cluster.nodes[node.index()].holds.iter().filter(|hold| !excused.contains(&hold.run));
     let in_use = holds.map(|hold| gone(hold.until, at.now)).max().unwrap_or(at.now);
     for full in met.full.iter().filter(|full| full.site == site) {
-        if let Some(bar) = full.bars.iter().find(|bar| !full.of_nodes || in_use < bar.until.min(at.end)) {
+        if let Some(bar) = full.bars.iter().find(|bar| !(full.of_nodes && at.rides) || in_use < bar.until.min(at.end)) {
             return Err(bar.by);
         }
     }

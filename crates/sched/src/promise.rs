@@ -31,6 +31,9 @@ pub(crate) struct Pledge {
     pub rank: Rank,
     /// True when the job cannot start before something grows.
     pub settled: bool,
+    /// True when others were told to make room for it.
+    #[serde(default)]
+    pub taken: bool,
     /// Set when the promise no longer holds as it stands.
     pub shaken: Option<BrokenBy>,
     /// Nodes that could hold a part of it when it was last tried.

@@ -33,6 +33,8 @@ pub(crate) struct Waiting {
     pub leaf: usize,
     pub class: usize,
     pub rank: Rank,
+    /// How often it says that it writes a checkpoint.
+    pub every: Option<Span>,
 }
 
 /// A shape with a limit.
@@ -135,7 +137,7 @@ impl Queue {
         }
         self.leaves[leaf].by_seat.entry((shape, ask.limit, class)).or_default().insert(rank);
         *self.leaves[leaf].by_urgency.entry(urgency(&rank)).or_insert(0) += 1;
-        self.jobs.insert(ask.run.job, Waiting { run: ask.run, leaf, class, rank });
+        self.jobs.insert(ask.run.job, Waiting { run: ask.run, leaf, class, rank, every: ask.checkpoint });
     }
 
     /// Takes a job out.

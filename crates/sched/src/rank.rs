@@ -1,10 +1,12 @@
 //! Who is next: the leaves that still have something to try in this pass, as a tree in order of standing.
 //!
+//! Owners below their guarantee come before all others; what is lent and borrowed goes by standing.
+//!
 //! Intuition: a pass looks at the first few of thousands of leaves, so siblings stand in heaps, which are made in one go
 //! and put in order only as far as somebody asks.
 //!
 //! Invariants: a branch without leaves is not in the tree; ties go to the smaller id.
-use crate::share::{Meter, Shares};
+use crate::share::{Meter, Owner, Shares};
 use alloc::collections::BinaryHeap;
 use alloc::collections::binary_heap::PeekMut;
 use alloc::vec::Vec;
@@ -13,6 +15,9 @@ use madang_model::{PartyId, ProjectId, Span, Time, UserId};
 
 /// Binary places of a key, so that small differences in use count beside large weights.
 const PLACES: u32 = 20;
+
+/// More than any owner's standing comes to.
+const BORROWS: u128 = 1 << 126;
 
 /// Siblings, the one with the least use for its weight at the top.
 type Siblings<Id, Child> = BinaryHeap<Place<Id, Child>>;
@@ -65,6 +70,13 @@ pub(crate) struct Ranking {
     boughs: Siblings<PartyId, Bough>,
 }
 
+/// An owner's key: whoever is below its guarantee goes before whoever would borrow.
+fn owner_key(owner: &Owner, extra: u128) -> u128 {
+    let promised = extra / u128::from(Span::from_hours(1).millis());
+    let borrows = u128::from(owner.held) + promised >= u128::from(owner.guaranteed);
+    key(&owner.meter, extra, owner.weight).min(BORROWS - 1) + if borrows { BORROWS } else { 0 }
+}
+
 fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
     ((meter.level() + extra) << PLACES) / u128::from(weight)
 }
@@ -78,8 +90,7 @@ impl Ranking {
                 shares.owners[owner].meter.advance(now, &mut shares.decay);
                 let limbs = limbs(shares, owner, now);
                 let share = &shares.owners[owner];
-                let key = (key(&share.meter, 0, share.weight), share.id);
-                boughs.push(Place { key, child: Bough { owner, extra: 0, limbs } });
+                boughs.push(Place { key: (owner_key(share, 0), share.id), child: Bough { owner, extra: 0, limbs } });
             }
         }
         Ranking { boughs: boughs.into() }
@@ -140,8 +151,7 @@ impl Ranking {
             limb.key.0 = key(&project.meter, limb.child.extra, u64::from(project.weight));
         }
         bough.child.extra += charge;
-        let owner = &shares.owners[bough.child.owner];
-        bough.key.0 = key(&owner.meter, bough.child.extra, owner.weight);
+        bough.key.0 = owner_key(&shares.owners[bough.child.owner], bough.child.extra);
     }
 }
 

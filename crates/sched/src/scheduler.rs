@@ -1,8 +1,9 @@
 //! The scheduler's state, and what can be read from it at any time.
-use crate::api::{Budget, Config, Order, Promise, Standing};
+use crate::api::{Budget, Config, Order, Promise, Standing, Taking};
 use crate::cluster::Cluster;
 use crate::estate::Estate;
 use crate::place::feasible;
+use crate::prey::{Leaving, Life};
 use crate::promise::Promises;
 use crate::queue::Queue;
 use crate::reserve::match_shape;
@@ -28,6 +29,7 @@ pub(crate) struct Run {
     pub rate: u64,
     /// The reservation whose nodes it is on.
     pub own: Option<ReservationId>,
+    pub life: Life,
 }
 
 /// Orders, places, promises, backfills, explains.
@@ -47,6 +49,8 @@ pub struct Scheduler {
     pub(crate) unfinished: bool,
     /// Requests for which no promise could be found around windows, with the least limit tried; until one begins or ends.
     pub(crate) barren: BTreeMap<Request, Span>,
+    /// When each job was taken back or put off, within the window, oldest first.
+    pub(crate) taken: BTreeMap<JobId, Vec<Time>>,
 }
 
 impl Scheduler {
@@ -57,7 +61,7 @@ impl Scheduler {
         for node in founding.nodes.iter().filter(|node| node.health != madang_model::Health::Up) {
             cluster.set_up(node.id, false);
         }
-        Scheduler {
+        let mut sched = Scheduler {
             shares: Shares::new(config.half_life, &estate),
             health: FixedBitSet::with_capacity(estate.pools.len()),
             cluster,
@@ -69,7 +73,10 @@ impl Scheduler {
             now: Time::default(),
             unfinished: false,
             barren: BTreeMap::new(),
-        }
+            taken: BTreeMap::new(),
+        };
+        sched.recount();
+        sched
     }
 
     /// Whether some set of nodes, all healthy and empty, could hold it; else what is short, in names and numbers.
@@ -113,6 +120,19 @@ impl Scheduler {
         self.runs.iter().map(|(id, run)| (*id, &run.on, run.until))
     }
 
+    /// For which job the run was told to make room.
+    pub fn makes_room(&self, run: RunId) -> Option<JobId> {
+        match self.runs.get(&run)?.life.leaving {
+            Some(Leaving::For(job)) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Jobs waiting.
     pub fn pending(&self) -> u32 {
         self.queue.jobs.len() as u32
@@ -146,14 +166,16 @@ impl Scheduler {
         for (index, owner) in self.shares.owners.iter().enumerate() {
             let (entitled, used) = parts(&owners, index);
             let gpus = owner.projects.iter().map(held).sum();
-            rows.push(Standing { owner: owner.id, project: None, entitled, used, gpus, waiting: owner.waiting });
+            let guaranteed = u32::try_from(self.guarantee(index) / 1000).unwrap_or(u32::MAX);
+            let (project, waiting) = (None, owner.waiting);
+            rows.push(Standing { owner: owner.id, project, entitled, used, gpus, guaranteed, waiting });
             let projects = owner.projects.iter().map(|project| (held(project), &self.shares.projects[*project]));
             let meters: Vec<(u128, Meter)> =
                 projects.clone().map(|(_, project)| (u128::from(project.weight), fresh(project.meter))).collect();
             for (place, (gpus, project)) in projects.enumerate() {
                 let (entitled, used) = parts(&meters, place);
                 let (project, waiting) = (Some(project.id), project.waiting);
-                rows.push(Standing { owner: owner.id, project, entitled, used, gpus, waiting });
+                rows.push(Standing { owner: owner.id, project, entitled, used, gpus, guaranteed: 0, waiting });
             }
         }
         rows
@@ -173,9 +195,10 @@ impl Scheduler {
         matches!(self.shares.projects[project].budget, Budget::Left(left) if need <= left)
     }
 
-    /// How many more promises the owner may be given.
+    /// How many more promises the owner may be given, beside those that others make room for already.
     pub(crate) fn places(&self, owner: usize) -> u32 {
-        let count = self.promises.by_job.values().filter(|pledge| pledge.owner == owner).count() as u32;
+        let pledges = self.promises.by_job.values();
+        let count = pledges.filter(|pledge| pledge.owner == owner && !pledge.taken).count() as u32;
         self.config.promises.saturating_sub(count)
     }
 }
@@ -191,6 +214,14 @@ fn parts(siblings: &[(u128, Meter)], index: usize) -> (u32, u32) {
 /// The defaults named at each field.
 impl Default for Config {
     fn default() -> Self {
-        Config { half_life: Span::from_days(14), promises: 4, tries: 4096, starts: 1024, backfill: Order::default() }
+        Config {
+            half_life: Span::from_days(14),
+            promises: 4,
+            tries: 4096,
+            starts: 1024,
+            backfill: Order::default(),
+            taking: Taking::default(),
+            lending: BTreeMap::new(),
+        }
     }
 }

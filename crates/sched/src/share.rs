@@ -151,6 +151,22 @@ pub(crate) struct Owner {
     pub projects: Vec<usize>,
     /// True when a blocked job of it may want a promise that was not looked at yet.
     pub unpromised: bool,
+    /// Milli-GPUs that its runs hold, and those of them that are leaving.
+    pub held: u64,
+    pub leaving: u64,
+    /// Milli-GPUs that are guaranteed to it now.
+    pub guaranteed: u64,
+    /// When to look again for something to take back for it.
+    pub look: Look,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Look {
+    /// Something changed since the last look.
+    pub due: bool,
+    /// A run may be taken from then on that may not be before.
+    pub at: Option<Time>,
 }
 
 /// A project's share.
@@ -208,7 +224,20 @@ impl Shares {
     pub fn owner(&mut self, id: PartyId, weight: u64) -> usize {
         *self.by_owner.entry(id).or_insert_with(|| {
             let (weight, meter) = (weight.max(1), Meter::default());
-            self.owners.push(Owner { id, weight, meter, waiting: 0, projects: Vec::new(), unpromised: false });
+            let look = Look::default();
+            let projects = Vec::new();
+            self.owners.push(Owner {
+                id,
+                weight,
+                meter,
+                waiting: 0,
+                projects,
+                unpromised: false,
+                held: 0,
+                leaving: 0,
+                guaranteed: 0,
+                look,
+            });
             self.owners.len() - 1
         })
     }

@@ -1,10 +1,11 @@
 //! The scheduler's state on paper: what cannot be derived from the rest, in a form that has a version.
 use crate::api::{Ask, Budget, Config};
+use crate::prey::Life;
 use crate::promise::Pledge;
 use crate::reserve::match_shape;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Memo, Shape};
-use crate::share::Meter;
+use crate::share::{Look, Meter};
 use alloc::vec::Vec;
 use madang_model::{
     Allocation, Founding, JobId, NodeId, PartyId, ProjectId, Request, Reservation, ReservationId, RunId, Span, Time,
@@ -37,6 +38,11 @@ pub struct Snapshot {
     excused: Vec<RunId>,
     #[serde(default)]
     barren: Vec<(Request, Span)>,
+    /// As the owners.
+    #[serde(default)]
+    looks: Vec<Look>,
+    #[serde(default)]
+    taken: Vec<(JobId, Vec<Time>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +71,8 @@ struct SavedJob {
     qos: madang_model::Qos,
     nice: i32,
     since: Time,
+    #[serde(default)]
+    every: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +84,8 @@ struct SavedRun {
     rate: u64,
     #[serde(default)]
     own: Option<ReservationId>,
+    #[serde(default)]
+    life: Life,
 }
 
 impl Scheduler {
@@ -95,6 +105,7 @@ impl Scheduler {
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
             since: waiting.rank.2,
+            every: waiting.every,
         };
         let save_run = |(id, run): (&RunId, &Run)| SavedRun {
             run: *id,
@@ -103,6 +114,7 @@ impl Scheduler {
             leaf: run.leaf,
             rate: run.rate,
             own: run.own,
+            life: run.life,
         };
         let save_project = |project: &crate::share::Project| SavedProject {
             id: project.id,
@@ -133,6 +145,8 @@ impl Scheduler {
             reservations: self.reservations().cloned().collect(),
             excused: self.cluster.calendar.excused.iter().copied().collect(),
             barren: self.barren.iter().map(|(request, limit)| (request.clone(), *limit)).collect(),
+            looks: shares.owners.iter().map(|owner| owner.look).collect(),
+            taken: self.taken.iter().map(|(job, times)| (*job, times.clone())).collect(),
         }
     }
 
@@ -174,6 +188,9 @@ impl Scheduler {
         for (owner, (_, meter, unpromised)) in self.shares.owners.iter_mut().zip(&from.owners) {
             (owner.meter, owner.unpromised) = (*meter, *unpromised);
         }
+        for (owner, look) in self.shares.owners.iter_mut().zip(&from.looks) {
+            owner.look = *look;
+        }
         for (project, saved) in self.shares.projects.iter_mut().zip(&from.projects) {
             (project.meter, project.budget) = (saved.meter, saved.budget);
         }
@@ -203,19 +220,22 @@ impl Scheduler {
                 qos: job.qos,
                 nice: job.nice,
                 since: job.since,
+                checkpoint: job.every,
             };
             self.queue.push(&ask, job.leaf, *shape);
             self.shares.wait(job.leaf, true);
         }
         for run in from.runs {
             self.cluster.take(run.run, run.until, &run.on);
-            let SavedRun { run, on, until, leaf, rate, own } = run;
-            self.runs.insert(run, Run { on, until, leaf, rate, own });
+            let SavedRun { run, on, until, leaf, rate, own, life } = run;
+            self.runs.insert(run, Run { on, until, leaf, rate, own, life });
         }
         for pledge in from.pledges {
             self.promises.insert(pledge);
         }
         self.promises.turn = from.turn;
+        self.taken = from.taken.into_iter().collect();
+        self.recount();
         (self.now, self.unfinished) = (from.now, from.unfinished);
     }
 }

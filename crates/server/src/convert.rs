@@ -105,6 +105,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         singleton: submit.singleton,
         kill_on_invalid: submit.kill_on_invalid,
         requeue: submit.requeue.unwrap_or(true),
+        checkpoint: submit.checkpoint_secs.map(checkpoint).transpose()?,
         held: submit.held,
         warning: submit.warning.as_ref().map(warning).transpose()?,
         array,
@@ -122,6 +123,17 @@ pub fn limit(secs: u64) -> Result<Span, Fault> {
         0 => Err(Fault::invalid("limit_secs", "is 0, at least 1")),
         secs if secs > most::LIMIT_SECS => {
             Err(Fault::invalid("limit_secs", format!("is {secs}, at most {}", most::LIMIT_SECS)))
+        }
+        secs => Ok(Span::from_secs(secs)),
+    }
+}
+
+/// How often a job says that it writes a checkpoint.
+fn checkpoint(secs: u64) -> Result<Span, Fault> {
+    match secs {
+        0 => Err(Fault::invalid("checkpoint_secs", "is 0, at least 1")),
+        secs if secs > most::LIMIT_SECS => {
+            Err(Fault::invalid("checkpoint_secs", format!("is {secs}, at most {}", most::LIMIT_SECS)))
         }
         secs => Ok(Span::from_secs(secs)),
     }

@@ -79,6 +79,7 @@ fn submission(rng: &mut Rng, known: &Knowledge<'_>) -> Submission {
         qos: *rng.pick(&[Qos::Low, Qos::Normal, Qos::Normal, Qos::High]).unwrap_or(&Qos::Normal),
         nice: if rng.per_mille(100) { rng.range(0, 100) as i32 - 50 } else { 0 },
         requeue: rng.per_mille(700),
+        checkpoint: rng.per_mille(300).then(|| Span::from_secs(rng.below(3_600))),
         model,
         ..load::plain(user.into())
     };

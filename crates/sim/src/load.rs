@@ -226,6 +226,7 @@ pub fn plain(user: String) -> Submission {
         singleton: false,
         kill_on_invalid: false,
         requeue: false,
+        checkpoint: None,
         held: false,
         warning: None,
         array: None,

@@ -63,11 +63,26 @@ impl ModelEngine {
         self.due.insert((end, run));
     }
 
-    /// Ends a run now, for this cause. Of an unknown run it reports just that; of an ended one nothing.
+    /// Ends a run for this cause: now, or when the grace of a pre-emption is over. Of an unknown run it reports just
+    /// that; of an ended one nothing.
     pub fn stop(&mut self, now: Time, run: RunId, cause: StopCause) {
-        match self.runs.get(&run) {
-            None => self.ready.push(Report::Unknown { run }),
-            Some(_) => self.end(now, run, outcome_of(cause)),
+        match (self.runs.get(&run), cause) {
+            (None, _) => self.ready.push(Report::Unknown { run }),
+            (Some(_), StopCause::Preempted { grace, .. }) => self.end_by(now.after(grace), run, outcome_of(cause)),
+            (Some(_), _) => self.end(now, run, outcome_of(cause)),
+        }
+    }
+
+    /// A run that goes on until then ends then: it makes use of all its grace.
+    fn end_by(&mut self, last: Time, run: RunId, outcome: Outcome) {
+        match self.runs.get_mut(&run) {
+            Some(Sent { end, outcome: by_itself, .. }) if *end > last => (*end, *by_itself) = (last, outcome),
+            Some(Running { end, outcome: by_itself }) if *end > last => {
+                self.due.remove(&(*end, run));
+                self.due.insert((last, run));
+                (*end, *by_itself) = (last, outcome);
+            }
+            _ => {}
         }
     }
 
@@ -181,6 +196,7 @@ fn outcome_of(cause: StopCause) -> Outcome {
         StopCause::Cancelled | StopCause::Stale => Outcome::Cancelled,
         StopCause::Limit => Outcome::TimedOut,
         StopCause::Requeue => Outcome::Requeued,
+        StopCause::Preempted { .. } => Outcome::Preempted,
         StopCause::NodeLost => Outcome::NodeFailed,
     }
 }

@@ -6,8 +6,8 @@
 use madang_centre::{Centre, Keep};
 use madang_ledger::{Account, Transaction};
 use madang_model::{
-    Allocation, EntryId, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, Request, RunId, Slot, Time,
-    Won,
+    Allocation, EndedRun, EntryId, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, Request, RunId,
+    Slot, Span, Time, Won,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,6 +134,10 @@ impl Oracle {
         for ended in &job.runs {
             let Some(started) = ended.started else { continue };
             let run = ended.run;
+            let most = if ended.outcome == Outcome::Preempted { Span::from_hours(1) } else { Span::ZERO };
+            if ended.lost > most.min(ended.ended.since(started)) {
+                return Err(format!("{run} is said to have lost {}", ended.lost));
+            }
             let truth = self.runs.get(&run).ok_or_else(|| format!("{run} never began, yet has a start"))?;
             if truth.on != ended.on {
                 return Err(format!("{run} held other devices than its record says"));
@@ -226,7 +230,7 @@ impl Oracle {
                 continue;
             }
             let runs = jobs.flat_map(|job| &job.runs).filter(|run| !run.outcome.is_providers_fault());
-            let used: GpuTime = runs.filter_map(|run| Some(run.on.gpus() * run.ended.since(run.started?))).sum();
+            let used: GpuTime = runs.filter_map(charged).sum();
             let spent: GpuTime =
                 project.awards.iter().map(|award| centre.book().balance(Account::Spent(award.id)).0).sum();
             if used != spent {
@@ -235,6 +239,12 @@ impl Oracle {
         }
         Ok(())
     }
+}
+
+/// What a run is charged for: its time, less what a pre-emption lost of it.
+fn charged(run: &EndedRun) -> Option<GpuTime> {
+    let ran = run.ended.since(run.started?).millis();
+    Some(run.on.gpus() * Span::from_millis(ran - run.lost.millis()))
 }
 
 /// A gang is whole: every part has its nodes, each with its devices, in one site and, unless it may span, one island.

@@ -67,6 +67,7 @@ impl Centre {
             qos: Qos::Normal,
             nice: 0,
             since: Time::default(),
+            checkpoint: None,
         };
         let step = self.sched.step(Time::default(), vec![Event::Queued(ask)]);
         let path = |node: NodeId| {

@@ -14,7 +14,7 @@ const STATES: &[(&str, &str, Option<StateName>)] = &[
     ("FAILED", "F", Some(StateName::Failed)),
     ("TIMEOUT", "TO", Some(StateName::Timeout)),
     ("NODE_FAIL", "NF", Some(StateName::NodeFail)),
-    ("PREEMPTED", "PR", None),
+    ("PREEMPTED", "PR", Some(StateName::Preempted)),
     ("BOOT_FAIL", "BF", Some(StateName::BootFail)),
     ("DEADLINE", "DL", None),
     ("OUT_OF_MEMORY", "OOM", Some(StateName::OutOfMemory)),

@@ -193,6 +193,7 @@ impl World {
             qos: Qos::Normal,
             nice: 0,
             since: Time::from_millis(self.now),
+            checkpoint: None,
         })
     }
 }

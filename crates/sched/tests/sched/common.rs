@@ -114,6 +114,7 @@ pub fn ask(job: u64, request: Request, limit_secs: u64) -> Ask {
         limit: Span::from_secs(limit_secs),
         qos: Qos::Normal,
         nice: 0,
+        checkpoint: None,
         since: at(0),
     }
 }

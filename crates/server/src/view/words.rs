@@ -90,6 +90,13 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
             "it is held; release it to let it queue".into(),
             "보류 중입니다. 보류를 풀면 대기열에 들어갑니다".into(),
         ),
+        Blocked::OwnerLimit { holds, most } => (
+            "AssocGrpGRES",
+            format!("its owner holds {holds} and may hold {most} now, by what it may borrow and what others lend"),
+            format!(
+                "소유 기관이 {holds}를 쓰고 있으며, 빌릴 수 있는 한도와 다른 기관의 대여 한도에 따라 지금은 {most}까지 쓸 수 있습니다"
+            ),
+        ),
         Blocked::ArrayLimit => (
             "JobArrayTaskLimit",
             "as many tasks of its array run as its %limit allows".into(),
@@ -206,6 +213,7 @@ pub fn outcome(outcome: Outcome) -> StateName {
         Outcome::OutOfMemory => StateName::OutOfMemory,
         Outcome::LaunchFailed => StateName::BootFail,
         Outcome::Requeued => StateName::Requeued,
+        Outcome::Preempted => StateName::Preempted,
     }
 }
 
@@ -229,16 +237,21 @@ pub fn end_reason(outcome: Outcome) -> (&'static str, String) {
         Outcome::OutOfMemory => ("OutOfMemory", "it needed more memory than it held".into()),
         Outcome::LaunchFailed => ("JobLaunchFailure", "its engine could not start it; its hours are given back".into()),
         Outcome::Requeued => ("None", "it was ended to run again".into()),
+        Outcome::Preempted => (
+            "None",
+            "its nodes were taken back for another job; what it lost since its last checkpoint is not charged".into(),
+        ),
     }
 }
 
 /// Slurm's reason and a sentence for a stop under way.
-pub fn stop_reason(cause: StopCause) -> (&'static str, &'static str) {
+pub fn stop_reason(cause: StopCause) -> (&'static str, String) {
     match cause {
-        StopCause::Cancelled => ("None", "it was cancelled and is leaving its nodes"),
-        StopCause::Limit => ("TimeLimit", "it reached its limit and is leaving its nodes"),
-        StopCause::Requeue => ("None", "it is leaving its nodes to run again"),
-        StopCause::NodeLost => ("NodeDown", "a node it ran on was lost"),
-        StopCause::Stale => ("None", "it is being ended"),
+        StopCause::Cancelled => ("None", "it was cancelled and is leaving its nodes".into()),
+        StopCause::Limit => ("TimeLimit", "it reached its limit and is leaving its nodes".into()),
+        StopCause::Requeue => ("None", "it is leaving its nodes to run again".into()),
+        StopCause::NodeLost => ("NodeDown", "a node it ran on was lost".into()),
+        StopCause::Preempted { by, .. } => ("None", format!("it is leaving its nodes, which are taken back for {by}")),
+        StopCause::Stale => ("None", "it is being ended".into()),
     }
 }

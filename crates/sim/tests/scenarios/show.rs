@@ -127,5 +127,6 @@ fn reason(teller: &Teller, why: &Blocked) -> String {
         Blocked::Begin { at: begin } => format!("until {}", at(teller, *begin)),
         Blocked::Held => "held".into(),
         Blocked::ArrayLimit => "the array's limit is reached".into(),
+        Blocked::OwnerLimit { holds, most } => format!("its owner holds {holds} and may hold {most}"),
     }
 }

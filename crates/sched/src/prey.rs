@@ -1,0 +1,143 @@
+//! Who may be taken back, and at what price.
+//!
+//! A run may be taken for a job within its owner's guarantee if its own owner stays at or above its guarantee without
+//! it; so nobody takes back what was just taken from them. Within one owner an urgent job may take what asked for
+//! little urgency. Either way a run is left alone at first, and a job suffers only so often ([`crate::Taking`]). A run
+//! that is left alone for the moment is weighed with the others: where it will be the better choice, it is waited for.
+use crate::api::VictimOrder;
+use crate::promise::gone;
+use crate::reclaim::Claim;
+use crate::scheduler::{Run, Scheduler};
+use alloc::vec::Vec;
+use madang_model::{Checkpoints, JobId, Qos, RunId, Span, Time};
+use serde::{Deserialize, Serialize};
+
+/// What taking a run back depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Life {
+    /// When it was started.
+    pub since: Time,
+    pub qos: Qos,
+    /// How often it says that it writes a checkpoint.
+    pub every: Option<Span>,
+    /// The last checkpoint that was reported.
+    pub saved: Option<Time>,
+    pub leaving: Option<Leaving>,
+}
+
+/// Why a run is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Leaving {
+    /// This job takes its place.
+    For(JobId),
+    /// Cancelled, requeued, out of time.
+    Otherwise,
+}
+
+/// A run that may be taken back.
+#[derive(Clone, Debug)]
+pub(crate) struct Prey {
+    pub run: RunId,
+    pub owner: usize,
+    /// Milli-GPUs that it holds.
+    pub gpus: u64,
+    /// What it costs; less is taken first.
+    pub price: u128,
+    /// Nodes that it holds.
+    pub nodes: u64,
+    /// Until when it is left alone because it has just started; its price is what it will be then.
+    pub settles: Option<Time>,
+}
+
+/// What there is to take for a claim.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    /// Ascending by run.
+    pub prey: Vec<Prey>,
+    /// Runs that will be gone by the claim's start anyway.
+    pub going: Vec<RunId>,
+    /// When a job's bound lets a run be taken that may not be now.
+    pub later: Option<Time>,
+    /// By owner: milli-GPUs that it may lose.
+    pub excess: Vec<u64>,
+}
+
+impl Scheduler {
+    /// All runs that may be taken for the claim. Nothing if nobody has anything to give.
+    pub(crate) fn prey(&self, now: Time, claim: &Claim) -> Found {
+        let owners = 0..self.shares.owners.len();
+        let excess: Vec<u64> = owners.map(|owner| self.excess(owner, claim)).collect();
+        let mut found = Found { excess, ..Found::default() };
+        if !claim.urgent && found.excess.iter().all(|excess| *excess == 0) {
+            return found;
+        }
+        for (id, run) in &self.runs {
+            if gone(run.until, now) <= claim.start {
+                found.going.push(*id);
+            } else if run.life.leaving.is_none() {
+                self.look_at(now, claim, (*id, run), &mut found);
+            }
+        }
+        found
+    }
+
+    /// What an owner may lose to the claim without falling below its guarantee.
+    fn excess(&self, owner: usize, claim: &Claim) -> u64 {
+        let borrowed = self.staying(owner).saturating_sub(self.guarantee(owner));
+        if claim.within && owner != claim.owner { borrowed } else { 0 }
+    }
+
+    fn look_at(&self, now: Time, claim: &Claim, (id, run): (RunId, &Run), found: &mut Found) {
+        let owner = self.shares.owner_of(run.leaf);
+        let gpus = u64::from(run.on.gpus().milli());
+        let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
+        let lesser = claim.urgent && owner == claim.owner && run.life.qos <= self.config.taking.preemptible;
+        if !lent && !(lesser && run.life.qos < claim.qos) {
+            return;
+        }
+        let spared = self.spared_until(now, id.job);
+        if spared > now {
+            found.later = found.later.into_iter().chain(Some(spared).filter(|until| *until < Time::MAX)).min();
+            return;
+        }
+        let settles = Some(run.life.since.after(self.config.taking.settle)).filter(|until| *until > now);
+        let (price, nodes) = (self.price(settles.unwrap_or(now), run), run.on.slots.len() as u64);
+        found.prey.push(Prey { run: id, owner, gpus, price, nodes, settles });
+    }
+
+    /// Until when a job is neither taken back nor put off again.
+    pub(crate) fn spared_until(&self, now: Time, job: JobId) -> Time {
+        let taking = &self.config.taking;
+        let Some(first) = (taking.times as usize).checked_sub(1) else { return Time::MAX };
+        let times = self.taken.get(&job).into_iter().flatten().rev();
+        let bound = times.copied().nth(first).map(|time| time.after(taking.window));
+        bound.filter(|until| *until > now).unwrap_or_default()
+    }
+
+    /// What taking the run costs. Equal losses go by all the work done so far, so that of two runs that say nothing the
+    /// one that did less is taken.
+    fn price(&self, now: Time, run: &Run) -> u128 {
+        const BITS: u32 = 56;
+        let Life { since, saved, every, .. } = run.life;
+        let ran = now.since(since);
+        let work = |span: Span| u128::from(span.millis()) * u128::from(run.rate.max(1));
+        match self.config.taking.order {
+            VictimOrder::LeastLost => {
+                let lost = Checkpoints { since, saved, every }.lost(now, self.config.taking.cap);
+                (work(lost) << BITS) + work(ran).min((1 << BITS) - 1)
+            }
+            VictimOrder::Youngest => u128::from(ran.millis()),
+            VictimOrder::Largest => u128::from(u64::MAX - run.rate),
+        }
+    }
+
+    /// Notes that a job was taken back or put off, and forgets what lies outside the window.
+    pub(crate) fn note_taken(&mut self, now: Time, job: JobId) {
+        self.taken.entry(job).or_default().push(now);
+        let window = self.config.taking.window;
+        self.taken.retain(|_, times| {
+            times.retain(|time| time.after(window) > now);
+            !times.is_empty()
+        });
+    }
+}

@@ -1,0 +1,432 @@
+//! Taking back: an owner below its guarantee gets back what it lent, and urgent work pre-empts what can wait.
+//!
+//! Intuition: for each node it is worked out what it would cost to make room there for a part of the gang, and the gang
+//! is then placed on the cheapest nodes by the same code that places it on free ones. What that placement needs gone is
+//! tried on a draft, and every run that turns out not to be needed is let go again. Only then is anybody told to stop,
+//! and in the same moment the job has a promise on the nodes, so that nothing else gets into the room.
+//!
+//! Invariants: no run is stopped unless the job was placed without it; a gang goes whole; an owner that gives back stays
+//! at or above its guarantee, and one that takes stays within it; a look that found nothing is not repeated until
+//! something changed.
+use crate::api::{BrokenBy, Promise, Step, Stop, VictimOrder};
+use crate::draft::Draft;
+use crate::lend::gpus_of;
+use crate::place::{self, Candidate, Now, Pick, assemble};
+use crate::prey::{Found, Leaving, Prey};
+use crate::promise::{GRACE, Pledge, Promises};
+use crate::scheduler::{Run, Scheduler};
+use crate::shape::{Fitting, Shape};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use madang_model::{Allocation, JobId, NodeId, Qos, RunId, Span, Time};
+
+/// Most placements that are tried to find runs that need not go.
+const TRIALS: usize = 64;
+/// Most times that a choice is made again because it would take too much from one owner.
+const ROUNDS: usize = 8;
+
+/// A job for which something may be taken back.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub job: JobId,
+    pub owner: usize,
+    pub qos: Qos,
+    /// Milli-GPUs that it asks for.
+    gpus: u64,
+    /// With it the owner stays within its guarantee, so that borrowers give back.
+    pub within: bool,
+    /// It may take the place of less urgent work of its owner.
+    pub urgent: bool,
+    /// When it could start, and be gone for certain.
+    pub start: Time,
+    end: Time,
+}
+
+/// What is taken for a claim.
+struct Taken {
+    victims: Vec<RunId>,
+    on: Allocation,
+    /// When its job can start there.
+    start: Time,
+    /// Some of them are left alone until then.
+    settled: Option<Time>,
+}
+
+impl Scheduler {
+    /// Takes nodes back for one job, if that helps one. True if it did: others may then be looked at.
+    pub(crate) fn take_back(&mut self, now: Time, step: &mut Step) -> bool {
+        for owner in 0..self.shares.owners.len() {
+            let look = self.shares.owners[owner].look;
+            if !look.due && look.at.is_none_or(|at| at > now) {
+                continue;
+            }
+            let mut later = None;
+            for claim in self.claims(now, owner) {
+                match self.find(now, &claim) {
+                    Ok(taken) => {
+                        self.take(now, &claim, taken, step);
+                        return true;
+                    }
+                    Err(time) => later = later.into_iter().chain(time).min(),
+                }
+            }
+            self.shares.owners[owner].look = crate::share::Look { due: false, at: later };
+        }
+        false
+    }
+
+    /// The owner's promised jobs that may claim something, in rank order.
+    fn claims(&self, now: Time, owner: usize) -> Vec<Claim> {
+        let pledges = self.promises.by_job.values();
+        let mut open: Vec<&Pledge> = pledges.filter(|pledge| pledge.owner == owner && !pledge.taken).collect();
+        open.sort_by_key(|pledge| pledge.rank);
+        open.into_iter().filter_map(|pledge| self.claim(now, pledge)).collect()
+    }
+
+    fn claim(&self, now: Time, pledge: &Pledge) -> Option<Claim> {
+        let (taking, job, owner) = (&self.config.taking, pledge.promise.job, pledge.owner);
+        let shape = self.queue.kind(&self.queue.jobs[&job]).1;
+        let start = now.after(taking.grace).after(GRACE);
+        let worth = pledge.promise.start > start && pledge.promise.start >= start.after(taking.gain);
+        if !worth || !shape.possible || !self.affordable(job) {
+            return None;
+        }
+        let (gpus, qos) = (gpus_of(&shape.request), pledge.rank.0.0);
+        let within = taking.reclaim && gpus > 0 && self.expects(owner) + gpus <= self.guarantee(owner);
+        let urgent = taking.preempts.is_some_and(|least| qos >= least);
+        let end = start.after(pledge.limit).after(GRACE);
+        (within || urgent).then_some(Claim { job, owner, qos, gpus, within, urgent, start, end })
+    }
+
+    /// Milli-GPUs that the owner holds and will go on to hold, and those that are being taken back for it.
+    fn expects(&self, owner: usize) -> u64 {
+        let coming = self.promises.by_job.values().filter(|pledge| pledge.owner == owner && pledge.taken);
+        let gpus = coming.map(|pledge| gpus_of(&self.queue.kind(&self.queue.jobs[&pledge.promise.job]).1.request));
+        self.staying(owner) + gpus.sum::<u64>()
+    }
+
+    /// Promises that give way to the claim: their owners would borrow with them and are served better than the claim's
+    /// as it is, and they did not give way too often. So a gang larger than its owner's guarantee starts all the same.
+    fn yielding(&self, now: Time, claim: &Claim) -> Vec<JobId> {
+        let (ours, due) = (self.expects(claim.owner), self.guarantee(claim.owner));
+        let others = self.promises.by_job.iter().filter(|(_, pledge)| pledge.owner != claim.owner && !pledge.taken);
+        let borrows = |job: &JobId, pledge: &Pledge| {
+            let gpus = gpus_of(&self.queue.kind(&self.queue.jobs[job]).1.request);
+            let (theirs, their_due) = (self.expects(pledge.owner), self.guarantee(pledge.owner));
+            let better = u128::from(theirs) * u128::from(due) > u128::from(ours) * u128::from(their_due);
+            theirs + gpus > their_due && better
+        };
+        let yields = |job: &JobId, pledge: &Pledge| borrows(job, pledge) && self.spared_until(now, *job) <= now;
+        others.filter(|(job, pledge)| claim.within && yields(job, pledge)).map(|(job, _)| *job).collect()
+    }
+
+    /// Whom to stop for the claim and where its job then goes, or when to look again.
+    fn find(&mut self, now: Time, claim: &Claim) -> Result<Taken, Option<Time>> {
+        let yielding = self.yielding(now, claim);
+        let found = self.prey(now, claim);
+        let later = found.later;
+        if found.prey.is_empty() && yielding.is_empty() {
+            return Err(later);
+        }
+        self.promises.lift(claim.job);
+        yielding.iter().for_each(|job| self.promises.lift(*job));
+        let mut taken = if yielding.is_empty() { None } else { self.at_once(now, claim) };
+        if taken.is_none() {
+            taken = self.with_victims(now, claim, found).filter(|taken| {
+                // What only yields to it is worth a promise of its own, what is there anyway is not.
+                !taken.victims.is_empty() || !yielding.is_empty()
+            });
+        }
+        self.promises.lower(claim.job);
+        yielding.iter().for_each(|job| self.promises.lower(*job));
+        match taken {
+            None => Err(later),
+            Some(Taken { settled: Some(until), .. }) => Err(later.into_iter().chain([until]).min()),
+            Some(taken) => Ok(taken),
+        }
+    }
+
+    /// Where the job could start now, were it not for promises that yield to it.
+    fn at_once(&self, now: Time, claim: &Claim) -> Option<Taken> {
+        let (class, shape) = self.queue.kind(&self.queue.jobs[&claim.job]);
+        let end = now.after(class.limit).after(GRACE);
+        let on =
+            place::now(shape, &Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true }).ok()?;
+        Some(Taken { victims: Vec::new(), on, start: now, settled: None })
+    }
+
+    fn with_victims(&mut self, now: Time, claim: &Claim, mut found: Found) -> Option<Taken> {
+        let (expects, guarantee) = (self.expects(claim.owner), self.guarantee(claim.owner));
+        // Where it takes no part in what is lent, its owner is not to hold more than before.
+        let least = if claim.within { 0 } else { (expects + claim.gpus).saturating_sub(guarantee.max(expects)) };
+        let mut draft = Draft::new(&mut self.cluster);
+        for run in core::mem::take(&mut found.going) {
+            draft.vacate(run, self.runs[&run].until, &self.runs[&run].on);
+        }
+        let shape = self.queue.kind(&self.queue.jobs[&claim.job]).1;
+        let (order, promises, runs) = (self.config.taking.order, &self.promises, &self.runs);
+        let search = Search { draft, promises, runs, shape, claim, now, order, found, banned: BTreeSet::new() };
+        search.run().filter(|taken| {
+            let own = |run: &&RunId| self.shares.owner_of(runs[*run].leaf) == claim.owner;
+            let freed = taken.victims.iter().filter(own).map(|run| u64::from(runs[run].on.gpus().milli()));
+            freed.sum::<u64>() >= least
+        })
+    }
+
+    /// Stops the victims, and promises the job their place for when they are gone.
+    fn take(&mut self, now: Time, claim: &Claim, taken: Taken, step: &mut Step) {
+        let grace = self.config.taking.grace;
+        let yielding = self.yielding(now, claim);
+        for id in taken.victims {
+            let run = self.runs.get_mut(&id).expect("a victim runs");
+            run.until = run.until.min(now.after(grace));
+            run.life.leaving = Some(Leaving::For(claim.job));
+            self.cluster.extend(id, run.until, &run.on);
+            let owner = self.shares.owner_of(run.leaf);
+            self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
+            self.note_taken(now, id.job);
+            step.stops.push(Stop { run: id, by: claim.job, grace });
+        }
+        let old = self.promises.remove(claim.job).expect("claims are made for promised jobs");
+        old.promise.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
+        let promise = Promise { start: taken.start, on: taken.on, ..old.promise };
+        yielding.iter().for_each(|job| self.promises.lift(*job));
+        self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old });
+        self.give_way(now, claim.job, yielding, step);
+    }
+
+    /// Of promises that are lifted, those stand again that are compatible with the job's; the others are given anew.
+    fn give_way(&mut self, now: Time, job: JobId, yielding: Vec<JobId>, step: &mut Step) {
+        let mut displaced = Vec::new();
+        for other in yielding {
+            self.promises.lower(other);
+            let nodes = self.promises.by_job[&other].promise.on.slots.iter().map(|slot| slot.node);
+            let beside: BTreeSet<JobId> = nodes.flat_map(|node| self.promises.on(node)).collect();
+            // What a cap still allows depends on all promises of its site together.
+            let capped = !self.cluster.calendar.caps.is_empty();
+            if capped || !beside.into_iter().all(|beside| self.promises.holds(&self.cluster, beside, now)) {
+                self.promises.lift(other);
+                displaced.push(other);
+            }
+        }
+        for other in displaced {
+            let before = step.promises.len();
+            self.promise_anew(now, other, BrokenBy::Reclaimed(job), step);
+            if step.promises.len() > before {
+                self.note_taken(now, other);
+            }
+        }
+    }
+
+    /// True if some owner may find something to take back that was not looked at yet.
+    pub(crate) fn looks_are_due(&self) -> bool {
+        self.shares.owners.iter().any(|owner| owner.look.due)
+    }
+
+    /// A run may be taken once it is settled: whoever waits looks again then.
+    pub(crate) fn note_prey(&mut self, now: Time, leaf: usize, qos: Qos) {
+        let owner = self.shares.owner_of(leaf);
+        let lends = self.staying(owner) > self.guarantee(owner);
+        let at = now.after(self.config.taking.settle);
+        for (other, share) in self.shares.owners.iter_mut().enumerate().filter(|(_, share)| share.waiting > 0) {
+            let lesser = other == owner && qos <= self.config.taking.preemptible;
+            if lesser || (lends && other != owner) {
+                share.look.at = share.look.at.into_iter().chain(Some(at)).min();
+            }
+        }
+    }
+
+    /// When a look falls due that nothing but time brings.
+    pub(crate) fn next_look(&self, now: Time) -> Option<Time> {
+        let waiting = self.shares.owners.iter().filter(|owner| owner.waiting > 0);
+        waiting.filter_map(|owner| owner.look.at).filter(|at| *at > now).min()
+    }
+}
+
+/// The search for one claim.
+struct Search<'a> {
+    draft: Draft<'a>,
+    promises: &'a Promises,
+    runs: &'a BTreeMap<RunId, Run>,
+    shape: &'a Shape,
+    claim: &'a Claim,
+    now: Time,
+    order: VictimOrder,
+    found: Found,
+    /// Prey that is let go because its owner would lose too much.
+    banned: BTreeSet<usize>,
+}
+
+impl Search<'_> {
+    fn run(mut self) -> Option<Taken> {
+        for _ in 0..ROUNDS {
+            let picks = self.cheapest()?;
+            let mut victims = BTreeSet::new();
+            for pick in &picks {
+                victims.extend(self.room_on(pick.node, pick.need)?.1);
+            }
+            match self.too_much(&victims) {
+                Some(worst) => {
+                    self.banned.insert(worst);
+                }
+                None => return self.pruned(victims),
+            }
+        }
+        None
+    }
+
+    /// The nodes whose most expensive costs least, as far as they can hold the gang together.
+    fn cheapest(&mut self) -> Option<Vec<Pick>> {
+        let mut offers: BTreeMap<(u32, usize), Vec<(u128, NodeId)>> = BTreeMap::new();
+        let estate = self.draft.cluster().estate.clone();
+        let shape = self.shape;
+        for (part, plan) in (0u32..).zip(&shape.parts) {
+            for fit in &plan.fitting {
+                let nodes = estate.pools[fit.pool].nodes.iter();
+                let cost = |node: &NodeId| Some((self.room_on(*node, fit.need)?.0, *node));
+                offers.insert((part, fit.pool), nodes.filter_map(cost).collect());
+            }
+        }
+        let mut costs: Vec<u128> = offers.values().flatten().map(|(cost, _)| *cost).collect();
+        costs.sort_unstable();
+        costs.dedup();
+        let attempt = |most: u128| {
+            let mut offer = |part: u32, fit: &Fitting, list: &mut Vec<Candidate>| {
+                let within = offers[&(part, fit.pool)].iter().filter(|(cost, _)| *cost <= most);
+                let left = |cost: u128| costs.partition_point(|other| *other < cost) as u32;
+                list.extend(within.map(|(cost, node)| Candidate { node: *node, left: left(*cost) }));
+            };
+            assemble(shape, &estate, &mut offer).ok()
+        };
+        attempt(*costs.get(costs.partition_point(|most| attempt(*most).is_none()))?)
+    }
+
+    /// What it costs to make room on the node, and whose going makes it; `None` if nothing does.
+    fn room_on(&mut self, node: NodeId, need: crate::estate::Amount) -> Option<(u128, Vec<usize>)> {
+        let cluster = self.draft.cluster();
+        let state = &cluster.nodes[node.index()];
+        if !state.up || !self.shape.allows(node) {
+            return None;
+        }
+        let mut free = cluster.free_of(node);
+        let mut gone: Vec<(u128, usize, crate::estate::Amount)> = Vec::new();
+        if !need.within(free) {
+            let mut here: Vec<(u128, usize, crate::estate::Amount)> = Vec::new();
+            here.extend(state.holds.iter().filter_map(|hold| {
+                let at = self.found.prey.binary_search_by_key(&hold.run, |prey| prey.run).ok()?;
+                (!self.banned.contains(&at)).then(|| (self.part_of(&self.found.prey[at]), at, hold.amount))
+            }));
+            here.sort_unstable();
+            for one in here {
+                free = free.plus(one.2);
+                gone.push(one);
+                if need.within(free) {
+                    break;
+                }
+            }
+            if !need.within(free) {
+                return None;
+            }
+            for at in (0..gone.len()).rev() {
+                if need.within(free.minus(gone[at].2)) {
+                    free = free.minus(gone.remove(at).2);
+                }
+            }
+        }
+        self.is_clear(node, need, &gone).then(|| {
+            let parts = gone.iter().map(|(part, ..)| *part);
+            let cost = if self.order == VictimOrder::LeastLost { parts.sum() } else { parts.max().unwrap_or(0) };
+            (cost, gone.into_iter().map(|(_, at, _)| at).collect())
+        })
+    }
+
+    /// True if no promise of others would be delayed there with these gone.
+    fn is_clear(
+        &mut self,
+        node: NodeId,
+        need: crate::estate::Amount,
+        gone: &[(u128, usize, crate::estate::Amount)],
+    ) -> bool {
+        if self.promises.on(node).is_empty() {
+            return true;
+        }
+        let part = |at: usize| {
+            let id = self.found.prey[at].run;
+            let run = &self.runs[&id];
+            let slots = run.on.slots.iter().filter(|slot| slot.node == node).copied().collect();
+            (id, run.until, Allocation { slots })
+        };
+        let parts: Vec<_> = gone.iter().map(|(_, at, _)| part(*at)).collect();
+        let (promises, now, end) = (self.promises, self.now, self.claim.end);
+        self.draft.without(&parts, |cluster| promises.conflict(cluster, node, need, now, end).is_none())
+    }
+
+    /// A run's price as far as one node goes: a gang that makes room on several nodes is paid for once.
+    fn part_of(&self, prey: &Prey) -> u128 {
+        match self.order {
+            VictimOrder::LeastLost => prey.price / u128::from(prey.nodes.min(u64::from(self.shape.nodes())).max(1)),
+            VictimOrder::Youngest | VictimOrder::Largest => prey.price,
+        }
+    }
+
+    /// The most expensive run of an owner that would lose more than it may.
+    fn too_much(&self, victims: &BTreeSet<usize>) -> Option<usize> {
+        let prey = |at: &usize| &self.found.prey[*at];
+        let lost = |owner: usize| -> u64 {
+            victims.iter().map(prey).filter(|prey| prey.owner == owner).map(|prey| prey.gpus).sum()
+        };
+        let others = (0..self.found.excess.len()).filter(|owner| *owner != self.claim.owner);
+        let poorer = others.into_iter().find(|owner| lost(*owner) > self.found.excess[*owner])?;
+        let own = victims.iter().filter(|at| prey(at).owner == poorer);
+        own.copied().max_by_key(|at| (prey(at).price, *at))
+    }
+
+    /// Lets every run go that the gang does not need gone, the most expensive first.
+    fn pruned(&mut self, victims: BTreeSet<usize>) -> Option<Taken> {
+        let base = self.draft.mark();
+        let mut needed: Vec<usize> = victims.into_iter().collect();
+        needed.sort_by_key(|at| core::cmp::Reverse((self.found.prey[*at].price, *at)));
+        let mut on = self.placed_without(&needed)?;
+        let mut at = 0;
+        for _ in 0..TRIALS.min(needed.len()) {
+            self.draft.rewind(base);
+            let mut fewer = needed.clone();
+            fewer.remove(at);
+            match self.placed_without(&fewer) {
+                Some(other) => (needed, on) = (fewer, other),
+                None => at += 1,
+            }
+        }
+        self.draft.rewind(base);
+        let victims: Vec<RunId> = needed.iter().map(|at| self.found.prey[*at].run).collect();
+        let settled = needed.iter().filter_map(|at| self.found.prey[*at].settles).max();
+        Some(Taken { victims, on, start: self.claim.start, settled })
+    }
+
+    fn placed_without(&mut self, victims: &[usize]) -> Option<Allocation> {
+        for at in victims {
+            let run = self.found.prey[*at].run;
+            self.draft.vacate(run, self.runs[&run].until, &self.runs[&run].on);
+        }
+        self.draft.place(self.shape, self.promises, self.now, self.claim.end)
+    }
+}
+
+/// The defaults named at each field.
+impl Default for crate::api::Taking {
+    fn default() -> Self {
+        crate::api::Taking {
+            reclaim: true,
+            preempts: Some(Qos::High),
+            preemptible: Qos::Low,
+            order: VictimOrder::LeastLost,
+            cap: Span::from_hours(1),
+            grace: Span::from_mins(2),
+            settle: Span::from_mins(10),
+            times: 2,
+            window: Span::from_hours(24),
+            gain: Span::from_mins(5),
+            jobs: 16,
+        }
+    }
+}
