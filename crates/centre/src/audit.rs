@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Account;
-use madang_model::{Allocation, Job, JobState, RunId};
+use madang_model::{Allocation, Job, JobState, RunId, StopCause};
 
 impl Centre {
     /// What is wrong, in sentences with ids; empty when everything holds.
@@ -60,6 +60,17 @@ impl Centre {
                     self.node_load(*id),
                     node.name
                 ));
+            }
+        }
+        for (run, (job, _)) in holding {
+            let room = self.sched.as_ref().and_then(|sched| sched.makes_room(*run));
+            if let JobState::Completing { cause: StopCause::Preempted { by, .. }, .. } = &job.state
+                && room != Some(*by)
+            {
+                wrong.push(format!("{run} makes room for {by}, of which the scheduler knows nothing"));
+            }
+            if let (JobState::Starting { .. } | JobState::Running { .. }, Some(by)) = (&job.state, room) {
+                wrong.push(format!("{run} was to make room for {by} and was not told"));
             }
         }
         if let Some(sched) = &self.sched {

@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use madang_model::NodeId;
+use madang_model::{NodeId, Time};
 
 impl Scheduler {
     /// Every invariant that does not hold, in words; empty when all is well.
@@ -16,6 +16,7 @@ impl Scheduler {
         self.audit_promises(&mut wrong);
         self.audit_counts(&mut wrong);
         self.audit_windows(&mut wrong);
+        self.audit_taking(&mut wrong);
         wrong
     }
 
@@ -53,6 +54,35 @@ impl Scheduler {
             }
             if pledge.promise.start > self.now && !self.promises.holds(&self.cluster, *job, self.now) {
                 wrong.push(format!("{job} cannot start as promised at {:?}", pledge.promise.start));
+            }
+        }
+    }
+
+    /// What owners hold is what their runs hold, and no job is taken back too often.
+    fn audit_taking(&self, wrong: &mut Vec<String>) {
+        for (index, owner) in self.shares.owners.iter().enumerate() {
+            let runs = self.runs.values().filter(|run| self.shares.owner_of(run.leaf) == index);
+            let (mut held, mut leaving) = (0, 0);
+            for run in runs {
+                let gpus = u64::from(run.on.gpus().milli());
+                held += gpus;
+                leaving += if run.life.leaving.is_some() { gpus } else { 0 };
+            }
+            if (held, leaving) != (owner.held, owner.leaving) {
+                let counted = (owner.held, owner.leaving);
+                wrong.push(format!(
+                    "{} holds {:?} milli-GPUs (leaving), counts {counted:?}",
+                    owner.id,
+                    (held, leaving)
+                ));
+            }
+        }
+        let (most, window) = (self.config.taking.times as usize, self.config.taking.window);
+        for (job, times) in &self.taken {
+            let recent =
+                |last: &Time| times.iter().filter(|time| **time <= *last && time.after(window) > *last).count();
+            if times.iter().any(|time| recent(time) > most) {
+                wrong.push(format!("{job} was taken back more than {most} times within the window"));
             }
         }
     }

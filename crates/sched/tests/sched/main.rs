@@ -4,5 +4,6 @@ mod cases;
 mod common;
 mod model;
 mod random;
+mod taking;
 mod topology;
 mod windows;

@@ -93,6 +93,7 @@ impl Teller {
             "resume" => self.act(Input::Resume { node: words.plain(0).into() }),
             "reserve" => self.reserve(&words),
             "unreserve" => self.act(Input::Unreserve { name: words.plain(0).into() }),
+            "saved" => self.saved(target(words.plain(0)).job),
             "lose" => self.lose(words.plain(0)),
             "back" => self.act(Input::Report(Report::NodeUp { node: words.plain(0).into() })),
             "wait" => {
@@ -172,6 +173,7 @@ impl Teller {
             kill_on_invalid: words.has("kill_on_invalid"),
             singleton: words.has("singleton"),
             requeue: !words.has("no_requeue"),
+            checkpoint: words.span("checkpoint"),
             held: words.has("held"),
             array: words.text("array").map(array),
             reservation: words.text("reservation").map(Into::into),
@@ -207,6 +209,13 @@ impl Teller {
             ignore_running: words.has("ignore_running"),
         };
         self.act(Input::Reserve(booking));
+    }
+
+    /// The job's run has just written a checkpoint.
+    fn saved(&mut self, job: JobId) {
+        let holding = self.centre.job(job).and_then(|job| job.state.holding());
+        let (run, _) = holding.expect("a story saves jobs that run");
+        self.act(Input::Report(Report::Checkpoint { run, at: self.now }));
     }
 
     fn lose(&mut self, node: &str) {
