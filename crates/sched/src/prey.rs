@@ -92,7 +92,8 @@ impl Scheduler {
         let gpus = u64::from(run.on.gpus().milli());
         let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
         let lesser = claim.urgent && owner == claim.owner && run.life.qos <= self.config.taking.preemptible;
-        if !lent && !(lesser && run.life.qos < claim.qos) {
+        let lesser = lesser && run.life.qos < claim.qos;
+        if !(lent || lesser) {
             return;
         }
         let spared = self.spared_until(now, id.job);
