@@ -63,7 +63,8 @@ fn all(first: u64, count: u64, plan: Plan) -> Result<Summary, Failure> {
 fn report(first: u64, count: u64, sum: &Summary, begun: Instant) -> ExitCode {
     let last = first + count - 1;
     println!("seeds {first} to {last}: {} steps, {} inputs, {} s", sum.steps, sum.inputs, begun.elapsed().as_secs());
-    println!("{} submissions accepted, {} jobs ended, {} runs begun", sum.accepted, sum.ended, sum.starts);
+    let Summary { accepted, ended, starts, taken, .. } = sum;
+    println!("{accepted} submissions accepted, {ended} jobs ended, {starts} runs begun, {taken} taken back");
     println!("{} anomalies survived", sum.anomalies);
     println!("faults: {}", sum.strikes);
     let missing: Vec<Fault> = sum.strikes.missing();

@@ -30,6 +30,8 @@ pub struct Summary {
     pub ended: u64,
     /// Runs begun.
     pub starts: u64,
+    /// Runs told to make room for another job.
+    pub taken: u64,
     /// Reports that did not fit and were survived.
     pub anomalies: u64,
     /// How often each fault struck.
@@ -44,6 +46,7 @@ impl Summary {
         self.accepted += other.accepted;
         self.ended += other.ended;
         self.starts += other.starts;
+        self.taken += other.taken;
         self.anomalies += other.anomalies;
         self.strikes.add(&other.strikes);
     }
@@ -122,6 +125,7 @@ fn live(sim: &mut Sim) -> Result<Summary, String> {
         accepted: sim.oracle.accepted() as u64,
         ended: counts.ended,
         starts: sim.oracle.starts,
+        taken: sim.taken,
         anomalies: counts.anomalies,
         strikes: sim.strikes,
     })

@@ -13,7 +13,7 @@ use crate::rebirth::Journal;
 use crate::rng::Rng;
 use madang_centre::input::{Input, Key, Report, Signed};
 use madang_centre::{Centre, Code, Effect, Refusal, Reply, Target, World};
-use madang_model::{Allocation, Blocked, GpuTime, JobId, JobState, NodeId, Outcome, RunId, Span, Time};
+use madang_model::{Allocation, Blocked, GpuTime, JobId, JobState, NodeId, Outcome, RunId, Span, StopCause, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// When every simulation begins: a moment in 2027.
@@ -84,6 +84,8 @@ pub struct Sim {
     refused: BTreeSet<RunId>,
     past: Vec<RunId>,
     late: BTreeSet<RunId>,
+    /// Runs told to make room for another job.
+    pub(crate) taken: u64,
     unstuck: BTreeSet<(JobId, bool)>,
     live: u32,
     verbose: bool,
@@ -119,6 +121,7 @@ impl Sim {
             refused: BTreeSet::new(),
             past: Vec::new(),
             late: BTreeSet::new(),
+            taken: 0,
             unstuck: BTreeSet::new(),
             live: 0,
             verbose,
@@ -239,6 +242,9 @@ impl Sim {
                 self.strike(fault);
             }
         }
+        if self.rng.per_mille(100) {
+            self.save_something();
+        }
         let known = Knowledge { now: self.now, jobs: &self.jobs, nodes: &self.node_names, gpus: self.most_gpus };
         if !self.healing && self.rng.per_mille(Fault::Nonsense.per_mille()) {
             let input = acts::nonsense(&mut self.rng, &known);
@@ -256,6 +262,14 @@ impl Sim {
             signed.key = Some(Key { name: format!("key{}", self.counter), print: "first".into() });
         }
         self.ask(Expect::Anything, signed);
+    }
+
+    /// Whatever runs on some node has written a checkpoint.
+    fn save_something(&mut self) {
+        let node = NodeId::new(self.rng.below(self.node_names.len() as u64) as u32);
+        for run in self.oracle.on(node) {
+            self.report(Span::ZERO, Report::Checkpoint { run, at: self.now });
+        }
     }
 
     fn ask(&mut self, expect: Expect, mut signed: Signed) {
@@ -445,6 +459,7 @@ impl Sim {
         let done = match effect {
             Effect::Start { run, on, limit, .. } => self.start(centre, run, &on, limit),
             Effect::Stop { run, cause, .. } => {
+                self.taken += u64::from(matches!(cause, StopCause::Preempted { .. }));
                 if !self.refused.contains(&run) {
                     self.engine.stop(self.now, run, cause);
                     self.collect_ends();
