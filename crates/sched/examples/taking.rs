@@ -7,7 +7,7 @@
 //! All of it is modelled.
 use madang_model::{
     Device, EngineKind, Founding, GpuTime, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
-    Qos, Request, RunId, Site, SiteId, Span, Time, UserId,
+    Qos, Request, RunId, Site, SiteId, Span, Time, Topology, UserId,
 };
 use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step, Taking, VictimOrder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,6 +178,8 @@ impl World {
                 include: Vec::new(),
                 exclude: Vec::new(),
                 across_islands: false,
+                topology: Topology::default(),
+                reservation: None,
             },
             limit: Span::from_millis(left * 3 / 2),
             qos: Qos::Normal,
@@ -205,7 +207,7 @@ impl World {
 
 fn founding() -> Founding {
     let site = SiteId::new(0);
-    let island = |id: u32| Island { id: IslandId::new(id), site, name: format!("i{id}") };
+    let island = |id: u32| Island { id: IslandId::new(id), site, name: format!("i{id}"), levels: Vec::new() };
     let node = |id: u32| Node {
         id: NodeId::new(id),
         name: format!("n{id}"),
@@ -217,6 +219,8 @@ fn founding() -> Founding {
         cpus: 128,
         memory_mib: 1 << 20,
         features: Vec::new(),
+        path: Vec::new(),
+        numa: Vec::new(),
         pretend: false,
         health: Health::Up,
     };
