@@ -23,6 +23,7 @@ mod draft;
 mod estate;
 mod events;
 mod explain;
+pub mod frag;
 mod gaps;
 mod lend;
 mod pass;

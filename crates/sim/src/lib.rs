@@ -19,6 +19,7 @@ pub mod oracle;
 pub mod rebirth;
 pub mod rng;
 pub mod run;
+pub mod sharing;
 pub mod swf;
 pub mod trial;
 pub mod world;
