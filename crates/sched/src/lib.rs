@@ -29,6 +29,7 @@ mod lend;
 mod pass;
 mod place;
 mod prey;
+pub mod prices;
 mod promise;
 mod queue;
 mod rank;
@@ -40,6 +41,7 @@ mod share;
 mod snapshot;
 mod topology;
 mod wish;
+pub mod worth;
 
 pub use api::*;
 pub use scheduler::Scheduler;

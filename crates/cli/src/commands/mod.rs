@@ -2,6 +2,7 @@
 //! objects.
 mod centre;
 mod jobs;
+mod placement;
 mod reserve;
 mod shims;
 mod simulate;
@@ -101,6 +102,8 @@ enum Command {
     Audit,
     /// Replay a job log under textbook policies, without a server
     Simulate(simulate::Simulate),
+    /// Study placement policies on a cluster of shared GPUs, without a server
+    Placement(placement::Placement),
     /// Install sbatch, squeue and the others as links to this program
     Shims {
         /// Folder for the links
@@ -194,6 +197,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Overview => centre::overview(&context),
         Command::Audit => centre::audit(&context),
         Command::Simulate(simulate) => simulate::simulate(&context, &simulate),
+        Command::Placement(placement) => placement::placement(&context, &placement),
         Command::Shims { dir } => shims::install(&dir),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! This is the experiment of FGD (Weng et al., "Beware of Fragmentation", USENIX ATC 2023) on the public openb traces:
 //! how much of a cluster's GPUs can be handed out before what is left is of no use to anyone? [`read`] takes the traces'
-//! CSV files, [`arrivals`] makes a run of a pod list and a seed, [`replay`] places it under a [`Policy`] and measures.
+//! CSV files, [`arrivals`] makes a run of a pod list and a seed, a [`Study`] places it under a [`Policy`] and measures.
 //! Published policies are here by their published rules, so that our own stands beside numbers of others.
 //!
 //! Invariants: a pod that fits somewhere is placed; arrivals come in one order, the same for every policy of a seed;
@@ -17,8 +17,9 @@ pub mod replay;
 pub use arrivals::Arrivals;
 pub use cluster::State;
 pub use madang_sched::frag::{Ask, Fragmentation, GpuAsk, Mix, Models, WHOLE};
+pub use madang_sched::worth::Worth;
 pub use policy::Policy;
-pub use replay::{Curve, replay};
+pub use replay::{Curve, Outcome, Study};
 
 /// GPUs a node has at most.
 pub const MOST_GPUS: usize = 16;
@@ -90,5 +91,10 @@ impl Pods {
     /// The typical mix: the most frequent asks that cover 95% of the list, as published.
     pub fn mix(&self) -> Mix {
         Mix::typical(self.iter().map(|pod| pod.ask), 95)
+    }
+
+    /// What the list makes things worth.
+    pub fn worth(&self) -> Worth {
+        Worth::new(self.iter().map(|pod| (pod.ask, pod.memory_mib)))
     }
 }

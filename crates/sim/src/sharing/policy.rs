@@ -3,7 +3,7 @@
 //! All but `random` score every node a pod fits; the highest score wins, ties go to the first node in the run's order.
 //! A score is a whole number, as published: the schedulers compared here round theirs down to whole percents, and much
 //! of what they do comes from the ties this makes.
-use super::{Fragmentation, GpuAsk, Pod, State, WHOLE};
+use super::{Fragmentation, GpuAsk, Pod, Pods, State, WHOLE, Worth};
 use std::cmp::Reverse;
 
 /// CPU of the largest node, by which published scores are scaled, in thousandths of a core.
@@ -26,12 +26,21 @@ pub enum Policy {
     BestFit,
     /// The node whose fragmentation grows least.
     Fgd,
+    /// Our own: the node that loses the least worth.
+    Worth,
 }
 
 impl Policy {
     /// Every policy.
-    pub const ALL: [Policy; 6] =
-        [Policy::Random, Policy::DotProduct, Policy::Clustering, Policy::Packing, Policy::BestFit, Policy::Fgd];
+    pub const ALL: [Policy; 7] = [
+        Policy::Random,
+        Policy::DotProduct,
+        Policy::Clustering,
+        Policy::Packing,
+        Policy::BestFit,
+        Policy::Fgd,
+        Policy::Worth,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -42,12 +51,13 @@ impl Policy {
             Policy::Packing => "packing",
             Policy::BestFit => "best-fit",
             Policy::Fgd => "fgd",
+            Policy::Worth => "worth",
         }
     }
 }
 
 /// How well a pod would sit: the higher the better; and on which GPU, if it asks a share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Score {
     /// Compared between nodes.
     pub score: i64,
@@ -55,19 +65,36 @@ pub struct Score {
     pub gpu: u8,
 }
 
+/// What policies know of a list: its typical mix and what that makes things worth.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Fragmentation for the mix.
+    pub fragmentation: Fragmentation,
+    /// Worth for the list.
+    pub worth: Worth,
+}
+
+impl Known {
+    /// What there is to know of a list on nodes of so many models.
+    pub fn new(pods: &Pods, models: usize) -> Known {
+        Known { fragmentation: Fragmentation::new(&pods.mix(), models as u8), worth: pods.worth() }
+    }
+}
+
 /// The score of a pod that fits the node.
-pub fn score(policy: Policy, measure: &Fragmentation, state: &State, pod: &Pod) -> Score {
+pub fn score(policy: Policy, known: &Known, state: &State, pod: &Pod) -> Score {
     let tightest = || match pod.ask.gpus {
         GpuAsk::Share(milli) => state.seats(milli).min_by_key(|at| state.left[*at]).unwrap_or(0) as u8,
         GpuAsk::None | GpuAsk::Whole(_) => 0,
     };
     match policy {
-        Policy::Random => Score { score: 0, gpu: 0 },
+        Policy::Random => Score::default(),
         Policy::DotProduct => Score { score: dot_product(state, pod), gpu: tightest() },
         Policy::Clustering => Score { score: clustering(state, pod), gpu: tightest() },
         Policy::Packing => Score { score: packing(state, pod), gpu: tightest() },
         Policy::BestFit => Score { score: best_fit(state, pod), gpu: tightest() },
-        Policy::Fgd => fgd(measure, state, pod),
+        Policy::Fgd => fgd(&known.fragmentation, state, pod),
+        Policy::Worth => worth(&known.worth, state, pod),
     }
 }
 
@@ -129,11 +156,22 @@ fn packing(state: &State, pod: &Pod) -> i64 {
 /// floor(100 sigmoid((fragmentation before - after) / 1000)), over the GPUs of the node for a share.
 fn fgd(measure: &Fragmentation, state: &State, pod: &Pod) -> Score {
     let before = measure.of(state.model, state.cpu_milli, state.left()) as i64;
-    let of = |gpu: usize| {
-        let after = state.with(pod, gpu);
+    best_gpu(state, pod, |after| {
         let after = measure.of(after.model, after.cpu_milli, after.left()) as i64;
-        Score { score: sigmoid_percent(before - after, measure.weight()), gpu: gpu as u8 }
-    };
+        sigmoid_percent(before - after, measure.weight())
+    })
+}
+
+/// How little worth the node loses.
+fn worth(worth: &Worth, state: &State, pod: &Pod) -> Score {
+    let of = |state: &State| worth.of(state.cpu_milli, state.memory_mib, state.left()) as i64;
+    let before = of(state);
+    best_gpu(state, pod, |after| of(after) - before)
+}
+
+/// The score of what would be left; for a share, the first GPU with the highest.
+fn best_gpu(state: &State, pod: &Pod, score: impl Fn(&State) -> i64) -> Score {
+    let of = |gpu: usize| Score { score: score(&state.with(pod, gpu)), gpu: gpu as u8 };
     match pod.ask.gpus {
         GpuAsk::None | GpuAsk::Whole(_) => of(0),
         GpuAsk::Share(milli) => {

@@ -2,7 +2,7 @@
 //!
 //! A score depends on the node's state and the pod alone, so it is kept for each shape and node until that node changes:
 //! an arrival costs a look at one number per node and a new score for the few nodes that changed since the shape's last.
-use super::policy::{Score, score};
+use super::policy::{Known, Score, score};
 use super::{Arrivals, Estate, Fragmentation, GpuAsk, Pod, Pods, Policy, State};
 use crate::rng::Rng;
 
@@ -21,6 +21,27 @@ pub struct Curve {
     pub arrived: u64,
     /// Pods that fitted nowhere.
     pub dropped: u64,
+}
+
+impl Curve {
+    /// GPUs handed out when arrivals had asked so many percent; the last figure beyond the end.
+    pub fn allocated_at(&self, percent: usize) -> u64 {
+        at(&self.allocated, percent)
+    }
+
+    /// Fragmentation of the cluster's GPUs then.
+    pub fn fragments_at(&self, percent: usize) -> u64 {
+        at(&self.fragments, percent)
+    }
+
+    /// Fragmentation of what was idle then.
+    pub fn fragment_ratio_at(&self, percent: usize) -> u64 {
+        at(&self.fragment_ratio, percent)
+    }
+}
+
+fn at(figures: &[u64], percent: usize) -> u64 {
+    figures.get(percent).or(figures.last()).copied().unwrap_or(0)
 }
 
 /// One score kept: whether the node has changed since is told by `stamp`.
@@ -78,50 +99,113 @@ impl Desk<'_> {
     }
 }
 
-/// Places a run under a policy.
-pub fn replay(estate: &Estate, pods: &Pods, arrivals: &Arrivals, policy: Policy) -> Curve {
-    let measure = Fragmentation::new(&pods.mix(), estate.models.len() as u8);
-    if policy == Policy::Random {
-        let mut rng = Rng::new(arrivals.seed);
-        return run(estate, pods, arrivals, &measure, &|_, _| Score { score: 0, gpu: 0 }, Some(&mut rng));
-    }
-    run(estate, pods, arrivals, &measure, &|state, pod| score(policy, &measure, state, pod), None)
+/// A cluster, a list of pods, and what policies know of it.
+#[derive(Debug)]
+pub struct Study<'a> {
+    /// The cluster.
+    pub estate: &'a Estate,
+    /// The list.
+    pub pods: &'a Pods,
+    /// What policies know.
+    pub known: Known,
 }
 
-/// Places a run under a rule.
-pub fn run(
-    estate: &Estate,
-    pods: &Pods,
-    arrivals: &Arrivals,
-    measure: &Fragmentation,
-    rule: &dyn Fn(&State, &Pod) -> Score,
-    mut random: Option<&mut Rng>,
-) -> Curve {
-    let states: Vec<State> = arrivals.nodes.iter().map(|at| State::empty(&estate.nodes[*at as usize])).collect();
-    let stamps = vec![0; states.len()];
-    let mut desk = Desk { states, stamps, kept: vec![Vec::new(); pods.shapes.len()], pods, rule };
-    let mut meter = Meter::new(estate, measure, &desk.states);
-    let mut curve = Curve::default();
-    for shape in &arrivals.shapes {
-        let shape = *shape as usize;
-        let pod = &pods.shapes[shape];
-        curve.arrived += 1;
-        let found = match random.as_mut() {
-            Some(rng) => desk.any(shape, rng),
-            None => desk.best(shape),
-        };
-        match found {
-            Some((at, score)) => {
+impl<'a> Study<'a> {
+    /// A study of a list on a cluster.
+    pub fn new(estate: &'a Estate, pods: &'a Pods) -> Study<'a> {
+        Study { estate, pods, known: Known::new(pods, estate.models.len()) }
+    }
+
+    /// Places a run under a policy; what comes of it, and how the nodes stand in the end, in the run's order.
+    pub fn replay(&self, arrivals: &Arrivals, policy: Policy) -> (Curve, Vec<State>) {
+        if policy == Policy::Random {
+            let mut rng = Rng::new(arrivals.seed);
+            return self.run(arrivals, &|_, _| Score::default(), &mut |desk, shape| desk.any(shape, &mut rng));
+        }
+        self.replay_by(arrivals, &|state, pod| score(policy, &self.known, state, pod))
+    }
+
+    /// The same under any rule: the score of a pod that fits a node.
+    pub fn replay_by(&self, arrivals: &Arrivals, rule: &dyn Fn(&State, &Pod) -> Score) -> (Curve, Vec<State>) {
+        self.run(arrivals, rule, &mut |desk, shape| desk.best(shape))
+    }
+
+    fn run(
+        &self,
+        arrivals: &Arrivals,
+        rule: &dyn Fn(&State, &Pod) -> Score,
+        choose: &mut dyn FnMut(&mut Desk, usize) -> Option<(usize, Score)>,
+    ) -> (Curve, Vec<State>) {
+        let states: Vec<State> =
+            arrivals.nodes.iter().map(|at| State::empty(&self.estate.nodes[*at as usize])).collect();
+        let stamps = vec![0; states.len()];
+        let mut desk = Desk { states, stamps, kept: vec![Vec::new(); self.pods.shapes.len()], pods: self.pods, rule };
+        let mut meter = Meter::new(self.estate, &self.known.fragmentation, &desk.states);
+        let mut curve = Curve::default();
+        for shape in &arrivals.shapes {
+            let pod = &self.pods.shapes[*shape as usize];
+            let found = choose(&mut desk, *shape as usize);
+            curve.arrived += 1;
+            curve.dropped += u64::from(found.is_none());
+            if let Some((at, score)) = found {
                 let after = desk.states[at].with(pod, usize::from(score.gpu));
                 meter.replace(&desk.states[at], &after);
                 desk.states[at] = after;
                 desk.stamps[at] += 1;
             }
-            None => curve.dropped += 1,
+            meter.arrived(pod.ask.gpus.milli());
         }
-        meter.arrived(pod.ask.gpus.milli());
+        (meter.into(curve), desk.states)
     }
-    meter.into(curve)
+
+    /// Replays the runs of these seeds, arrivals asking `percent` of the GPUs, under each policy.
+    pub fn compare(
+        &self,
+        policies: &[Policy],
+        seeds: std::ops::Range<u64>,
+        percent: u32,
+        done: &mut dyn FnMut(Policy, u64),
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> =
+            policies.iter().map(|policy| Outcome { policy: *policy, curves: Vec::new() }).collect();
+        for seed in seeds {
+            let arrivals = Arrivals::new(self.estate, self.pods, percent, seed);
+            for outcome in &mut outcomes {
+                outcome.curves.push(self.replay(&arrivals, outcome.policy).0);
+                done(outcome.policy, seed);
+            }
+        }
+        outcomes
+    }
+}
+
+/// What came of a policy, one curve a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The policy.
+    pub policy: Policy,
+    /// A curve for each seed.
+    pub curves: Vec<Curve>,
+}
+
+impl Outcome {
+    /// The mean of a figure over the seeds, rounded.
+    pub fn mean(&self, figure: impl Fn(&Curve) -> u64) -> u64 {
+        let seeds = self.curves.len().max(1) as u64;
+        (self.curves.iter().map(figure).sum::<u64>() + seeds / 2) / seeds
+    }
+
+    /// The standard deviation of a figure over the seeds, as of a sample, cut to a whole number.
+    pub fn deviation(&self, figure: impl Fn(&Curve) -> u64) -> u64 {
+        let seeds = self.curves.len() as i128;
+        if seeds < 2 {
+            return 0;
+        }
+        let figures: Vec<i128> = self.curves.iter().map(|curve| i128::from(figure(curve))).collect();
+        let sum: i128 = figures.iter().sum();
+        let squares: i128 = figures.iter().map(|figure| (figure * seeds - sum).pow(2)).sum();
+        (squares / (seeds * seeds * (seeds - 1))).isqrt() as u64
+    }
 }
 
 /// Sums kept while a run goes on.
