@@ -5,6 +5,7 @@
 //! - [`load`] makes up submissions that look like those of a real GPU centre: the demo and the simulator use it.
 //! - [`trial`] puts a workload before the centre, and before the field's policies, on the same machine.
 //! - [`swf`] reads and writes job logs; [`lab`] replays them under textbook policies, to meet published results.
+//! - [`sharing`] fills a cluster of shared GPUs under placement policies, likewise.
 //!
 //! Invariants: no clock, no threads, no I/O and no hash order in here; every choice comes from a seeded [`rng::Rng`],
 //! and none of them from floating point, so a seed gives the same bytes on every platform.

@@ -124,7 +124,7 @@ fn name(path: &Path) -> String {
 
 fn replay(placement: &Placement, estate: &Estate, policies: &[Policy], name: String, pods: &Pods) -> List {
     let shown = std::io::stderr().is_terminal();
-    let mut say = |text: String| {
+    let say = |text: String| {
         if shown {
             // A terminal that cannot be written to is no reason to stop.
             let _ = write!(std::io::stderr(), "\r{text}\x1b[K");

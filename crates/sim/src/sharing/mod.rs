@@ -17,7 +17,7 @@ pub mod replay;
 pub use arrivals::Arrivals;
 pub use cluster::State;
 pub use madang_sched::frag::{Ask, Fragmentation, GpuAsk, Mix, Models, WHOLE};
-pub use madang_sched::worth::Worth;
+pub use madang_sched::worth::{self, Worth};
 pub use policy::Policy;
 pub use replay::{Curve, Outcome, Study};
 
@@ -91,6 +91,11 @@ impl Pods {
     /// The typical mix: the most frequent asks that cover 95% of the list, as published.
     pub fn mix(&self) -> Mix {
         Mix::typical(self.iter().map(|pod| pod.ask), 95)
+    }
+
+    /// All GPUs asked, in thousandths.
+    pub fn gpu_milli(&self) -> u64 {
+        self.iter().map(|pod| u64::from(pod.ask.gpus.milli())).sum()
     }
 
     /// What the list makes things worth.

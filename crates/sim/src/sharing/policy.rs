@@ -156,29 +156,34 @@ fn packing(state: &State, pod: &Pod) -> i64 {
 /// floor(100 sigmoid((fragmentation before - after) / 1000)), over the GPUs of the node for a share.
 fn fgd(measure: &Fragmentation, state: &State, pod: &Pod) -> Score {
     let before = measure.of(state.model, state.cpu_milli, state.left()) as i64;
-    best_gpu(state, pod, |after| {
+    let of = |after: &State, _: usize| {
         let after = measure.of(after.model, after.cpu_milli, after.left()) as i64;
         sigmoid_percent(before - after, measure.weight())
-    })
+    };
+    best_gpu(state, pod, of, |score| score)
 }
 
-/// How little worth the node loses.
+/// How little worth the node loses; of the GPUs for a share, the one with the least left where the loss is the same.
 fn worth(worth: &Worth, state: &State, pod: &Pod) -> Score {
     let of = |state: &State| worth.of(state.cpu_milli, state.memory_mib, state.left()) as i64;
     let before = of(state);
-    best_gpu(state, pod, |after| of(after) - before)
+    best_gpu(state, pod, |after, gpu| (of(after) - before, Reverse(state.left[gpu])), |(score, _)| score)
 }
 
-/// The score of what would be left; for a share, the first GPU with the highest.
-fn best_gpu(state: &State, pod: &Pod, score: impl Fn(&State) -> i64) -> Score {
-    let of = |gpu: usize| Score { score: score(&state.with(pod, gpu)), gpu: gpu as u8 };
-    match pod.ask.gpus {
-        GpuAsk::None | GpuAsk::Whole(_) => of(0),
+/// The score of what would be left; for a share, of the GPU that ranks highest, the first of them.
+fn best_gpu<R: Ord + Copy>(
+    state: &State,
+    pod: &Pod,
+    rank: impl Fn(&State, usize) -> R,
+    score: impl Fn(R) -> i64,
+) -> Score {
+    let gpu = match pod.ask.gpus {
+        GpuAsk::None | GpuAsk::Whole(_) => 0,
         GpuAsk::Share(milli) => {
-            let all = state.seats(milli).map(of);
-            all.max_by_key(|score| (score.score, Reverse(score.gpu))).unwrap_or(Score { score: 0, gpu: 0 })
+            state.seats(milli).max_by_key(|gpu| (rank(&state.with(pod, *gpu), *gpu), Reverse(*gpu))).unwrap_or(0)
         }
-    }
+    };
+    Score { score: score(rank(&state.with(pod, gpu), gpu)), gpu: gpu as u8 }
 }
 
 /// ln(s / (100 - s)) in millionths for s = 51 to 99: from there on the sigmoid is at least s percent.
