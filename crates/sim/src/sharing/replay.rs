@@ -52,6 +52,9 @@ struct Kept {
     score: Option<Score>,
 }
 
+/// Finds a shape its place: the node's index, and the GPU for a share.
+type Choose<'a> = dyn FnMut(&mut Desk, usize) -> Option<(usize, Score)> + 'a;
+
 /// A cluster and the scores known of it.
 struct Desk<'a> {
     states: Vec<State>,
@@ -134,7 +137,7 @@ impl<'a> Study<'a> {
         &self,
         arrivals: &Arrivals,
         rule: &dyn Fn(&State, &Pod) -> Score,
-        choose: &mut dyn FnMut(&mut Desk, usize) -> Option<(usize, Score)>,
+        choose: &mut Choose,
     ) -> (Curve, Vec<State>) {
         let states: Vec<State> =
             arrivals.nodes.iter().map(|at| State::empty(&self.estate.nodes[*at as usize])).collect();
@@ -237,7 +240,7 @@ impl<'a> Meter<'a> {
         if self.sums.len() <= percent {
             self.sums.resize(percent + 1, [0; 4]);
         }
-        let millionths = |part: u128, whole: u128| if whole == 0 { 0 } else { part * 1_000_000 / whole };
+        let millionths = |part: u128, whole: u128| (part * 1_000_000).checked_div(whole).unwrap_or(0);
         let weight = u128::from(self.measure.weight());
         let (all, idle, fragments) = (u128::from(self.all), u128::from(self.idle), u128::from(self.fragments));
         let sums = &mut self.sums[percent];
