@@ -18,8 +18,40 @@ pub const PARTS: u32 = 5040;
 /// Cuttings looked at, at most; far more than lists of a few dozen shares need.
 const MOST_STEPS: usize = 2000;
 
+/// Numbers stay below this, so that their sums and products with counts and parts fit.
+const LARGEST: i128 = 1 << 100;
+
+/// The first determinant stays below this: it leaves room to grow.
+const LARGEST_FIRST: i128 = 1 << 60;
+
+/// Shares solved for at most.
+const MOST_SHARES: usize = 40;
+
 /// The price of each share in [`PARTS`] of a GPU, for shares (thousandths, how many of them), each named once.
+///
+/// A list of very many different shares is solved for those that ask the most; each of the others costs what the dearest
+/// of these would that fit in its place.
 pub fn prices(shares: &[(u16, u32)]) -> Vec<u32> {
+    let mut heaviest: Vec<(u16, u32)> = shares.to_vec();
+    heaviest.sort_by_key(|(milli, count)| (core::cmp::Reverse(u64::from(*milli) * u64::from(*count)), *milli));
+    let mut first: i128 = 1;
+    let fitting = heaviest.iter().take(MOST_SHARES).take_while(|(milli, _)| {
+        first *= i128::from(WHOLE / milli);
+        first < LARGEST_FIRST
+    });
+    let fitting = fitting.count();
+    heaviest.truncate(fitting);
+    heaviest.sort_unstable();
+    let solved = solve(&heaviest);
+    let worths = worths(&heaviest, &solved);
+    let price = |milli: u16| match heaviest.iter().position(|(known, _)| *known == milli) {
+        Some(at) => solved[at],
+        None => worths[usize::from(milli)],
+    };
+    shares.iter().map(|(milli, _)| price(*milli)).collect()
+}
+
+fn solve(shares: &[(u16, u32)]) -> Vec<u32> {
     let mut basis = Basis::new(shares);
     for _ in 0..MOST_STEPS {
         let Some(entering) = basis.entering(shares) else { break };
@@ -131,11 +163,16 @@ impl Basis {
         }
         let (out, _, pivot) = out?;
         let leaving = self.inverse[out].clone();
-        for (at, row) in self.inverse.iter_mut().enumerate().filter(|(at, _)| *at != out) {
+        let mut inverse = self.inverse.clone();
+        for (at, row) in inverse.iter_mut().enumerate().filter(|(at, _)| *at != out) {
             for (cell, gone) in row.iter_mut().zip(&leaving) {
                 *cell = cell.checked_mul(pivot)?.checked_sub(steps[at].checked_mul(*gone)?)? / self.det;
+                if cell.abs() > LARGEST {
+                    return None;
+                }
             }
         }
+        self.inverse = inverse;
         self.costs[out] = entering.cost;
         self.det = pivot;
         Some(())
@@ -160,5 +197,15 @@ mod tests {
         // More than that, and it is the large ones that ride along: five small ones take a GPU.
         check(&[(810, 10), (190, 50)], &[(4, 5), (1, 5)]);
         check(&[(650, 10), (320, 100)], &[(2, 3), (1, 3)]);
+    }
+
+    #[test]
+    fn very_many_shares_are_priced_too() {
+        let shares: Vec<(u16, u32)> = (1..WHOLE).map(|milli| (milli, 1 + u32::from(milli) * 7919 % 97)).collect();
+        let prices = prices(&shares);
+        let worths = worths(&shares, &prices);
+        assert!(prices.iter().all(|price| *price <= PARTS));
+        assert!(worths.is_sorted(), "more left is worth no less");
+        assert_eq!(worths[999], worths[1000], "no shares that fit a GPU cost more than one");
     }
 }
