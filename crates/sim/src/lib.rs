@@ -4,6 +4,7 @@
 //! - [`world`] is the simulator: it drives the same core as the server through load and disasters.
 //! - [`load`] makes up submissions that look like those of a real GPU centre: the demo and the simulator use it.
 //! - [`trial`] puts a workload before the centre, and before the field's policies, on the same machine.
+//! - [`report`] makes one page of what came of trials, for people.
 //! - [`swf`] reads and writes job logs; [`lab`] replays them under textbook policies, to meet published results.
 //! - [`sharing`] fills a cluster of shared GPUs under placement policies, likewise.
 //!
@@ -18,6 +19,7 @@ pub mod load;
 pub mod model_engine;
 pub mod oracle;
 pub mod rebirth;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod sharing;

@@ -100,7 +100,7 @@ enum Command {
     Overview,
     /// Check every invariant of the centre now
     Audit,
-    /// Replay a job log under textbook policies, without a server
+    /// Try a job log, a GPU trace or a generated workload under policies, without a server
     Simulate(simulate::Simulate),
     /// Study placement policies on a cluster of shared GPUs, without a server
     Placement(placement::Placement),

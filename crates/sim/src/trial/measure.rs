@@ -12,7 +12,7 @@
 use super::machine::Machine;
 use super::record::{How, Outcome, Run};
 use super::workload::{Job, Workload};
-use madang_model::{Span, Time};
+use madang_model::{Qos, Span, Time};
 
 /// Run times below this count as this in bounded slowdown.
 const BOUND: Span = Span::from_secs(10);
@@ -65,6 +65,8 @@ pub struct Figures {
     pub all: Group,
     /// By size of gang.
     pub by_size: Vec<Group>,
+    /// By urgency within the owner's share.
+    pub by_class: Vec<Group>,
     /// By owner.
     pub by_owner: Vec<Group>,
     /// Owners' shares.
@@ -105,6 +107,7 @@ pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Fig
     figures.stalled = outcome.stalled;
     figures.makespan = outcome.end.since(window.0);
     (figures.all, figures.by_size, figures.by_owner) = groups(workload, &ends);
+    figures.by_class = classes(workload, &ends);
     figures.shares = shares(workload, machine, outcome, window);
     figures.unmet = figures.shares.iter().map(|share| share.unmet).sum();
     let (mut held, mut useful, mut back, mut nodes) = (0u128, 0u128, 0u128, 0u128);
@@ -164,6 +167,15 @@ fn groups(workload: &Workload, ends: &[Time]) -> (Group, Vec<Group>, Vec<Group>)
     let owners = (0..).zip(&workload.owners);
     let by_owner = owners.map(|(index, owner)| some(&owner.name, &|job| job.owner == index)).collect();
     (some("all", &|_| true), by_size, by_owner)
+}
+
+fn classes(workload: &Workload, ends: &[Time]) -> Vec<Group> {
+    let all = || workload.jobs.iter().zip(ends.iter().copied());
+    let classes = [(Qos::Low, "low"), (Qos::Normal, "normal"), (Qos::High, "high")];
+    let mut groups: Vec<Group> =
+        classes.iter().map(|(qos, name)| group(name, all().filter(|(job, _)| job.qos == *qos))).collect();
+    groups.retain(|group| group.jobs > 0);
+    groups
 }
 
 fn group<'a>(name: &str, jobs: impl Iterator<Item = (&'a Job, Time)>) -> Group {

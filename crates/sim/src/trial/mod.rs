@@ -14,6 +14,7 @@ pub mod madang;
 mod measure;
 pub mod peers;
 pub mod philly;
+mod policy;
 pub mod reader;
 mod record;
 pub mod table;
@@ -22,6 +23,7 @@ mod workload;
 pub use floor::Floor;
 pub use machine::{Fabric, Machine};
 pub use measure::{Bands, Figures, Group, Share, figures};
+pub use policy::Policy;
 pub use record::{Frame, How, Outcome, Recorder, Run};
 pub use workload::{Fault, Job, Owner, Workload};
 

@@ -116,6 +116,11 @@ pub fn read(name: &str, bytes: &[u8], reading: &Reading) -> Result<Workload, Wro
     Ok(workload)
 }
 
+/// What a file is.
+pub fn kind_of(name: &str, bytes: &[u8]) -> Result<Kind, Wrong> {
+    kind(name, &unpacked(name, bytes)?)
+}
+
 /// What a text is.
 fn kind(name: &str, text: &str) -> Result<Kind, Wrong> {
     let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());

@@ -1,74 +1,16 @@
-//! `madang simulate`: a job log under textbook policies, on a machine of interchangeable processors. No server is asked.
-use super::Context;
+//! A job log under textbook policies, on a machine of interchangeable processors.
+use super::{Pass, Simulate, beside, write};
+use crate::commands::Context;
 use crate::fail::{Fail, USAGE};
 use crate::table::Table;
-use clap::ValueEnum;
 use madang_sim::lab::{self, Input, Measures, Policy, decimal};
 use madang_sim::swf::Log;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::path::{Path, PathBuf};
 
 /// What the summary says the machine is: no nodes, no GPUs, no topology.
 const MACHINE: &str = "machine of interchangeable processors";
-
-/// Options of `simulate`.
-#[derive(Debug, clap::Args)]
-pub struct Simulate {
-    /// Job log in Standard Workload Format, plain or gzip
-    file: PathBuf,
-    /// Policies, commas between
-    #[arg(long, value_name = "POLICY", value_enum, value_delimiter = ',', default_value = "easy")]
-    policy: Vec<Named>,
-    /// Processors [default: MaxProcs of the log's header, else MaxNodes]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    procs: Option<u32>,
-    /// When the queue is looked at: after each event, or once after all of an instant
-    #[arg(long, value_enum, default_value_t = Pass::Event)]
-    pass: Pass,
-    /// Put the policies side by side, one column each
-    #[arg(long)]
-    compare: bool,
-    /// Write the outcome of each job as CSV; with several policies, all in one file
-    #[arg(long, value_name = "OUT")]
-    csv: Option<PathBuf>,
-    /// Write the outcome as a log; with several policies, the policy goes before the file's ending
-    #[arg(long, value_name = "OUT")]
-    swf: Option<PathBuf>,
-}
-
-/// A policy by its name.
-#[derive(Clone, Copy, Debug)]
-pub struct Named(Policy);
-
-impl ValueEnum for Named {
-    fn value_variants<'a>() -> &'a [Named] {
-        const ALL: [Named; Policy::ALL.len()] = {
-            let mut all = [Named(Policy::Fcfs); Policy::ALL.len()];
-            let mut at = 0;
-            while at < all.len() {
-                all[at] = Named(Policy::ALL[at]);
-                at += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.0.name()))
-    }
-}
-
-/// When the queue is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Pass {
-    /// After each submission that would fit and each end, as in SC'15
-    Event,
-    /// Once after all events of an instant, as real schedulers do
-    Instant,
-}
 
 /// One policy's outcome.
 struct Outcome {
@@ -78,14 +20,13 @@ struct Outcome {
 }
 
 /// Replays the log and says how it went.
-pub fn simulate(context: &Context, simulate: &Simulate) -> Result<u8, Fail> {
-    let name = simulate.file.display();
-    let bytes = std::fs::read(&simulate.file).map_err(|error| Fail::new(format!("failed to read {name}: {error}")))?;
-    let log = Log::read(&bytes).map_err(|wrong| Fail::new(format!("{name}: {wrong}")))?;
+pub fn simulate(context: &Context, simulate: &Simulate, bytes: &[u8]) -> Result<u8, Fail> {
+    let name = &simulate.input;
+    let log = Log::read(bytes).map_err(|wrong| Fail::new(format!("{name}: {wrong}")))?;
     let input = Input::of(&log).map_err(|refusal| Fail::new(format!("{name}: {refusal}")))?;
     let procs = procs(simulate, &log)?;
     let mut outcomes: Vec<Outcome> = Vec::new();
-    for &Named(policy) in &simulate.policy {
+    for policy in policies(&simulate.policies("easy"))? {
         if outcomes.iter().all(|other| other.policy != policy) {
             outcomes.push(replay(policy, &input, procs, simulate.pass)?);
         }
@@ -100,15 +41,26 @@ pub fn simulate(context: &Context, simulate: &Simulate) -> Result<u8, Fail> {
         }
     }
     context.show(&json_of(&input, &outcomes, procs, simulate.pass), |_| {
-        let table = if simulate.compare { side_by_side(&outcomes) } else { summary(&outcomes) };
+        let table = if simulate.compares() { side_by_side(&outcomes) } else { summary(&outcomes) };
         format!("{}\n{}", about(&input, procs, simulate.pass), table.text())
     })
+}
+
+fn policies(names: &[String]) -> Result<Vec<Policy>, Fail> {
+    let one = |name: &String| {
+        Policy::named(name).ok_or_else(|| {
+            Fail::new(format!("policy {name} places gangs on nodes, this machine has interchangeable processors"))
+                .hint("say which machine: --nodes N, or --centre FILE")
+                .exit(USAGE)
+        })
+    };
+    names.iter().map(one).collect()
 }
 
 fn procs(simulate: &Simulate, log: &Log) -> Result<u32, Fail> {
     let of_header = || log.figure(&["MaxProcs", "MaxNodes"]).and_then(|figure| u32::try_from(figure).ok());
     simulate.procs.or_else(of_header).filter(|procs| *procs > 0).ok_or_else(|| {
-        Fail::new(format!("{} does not say how many processors there are", simulate.file.display()))
+        Fail::new(format!("{} does not say how many processors there are", simulate.input))
             .hint("say it: --procs N")
             .exit(USAGE)
     })
@@ -137,18 +89,6 @@ fn replay(policy: Policy, input: &Input, procs: u32, pass: Pass) -> Result<Outco
     })?;
     let measures = Measures::of(&input.jobs, &starts, procs);
     Ok(Outcome { policy, starts, measures })
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Fail> {
-    std::fs::write(path, text).map_err(|error| Fail::new(format!("failed to write {}: {error}", path.display())))
-}
-
-/// `out.swf` becomes `out.easy.swf`.
-fn beside(path: &Path, word: &str) -> PathBuf {
-    match path.extension() {
-        Some(ending) => path.with_extension(format!("{word}.{}", ending.to_string_lossy())),
-        None => path.with_extension(word),
-    }
 }
 
 fn word(pass: Pass) -> &'static str {
@@ -278,12 +218,6 @@ fn swf(log: &Log, input: &Input, outcome: &Outcome, procs: u32, pass: Pass) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn several_logs_lie_side_by_side() {
-        assert_eq!(beside(Path::new("a/out.swf"), "easy"), Path::new("a/out.easy.swf"));
-        assert_eq!(beside(Path::new("out"), "fcfs"), Path::new("out.fcfs"));
-    }
 
     #[test]
     fn changes_are_in_tenths_of_a_percent() {
