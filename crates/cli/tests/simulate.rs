@@ -87,3 +87,84 @@ fn what_is_wrong_is_said_with_its_place() {
     let (exit, small) = said(&["in.swf", "--procs", "3"]);
     assert!(exit == Some(1) && small.contains("job 2 asks for 4 processors, the machine has 3"), "{small}");
 }
+
+/// Two owners on two nodes of eight; the second gang needs both nodes.
+const PHILLY: &str = "timestamp,duration,num_gpus,gpu_time,cluster
+2017-10-09 07:00:00,3600.0,8,28800.0,a
+2017-10-09 07:00:10,1800.0,16,28800.0,b
+2017-10-09 07:00:20,600.0,4,2400.0,a
+2017-10-09 07:10:00,60.0,1,60.0,b
+";
+
+#[test]
+fn gpu_traces_meet_nodes_and_leave_a_page() {
+    let folder = Folder::new("estate");
+    std::fs::write(folder.0.join("in.csv"), PHILLY).expect("a file to read");
+    std::fs::write(folder.0.join("vc.csv"), "vc,node num\na,1\nb,1\n").expect("a file to read");
+    let args = ["in.csv", "--nodes", "2", "--owners", "vc.csv", "--limits", "exact", "--seeds", "2"];
+    let out = ["--policy", "madang,fifo", "--report", "out.html", "--csv", "out.csv", "--swf", "out.swf"];
+    let run = || folder.madang(&[&args[..], &out[..]].concat());
+    let first = run();
+    assert_eq!((first.status.code(), text(&first.stderr)), (Some(0), String::new()));
+    let said = text(&first.stdout);
+    assert!(said.starts_with("2 nodes of 8 GPUs in one island; 16 GPUs; 4 jobs; 2 seeds from 1"), "{said}");
+    assert!(
+        said.contains("everything is modelled") && said.contains("\nmadang ") && said.contains("\nfifo "),
+        "{said}"
+    );
+    let csv = folder.read("out.csv");
+    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 4, "{csv}");
+    // In order of submission the gang of both nodes waits an hour for the first, and all behind it wait for the gang.
+    assert!(csv.contains("\nfifo,1,2,b,10,3600,5400,3590,1800,2,8,0,2.9944\n"), "{csv}");
+    assert!(csv.contains("\nfifo,2,3,a,20,5400,6000,5380,600,1,4,0,9.9666\n"), "{csv}");
+    let log = folder.read("out.fifo-2.swf");
+    assert!(log.contains("; MaxProcs: 16\n") && log.contains("\n2 10 3590 1800 16 -1 -1 16 1800 -1 1 0 1 "), "{log}");
+    let page = folder.read("out.html");
+    assert!(page.contains("Modelled") && page.contains("<svg") && page.contains("madang simulate in.csv"), "{page}");
+    assert!(!page.contains("http") && !page.contains("src="), "the page refers to nothing outside itself");
+    run();
+    assert_eq!(folder.read("out.html"), page, "the same bytes twice");
+}
+
+#[test]
+fn logs_and_recipes_meet_nodes_and_centres() {
+    let folder = Folder::new("sources");
+    let json = |args: &[&str]| {
+        let out = folder.madang(&[args, &["--json"]].concat());
+        assert_eq!(text(&out.stderr), "", "{args:?}");
+        serde_json::from_slice::<serde_json::Value>(&out.stdout).expect("the output is JSON")
+    };
+    let log = json(&["in.swf", "--nodes", "2", "--gpus-per-node", "2", "--compare", "madang", "easy"]);
+    assert_eq!((&log["modelled"], &log["gpus"], &log["jobs"]), (&true.into(), &4.into(), &4.into()));
+    assert_eq!(log["policies"][1]["policy"], "easy");
+    let made = json(&["generate:philly", "--nodes", "2", "--days", "1", "--load", "50", "--seed", "7"]);
+    assert_eq!((&made["policies"][0]["seeds"][0]["seed"], &made["nodes"]), (&7.into(), &2.into()));
+    let centre = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../centres/korea-2025.toml");
+    let centre = json(&["in.swf", "--centre", &centre.display().to_string()]);
+    assert!(centre["gpus"].as_u64() > Some(1000), "{centre}");
+}
+
+#[test]
+fn what_does_not_fit_together_is_said_with_its_mend() {
+    let folder = Folder::new("unfit");
+    std::fs::write(folder.0.join("in.csv"), PHILLY).expect("a file to read");
+    std::fs::write(folder.0.join("odd.csv"), "when,what\n1,2\n").expect("a file to read");
+    let table: [(&[&str], i32, &str); 6] = [
+        (&["in.csv", "--policy", "conservative"], 2, "hint: on nodes there are madang, fifo, easy, multifactor, kueue"),
+        (&["in.csv", "--nodes", "1"], 1, "hint: a larger machine: --nodes N and --gpus-per-node G"),
+        (&["in.csv", "--procs", "4"], 2, "hint: say which machine: --nodes N, or --centre FILE"),
+        (&["in.swf", "--policy", "madang"], 2, "hint: say which machine: --nodes N, or --centre FILE"),
+        (&["in.swf", "--report", "x.html"], 2, "hint: say which machine: --nodes N"),
+        (&["generate:nothing"], 2, "hint: known are acme, helios"),
+    ];
+    for (args, exit, hint) in table {
+        let out = folder.madang(args);
+        assert_eq!(out.status.code(), Some(exit), "{args:?}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(hint), "{args:?}: {}", text(&out.stderr));
+    }
+    let odd = text(&folder.madang(&["odd.csv"]).stderr);
+    assert!(
+        odd.contains("odd.csv: line 1: not a trace that is known here") && odd.contains("hint: known are"),
+        "{odd}"
+    );
+}

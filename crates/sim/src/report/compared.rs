@@ -73,18 +73,18 @@ fn rows(report: &Report, groups: Groups, x: Axis, says: &str, (marked, stroked):
             drawing.mark(mean, y, at, &tip);
         }
         if row == 0 {
-            legend(&mut drawing, report, right + 14.0);
+            legend(&mut drawing, report.tried.iter().map(|tried| tried.name.clone()), right + 14.0);
         }
     }
     drawing.svg()
 }
 
 /// Which mark is whose.
-fn legend(drawing: &mut Drawing, report: &Report, x: f64) {
-    for (at, tried) in report.tried.iter().enumerate() {
+fn legend(drawing: &mut Drawing, names: impl Iterator<Item = String>, x: f64) {
+    for (at, name) in names.enumerate() {
         let y = 20.0 + 16.0 * at as f64;
         drawing.mark_on_paper((x, y), at);
-        drawing.text((x + 12.0, y + 4.0), "start", &tried.name);
+        drawing.text((x + 12.0, y + 4.0), "start", &name);
     }
 }
 
@@ -114,9 +114,13 @@ pub fn trade(report: &Report, x: &Trade, y: &Trade) -> String {
         let tip = format!("{}: {across:.2}, {up:.2}", tried.name);
         let on = drawing.at_y(*up);
         drawing.mark(*across, on, at, &tip);
-        let best = if front.contains(&(*across, *up)) { " (best)" } else { "" };
-        drawing.label(*up, &format!("{}{best}", tried.name), &format!("line p{at}"));
     }
+    let names = points.iter().zip(report.tried).map(|(point, tried)| {
+        let best = if front.contains(point) { " (best)" } else { "" };
+        format!("{}{best}", tried.name)
+    });
+    let (_, right) = drawing.edges();
+    legend(&mut drawing, names, right + 14.0);
     drawing.svg()
 }
 

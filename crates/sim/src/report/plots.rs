@@ -59,7 +59,12 @@ fn first(tried: &Tried) -> Tried {
 
 fn layer(drawing: &mut Drawing, low: &mut [f64], row: &[f64], secs: f64, (name, class): (&str, &str)) {
     let count = low.len() as f64;
-    let at = |index: usize| secs * (index as f64 + 0.5) / count;
+    // Each stretch stands at its middle, the first and the last at the edges.
+    let at = |index: usize| match index as f64 {
+        0.0 => 0.0,
+        last if last >= count - 1.0 => secs,
+        between => secs * (between + 0.5) / count,
+    };
     let below: Vec<(f64, f64)> = low.iter().enumerate().map(|(index, held)| (at(index), *held)).collect();
     low.iter_mut().zip(row).for_each(|(held, more)| *held += more);
     let above: Vec<(f64, f64)> = low.iter().enumerate().map(|(index, held)| (at(index), *held)).collect();

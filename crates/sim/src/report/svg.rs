@@ -190,8 +190,11 @@ impl Drawing {
         let (_, right) = self.edges();
         for ((best, text, class), y) in std::mem::take(&mut self.labels).into_iter().zip(places) {
             let (near, far, text) = (right + 2.0, right + 12.0, escaped(&text));
-            let _ = write!(self.body, r#"<path class="lead {class}" d="M{near:.1} {best:.1}L{far:.1} {y:.1}"/>"#);
-            let _ = write!(self.body, r#"<text x="{:.1}" y="{:.1}">{text}</text>"#, right + 15.0, y + 4.0);
+            // A line's label has a piece of the line before it, long enough to show its dashes.
+            let sample = if class.starts_with("line") { 26.0 } else { 0.0 };
+            let _ =
+                write!(self.body, r#"<path class="lead {class}" d="M{near:.1} {best:.1}L{far:.1} {y:.1}h{sample}"/>"#);
+            let _ = write!(self.body, r#"<text x="{:.1}" y="{:.1}">{text}</text>"#, far + sample + 3.0, y + 4.0);
         }
     }
 }
