@@ -128,7 +128,7 @@ pub fn shares(report: &Report, tried: &Tried) -> String {
             let parts = of.filter_map(|(at, f)| f.shares.get(index).map(|share| figure(share) * 100 / secs(at)));
             Bands::of(parts).mean as f64 / 100.0
         };
-        rows.push((share, [mean(&|s| s.delivered), mean(&|s| s.unmet), mean(&|s| s.guarantee * secs(0))]));
+        rows.push((share, [mean(&|s| s.delivered), mean(&|s| s.unmet), share.guarantee as f64]));
     }
     rows.sort_by(|a, b| b.1[2].total_cmp(&a.1[2]).then_with(|| a.0.name.cmp(&b.0.name)));
     rows.truncate(MOST_ROWS);

@@ -13,12 +13,12 @@ pub fn time(secs: u64) -> String {
     }
 }
 
-/// A whole number with a thin gap every three digits.
+/// A whole number with a comma every three digits.
 pub fn whole(figure: u64) -> String {
     let digits = figure.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -197,7 +197,11 @@ pub fn csv(cases: &[Case], tried: &[Tried]) -> String {
 
 /// Milliseconds as seconds, with decimals only where they are needed.
 fn secs(millis: u64) -> String {
-    if millis % 1000 == 0 { (millis / 1000).to_string() } else { format!("{}.{:03}", millis / 1000, millis % 1000) }
+    if millis.is_multiple_of(1000) {
+        (millis / 1000).to_string()
+    } else {
+        format!("{}.{:03}", millis / 1000, millis % 1000)
+    }
 }
 
 /// The outcome as a log: a GPU is a processor, an owner a group; waits hold time lost to runs taken back.
