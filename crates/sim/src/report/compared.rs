@@ -116,7 +116,7 @@ pub fn trade(report: &Report, x: &Trade, y: &Trade) -> String {
         drawing.mark(*across, on, at, &tip);
     }
     let names = points.iter().zip(report.tried).map(|(point, tried)| {
-        let best = if front.contains(point) { " (best)" } else { "" };
+        let best = if front.contains(point) { " *" } else { "" };
         format!("{}{best}", tried.name)
     });
     let (_, right) = drawing.edges();

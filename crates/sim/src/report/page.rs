@@ -10,7 +10,7 @@ const STYLE: &str = include_str!("style.css");
 const HATCH: &str = "<svg width=\"0\" height=\"0\" aria-hidden=\"true\" style=\"position:absolute\"><defs><pattern \
                      id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
                      patternTransform=\"rotate(45)\"><rect width=\"3\" height=\"6\" \
-                     style=\"fill:var(--unmet)\"/></pattern></defs></svg>\n";
+                     style=\"fill:var(--unmet)\"/></pattern><pattern id=\"fine\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(-45)\"><rect width=\"5\" height=\"5\" style=\"fill:var(--idle)\"/><rect width=\"1.5\" height=\"5\" style=\"fill:var(--down)\"/></pattern></defs></svg>\n";
 
 /// Makes the page.
 pub fn html(report: &Report) -> String {
@@ -129,7 +129,7 @@ fn trades(report: &Report) -> String {
     let wait = Trade { title: "P99 wait (hours)", figure: |f| f.all.p99_wait.secs() as f64 / 3600.0 };
     let mut out =
         "<section><h2>What each policy trades for what</h2><p class=\"lead-in\">Nearer to the lower left corner \
-                   is better in both. The dashed line joins the best: those that no other beats in both.</p>\
+                   is better in both. The dashed line joins the best, with a star: those that no other beats in both.</p>\
                    <div class=\"pair\">"
             .to_owned();
     out += &figure("Fairness to owners against speed for jobs", &compared::trade(report, &slowdown, &unmet));
