@@ -27,7 +27,7 @@ fn main() {
         now = now + Span::from_millis(20);
         let mut inputs = core::mem::take(&mut reports);
         let more = (jobs - sent).min(100);
-        inputs.extend((0..more).map(|_| Signed::own(Input::Submit(job()))));
+        inputs.extend((0..more).map(|_| Signed::own(Input::Submit(Box::new(job())))));
         sent += more;
         let one = Instant::now();
         let effects = centre.step(now, inputs);

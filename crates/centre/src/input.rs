@@ -1,4 +1,5 @@
 //! Inputs: everything that can change a centre. The journal holds these and nothing else.
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
@@ -86,7 +87,7 @@ pub enum Input {
         until: Time,
     },
     /// Submit a job, or an array of them.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Cancel a job, an array, or one task of it.
     Cancel {
         /// Which.

@@ -192,7 +192,7 @@ impl Centre {
             Input::Project { name, title, owner, class } => self.make_project(name, title, &owner, &class),
             Input::Member { project, user } => self.add_member(&project, &user),
             Input::Award { project, granted, from, until } => self.grant(&project, granted, from, until),
-            Input::Submit(submission) => self.submit(by, submission),
+            Input::Submit(submission) => self.submit(by, *submission),
             Input::Cancel { job } => self.cancel(job),
             Input::Hold { job } => self.hold(job),
             Input::Release { job } => self.release(job),

@@ -218,7 +218,7 @@ impl Dice {
     }
     fn input(&mut self) -> Input {
         match self.below(24) {
-            0..=7 => Input::Submit(self.submission()),
+            0..=7 => Input::Submit(Box::new(self.submission())),
             8..=13 => Input::Report(self.report()),
             14 => Input::Cancel { job: self.target() },
             15 => Input::Hold { job: self.target() },
@@ -424,7 +424,7 @@ fn an_id_four_thousand_million_further_is_no_task_of_an_array() {
     let now = Time::from_millis(1_800_000_000_000);
     let mut centre = centre(now);
     let array = Some(Array { ranges: vec![(0, 9_999, 1)], at_once: None });
-    let made = answer(&mut centre, now, Input::Submit(Submission { array, ..tame() }));
+    let made = answer(&mut centre, now, Input::Submit(Box::new(Submission { array, ..tame() })));
     let Ok(madang_centre::Reply::Job(id)) = made else { panic!("{made:?}") };
     let beyond = Target { job: JobId::new(id.number() + 9_000 + (1 << 32)), task: None };
     assert_eq!(answer(&mut centre, now, Input::Cancel { job: beyond }), Err(madang_centre::Code::NotFound));
@@ -434,7 +434,7 @@ fn an_id_four_thousand_million_further_is_no_task_of_an_array() {
 fn a_nice_is_bounded_however_it_comes() {
     let now = Time::from_millis(1_800_000_000_000);
     let mut centre = centre(now);
-    let made = answer(&mut centre, now, Input::Submit(Submission { held: true, nice: i32::MAX, ..tame() }));
+    let made = answer(&mut centre, now, Input::Submit(Box::new(Submission { held: true, nice: i32::MAX, ..tame() })));
     let Ok(madang_centre::Reply::Job(id)) = made else { panic!("{made:?}") };
     let change = Alteration { nice: Some(i32::MIN), ..Alteration::default() };
     assert!(answer(&mut centre, now, Input::Alter { job: Target { job: id, task: None }, change }).is_ok());
@@ -447,7 +447,7 @@ fn a_charge_that_cannot_be_counted_leaves_no_hold() {
     let mut centre = centre(now);
     let mut submission = tame();
     submission.parts[0].gpus = 8;
-    let effects = centre.step(now, vec![Signed::own(Input::Submit(submission))]);
+    let effects = centre.step(now, vec![Signed::own(Input::Submit(Box::new(submission)))]);
     let starts = effects.into_iter().find_map(|effect| match effect {
         Effect::Start { run, .. } => Some(run),
         _ => None,

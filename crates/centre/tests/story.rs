@@ -122,7 +122,7 @@ impl Story {
     }
 
     fn submit(&mut self, submission: Submission) -> JobId {
-        match self.ok(Input::Submit(submission)) {
+        match self.ok(Input::Submit(Box::new(submission))) {
             Reply::Job(id) => id,
             other => panic!("{other:?}"),
         }
@@ -279,7 +279,7 @@ fn a_long_chain_of_dependents_falls_without_recursion() {
     for _ in 0..20_000 {
         let mut next = after(last, DependencyKind::Succeeded);
         next.kill_on_invalid = true;
-        inputs.push(Signed::own(Input::Submit(next)));
+        inputs.push(Signed::own(Input::Submit(Box::new(next))));
         last = JobId::new(last.number() + 1);
     }
     story.centre.step(story.now, inputs);
@@ -368,7 +368,12 @@ fn a_budget_blocks_and_an_award_frees() {
 fn the_same_key_gives_the_same_answer_once() {
     let mut story = Story::new(1, 8);
     let key = |print: &str| Some(madang_centre::Key { name: "k".into(), print: print.into() });
-    let ask = |print: &str| Signed { ticket: 1, by: String::new(), key: key(print), input: Input::Submit(gang(1, 1)) };
+    let ask = |print: &str| Signed {
+        ticket: 1,
+        by: String::new(),
+        key: key(print),
+        input: Input::Submit(Box::new(gang(1, 1))),
+    };
     let reply = |effects: Vec<Effect>| {
         effects.into_iter().find_map(|effect| match effect {
             Effect::Reply { answer, .. } => Some(answer),
@@ -421,7 +426,7 @@ fn what_cannot_be_is_refused_with_names_and_numbers() {
     cases.push(("overflow", case));
     cases.push(("wait", after(JobId::new(999), DependencyKind::Ended)));
     for (what, case) in cases {
-        let refusal = story.answer(Input::Submit(case)).expect_err(what);
+        let refusal = story.answer(Input::Submit(Box::new(case))).expect_err(what);
         assert!(!refusal.fact.is_empty());
     }
     assert_eq!(story.centre.jobs().count(), 0);

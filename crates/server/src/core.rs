@@ -339,7 +339,7 @@ impl Core {
                     break;
                 }
                 let (_, submission) = load.submit();
-                inputs.push(Signed::own(Input::Submit(submission)));
+                inputs.push(Signed::own(Input::Submit(Box::new(submission))));
             }
         }
     }

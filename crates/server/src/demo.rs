@@ -176,7 +176,7 @@ async fn submit_one(app: &App, user: &str, submit: Submit) -> Result<u64, String
     let bytes = serde_json::to_vec(&converted.launched).map_err(|error| error.to_string())?;
     let blob = Blob::of(bytes);
     submission.launch = Some(Launch(blob.name.clone()));
-    match app.ask(user, None, Input::Submit(submission), Some(blob)).await {
+    match app.ask(user, None, Input::Submit(Box::new(submission)), Some(blob)).await {
         Ok(Reply::Job(job)) => Ok(job.number()),
         Ok(_) => Err("the core answered something else".into()),
         Err(fault) => Err(fault.detail),

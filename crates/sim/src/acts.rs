@@ -23,7 +23,7 @@ pub struct Knowledge<'a> {
 /// A sensible thing to do.
 pub fn act(rng: &mut Rng, known: &Knowledge<'_>) -> Input {
     if known.jobs.is_empty() || rng.per_mille(620) {
-        return Input::Submit(submission(rng, known));
+        return Input::Submit(Box::new(submission(rng, known)));
     }
     let job = target(rng, known);
     match rng.below(24) {
@@ -47,8 +47,8 @@ pub fn nonsense(rng: &mut Rng, known: &Knowledge<'_>) -> Input {
         0 => Input::Cancel { job: nowhere },
         1 => Input::Drain { node: "nowhere".into(), why: "no such node".into() },
         2 => Input::Member { project: "nobodys".into(), user: "ann".into() },
-        3 => Input::Submit(Submission { project: Some("nobodys".into()), ..submission(rng, known) }),
-        4 => Input::Submit(Submission { parts: Vec::new(), ..submission(rng, known) }),
+        3 => Input::Submit(Box::new(Submission { project: Some("nobodys".into()), ..submission(rng, known) })),
+        4 => Input::Submit(Box::new(Submission { parts: Vec::new(), ..submission(rng, known) })),
         _ => Input::Award {
             project: "alpha".into(),
             granted: GpuTime::from_hours(-5),

@@ -50,7 +50,7 @@ pub(super) async fn submit(
     };
     submission.launch = blob.as_ref().map(|blob| Launch(blob.name.clone()));
     let key = name.map(|name| Key { name, print: hex(&Sha256::digest(&body)) });
-    let reply = app.ask(&caller.name, key, Input::Submit(submission), blob).await?;
+    let reply = app.ask(&caller.name, key, Input::Submit(Box::new(submission)), blob).await?;
     let Reply::Job(job) = reply else { return Err(Fault::internal()) };
     let mut response = json_with(StatusCode::CREATED, &Submitted { job: job.number(), tasks });
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.number())) {

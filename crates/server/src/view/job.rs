@@ -185,7 +185,7 @@ impl Look<'_> {
             }
             JobState::Completing { since, cause, .. } => {
                 let (reason, text) = words::stop_reason(*cause);
-                (view.reason, view.reason_text) = (reason.into(), text.into());
+                (view.reason, view.reason_text) = (reason.into(), text);
                 view.started_ms = since.map(Time::millis);
             }
             JobState::Ended { outcome, at } => {

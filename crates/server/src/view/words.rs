@@ -25,6 +25,30 @@ fn domain(why: &Blocked) -> (&'static str, String, String) {
     }
 }
 
+/// What the books and the shares have to say.
+fn rights(why: &Blocked) -> (&'static str, String, String) {
+    match why {
+        Blocked::Budget { needs, left } => (
+            "AssocGrpGRESMinutes",
+            format!("it would hold {needs}, the project's awards have {left} left"),
+            format!("{} GPU시간이 필요하지만 과제에 남은 배정량은 {} GPU시간입니다", hours(*needs), hours(*left)),
+        ),
+        Blocked::NoAward => (
+            "AssocGrpGRESMinutes",
+            "no award of the project covers the present".into(),
+            "지금 쓸 수 있는 과제 배정이 없습니다".into(),
+        ),
+        Blocked::OwnerLimit { holds, most } => (
+            "AssocGrpGRES",
+            format!("its owner holds {holds} and may hold {most} now, by what it may borrow and what others lend"),
+            format!(
+                "소유 기관이 {holds}를 쓰고 있으며, 빌릴 수 있는 한도와 다른 기관의 대여 한도에 따라 지금은 {most}까지 쓸 수 있습니다"
+            ),
+        ),
+        _ => ("None", String::new(), String::new()),
+    }
+}
+
 /// A reason in Slurm's name and in two languages.
 ///
 /// `own` is the reservation that the job names, if it does.
@@ -49,16 +73,7 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
             "others of equal or higher rank come first".into(),
             "순위가 같거나 높은 작업이 먼저입니다".into(),
         ),
-        Blocked::Budget { needs, left } => (
-            "AssocGrpGRESMinutes",
-            format!("it would hold {needs}, the project's awards have {left} left"),
-            format!("{} GPU시간이 필요하지만 과제에 남은 배정량은 {} GPU시간입니다", hours(*needs), hours(*left)),
-        ),
-        Blocked::NoAward => (
-            "AssocGrpGRESMinutes",
-            "no award of the project covers the present".into(),
-            "지금 쓸 수 있는 과제 배정이 없습니다".into(),
-        ),
+        Blocked::Budget { .. } | Blocked::NoAward | Blocked::OwnerLimit { .. } => rights(why),
         Blocked::Never => (
             "BadConstraints",
             "no set of nodes of the estate could ever hold it".into(),
@@ -89,13 +104,6 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
             "JobHeldUser",
             "it is held; release it to let it queue".into(),
             "보류 중입니다. 보류를 풀면 대기열에 들어갑니다".into(),
-        ),
-        Blocked::OwnerLimit { holds, most } => (
-            "AssocGrpGRES",
-            format!("its owner holds {holds} and may hold {most} now, by what it may borrow and what others lend"),
-            format!(
-                "소유 기관이 {holds}를 쓰고 있으며, 빌릴 수 있는 한도와 다른 기관의 대여 한도에 따라 지금은 {most}까지 쓸 수 있습니다"
-            ),
         ),
         Blocked::ArrayLimit => (
             "JobArrayTaskLimit",

@@ -116,7 +116,7 @@ impl Trial<'_> {
     fn submit(&self, index: usize) -> Signed {
         let job = &self.workload.jobs[index];
         let submission = submission(self.workload, job);
-        Signed { ticket: index as u64 + 1, ..Signed::own(Input::Submit(submission)) }
+        Signed { ticket: index as u64 + 1, ..Signed::own(Input::Submit(Box::new(submission))) }
     }
 
     /// A report reaches the centre; the end of a run is written down.

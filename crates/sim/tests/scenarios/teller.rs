@@ -180,7 +180,7 @@ impl Teller {
             model: Some(ModelRun { runtime: run, exit: words.number("exit", 0) }),
             ..load::plain(user)
         };
-        self.act(Input::Submit(submission));
+        self.act(Input::Submit(Box::new(submission)));
     }
 
     /// `reserve NAME from=1h for=2h [every=1d last=7d] nodes=n00,n01|count=2 [project=alpha] | gpus=8`

@@ -80,6 +80,7 @@ fn of_centre(path: &Path) -> Result<Machine, Fail> {
         cpus: 1,
         memory_mib: 1024,
         gpus: Vec::new(),
+        numa: Vec::new(),
         pretend: false,
         pretend_nodes: 1,
     };
