@@ -25,6 +25,13 @@ pub(crate) struct Life {
     pub leaving: Option<Leaving>,
 }
 
+impl Life {
+    /// What is lost if the run ends now, at most `cap`.
+    pub fn lost(self, now: Time, cap: Span) -> Span {
+        Checkpoints { since: self.since, saved: self.saved, every: self.every }.lost(now, cap)
+    }
+}
+
 /// Why a run is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Leaving {
@@ -96,7 +103,8 @@ impl Scheduler {
         if !(lent || lesser) {
             return;
         }
-        let spared = self.spared_until(now, id.job);
+        let rests = run.life.since.after(self.rest.get(&id.job).copied().unwrap_or_default());
+        let spared = self.spared_until(now, id.job).max(rests);
         if spared > now {
             found.later = found.later.into_iter().chain(Some(spared).filter(|until| *until < Time::MAX)).min();
             return;
@@ -119,17 +127,29 @@ impl Scheduler {
     /// one that did less is taken.
     fn price(&self, now: Time, run: &Run) -> u128 {
         const BITS: u32 = 56;
-        let Life { since, saved, every, .. } = run.life;
-        let ran = now.since(since);
+        let ran = now.since(run.life.since);
         let work = |span: Span| u128::from(span.millis()) * u128::from(run.rate.max(1));
         match self.config.taking.order {
             VictimOrder::LeastLost => {
-                let lost = Checkpoints { since, saved, every }.lost(now, self.config.taking.cap);
+                let lost = run.life.lost(now, self.config.taking.cap);
                 (work(lost) << BITS) + work(ran).min((1 << BITS) - 1)
             }
             VictimOrder::Youngest => u128::from(ran.millis()),
             VictimOrder::Largest => u128::from(u64::MAX - run.rate),
         }
+    }
+
+    /// Notes what a run will have lost when it is gone: its job's next run is left alone for twice as long. Each try of
+    /// a job that saves nothing then lasts at least twice as long as the one before, until one lasts to its end.
+    pub(crate) fn note_lost(&mut self, id: RunId, gone: Time) {
+        let lost = self.runs[&id].life.lost(gone, Span::MAX);
+        let (jobs, runs) = (&self.queue.jobs, &self.runs);
+        let runs_now = |job: JobId| {
+            let (first, last) = (RunId { job, attempt: 0 }, RunId { job, attempt: u32::MAX });
+            runs.range(first..=last).next().is_some()
+        };
+        self.rest.retain(|job, _| jobs.contains_key(job) || runs_now(*job));
+        self.rest.insert(id.job, Span::from_millis(lost.millis().saturating_mul(2)));
     }
 
     /// Notes that a job was taken back or put off, and forgets what lies outside the window.

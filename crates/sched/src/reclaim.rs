@@ -6,7 +6,8 @@
 //! and in the same moment the job has a promise on the nodes, so that nothing else gets into the room.
 //!
 //! Invariants: no run is stopped unless the job was placed without it; a gang goes whole; an owner that gives back stays
-//! at or above its guarantee, and one that takes stays within it; a look that found nothing is not repeated until
+//! at or above its guarantee, and one that takes stays within it; a job that lost work is left alone until it has done
+//! twice as much, so that it comes to its end however long it is; a look that found nothing is not repeated until
 //! something changed.
 use crate::api::{BrokenBy, Promise, Step, Stop, VictimOrder};
 use crate::draft::Draft;
@@ -107,7 +108,7 @@ impl Scheduler {
 
     /// Promises that give way to the claim: their owners would borrow with them and are served better than the claim's
     /// as it is, and they did not give way too often. So a gang larger than its owner's guarantee starts all the same.
-    fn yielding(&self, now: Time, claim: &Claim) -> Vec<JobId> {
+    fn yielding(&self, claim: &Claim) -> Vec<JobId> {
         let (ours, due) = (self.expects(claim.owner), self.guarantee(claim.owner));
         let others = self.promises.by_job.iter().filter(|(_, pledge)| pledge.owner != claim.owner && !pledge.taken);
         let borrows = |job: &JobId, pledge: &Pledge| {
@@ -116,13 +117,14 @@ impl Scheduler {
             let better = u128::from(theirs) * u128::from(due) > u128::from(ours) * u128::from(their_due);
             theirs + gpus > their_due && better
         };
-        let yields = |job: &JobId, pledge: &Pledge| borrows(job, pledge) && self.spared_until(now, *job) <= now;
+        let often = |job: &JobId| self.put_off.get(job).is_some_and(|times| *times >= self.config.taking.times);
+        let yields = |job: &JobId, pledge: &Pledge| borrows(job, pledge) && !often(job);
         others.filter(|(job, pledge)| claim.within && yields(job, pledge)).map(|(job, _)| *job).collect()
     }
 
     /// Whom to stop for the claim and where its job then goes, or when to look again.
     fn find(&mut self, now: Time, claim: &Claim) -> Result<Taken, Option<Time>> {
-        let yielding = self.yielding(now, claim);
+        let yielding = self.yielding(claim);
         let found = self.prey(now, claim);
         let later = found.later;
         if found.prey.is_empty() && yielding.is_empty() {
@@ -134,7 +136,7 @@ impl Scheduler {
         if taken.is_none() {
             taken = self.with_victims(now, claim, found).filter(|taken| {
                 // What only yields to it is worth a promise of its own, what is there anyway is not.
-                !taken.victims.is_empty() || !yielding.is_empty()
+                (!taken.victims.is_empty() || !yielding.is_empty()) && (claim.urgent || self.pays(now, claim, taken))
             });
         }
         self.promises.lower(claim.job);
@@ -144,6 +146,17 @@ impl Scheduler {
             Some(Taken { settled: Some(until), .. }) => Err(later.into_iter().chain([until]).min()),
             Some(taken) => Ok(taken),
         }
+    }
+
+    /// True if the GPU time that the victims lose is no more than what the job's gang would otherwise have waited for.
+    fn pays(&self, now: Time, claim: &Claim, taken: &Taken) -> bool {
+        let saved = self.promises.by_job[&claim.job].promise.start.since(taken.start);
+        let lost = |id: &RunId| {
+            let run = &self.runs[id];
+            u128::from(run.on.gpus().milli()) * u128::from(run.life.lost(now, self.config.taking.cap).millis())
+        };
+        let lost: u128 = taken.victims.iter().map(lost).sum();
+        lost <= u128::from(claim.gpus) * u128::from(saved.millis())
     }
 
     /// Where the job could start now, were it not for promises that yield to it.
@@ -176,7 +189,7 @@ impl Scheduler {
     /// Stops the victims, and promises the job their place for when they are gone.
     fn take(&mut self, now: Time, claim: &Claim, taken: Taken, step: &mut Step) {
         let grace = self.config.taking.grace;
-        let yielding = self.yielding(now, claim);
+        let yielding = self.yielding(claim);
         for id in taken.victims {
             let run = self.runs.get_mut(&id).expect("a victim runs");
             run.until = run.until.min(now.after(grace));
@@ -185,6 +198,7 @@ impl Scheduler {
             let owner = self.shares.owner_of(run.leaf);
             self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
             self.note_taken(now, id.job);
+            self.note_lost(id, now.after(grace));
             step.stops.push(Stop { run: id, by: claim.job, grace });
         }
         let old = self.promises.remove(claim.job).expect("claims are made for promised jobs");
@@ -213,9 +227,16 @@ impl Scheduler {
             let before = step.promises.len();
             self.promise_anew(now, other, BrokenBy::Reclaimed(job), step);
             if step.promises.len() > before {
-                self.note_taken(now, other);
+                self.note_put_off(other);
             }
         }
+    }
+
+    /// A promise is put off only so often while its job waits, so that a gang that borrows starts in the end.
+    fn note_put_off(&mut self, job: JobId) {
+        let jobs = &self.queue.jobs;
+        self.put_off.retain(|job, _| jobs.contains_key(job));
+        *self.put_off.entry(job).or_insert(0) += 1;
     }
 
     /// True if some owner may find something to take back that was not looked at yet.

@@ -51,6 +51,10 @@ pub struct Scheduler {
     pub(crate) barren: BTreeMap<Request, Span>,
     /// When each job was taken back or put off, within the window, oldest first.
     pub(crate) taken: BTreeMap<JobId, Vec<Time>>,
+    /// How long the next run of a job that was taken back is left alone: twice what it lost.
+    pub(crate) rest: BTreeMap<JobId, Span>,
+    /// How often each waiting job's promise was put off by taking back.
+    pub(crate) put_off: BTreeMap<JobId, u32>,
 }
 
 impl Scheduler {
@@ -74,6 +78,8 @@ impl Scheduler {
             unfinished: false,
             barren: BTreeMap::new(),
             taken: BTreeMap::new(),
+            rest: BTreeMap::new(),
+            put_off: BTreeMap::new(),
         };
         sched.recount();
         sched

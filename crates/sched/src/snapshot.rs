@@ -43,6 +43,10 @@ pub struct Snapshot {
     looks: Vec<Look>,
     #[serde(default)]
     taken: Vec<(JobId, Vec<Time>)>,
+    #[serde(default)]
+    rest: Vec<(JobId, Span)>,
+    #[serde(default)]
+    put_off: Vec<(JobId, u32)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +151,8 @@ impl Scheduler {
             barren: self.barren.iter().map(|(request, limit)| (request.clone(), *limit)).collect(),
             looks: shares.owners.iter().map(|owner| owner.look).collect(),
             taken: self.taken.iter().map(|(job, times)| (*job, times.clone())).collect(),
+            put_off: self.put_off.iter().map(|(job, times)| (*job, *times)).collect(),
+            rest: self.rest.iter().map(|(job, span)| (*job, *span)).collect(),
         }
     }
 
@@ -235,6 +241,8 @@ impl Scheduler {
         }
         self.promises.turn = from.turn;
         self.taken = from.taken.into_iter().collect();
+        self.rest = from.rest.into_iter().collect();
+        self.put_off = from.put_off.into_iter().collect();
         self.recount();
         (self.now, self.unfinished) = (from.now, from.unfinished);
     }

@@ -261,7 +261,7 @@ mod tests {
         let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(states(&names("pd,RUNNING")), Ok(vec![StateName::Pending, StateName::Running]));
         assert_eq!(states(&names("S")), Ok(vec![]));
-        assert!(states(&names("all")).is_ok_and(|all| all.len() == 12));
+        assert!(states(&names("all")).is_ok_and(|all| all.len() == 13));
         assert!(states(&names("FOO")).is_err_and(|error| error.starts_with("Invalid job state specified: FOO\nValid")));
         assert_eq!((long(StateName::OutOfMemory), short(StateName::OutOfMemory)), ("OUT_OF_MEMORY", "OOM"));
     }

@@ -87,6 +87,43 @@ fn a_reported_checkpoint_counts_and_silence_is_capped() {
 }
 
 #[test]
+fn work_that_saves_nothing_comes_to_its_end() {
+    // Three nodes, owner 0 has half and borrows the rest, most of it by a gang too large to be taken; owner 1 comes back
+    // for its quarter every two hours. The silent job needs 40 hours in one go: each try lasts at least twice as long as
+    // the one before.
+    let founding = centre(&[(1, 3, 8)]);
+    let mut sched = open(Config::default(), &founding);
+    let (mut attempt, mut began, mut tries, mut now) = (1, 1, Vec::new(), 1);
+    let silent =
+        |attempt| Ask { run: RunId { job: JobId::new(1), attempt }, limit: Span::from_hours(41), ..job(1, 1, 1, 8) };
+    let gang = Ask { limit: Span::from_hours(1000), ..job(2, 1, 2, 8) };
+    step(&mut sched, now, queue(&[gang]));
+    step(&mut sched, now, queue(&[silent(1)]));
+    for visit in 0..200u64 {
+        now += 2 * HOUR;
+        if now - began >= 40 * HOUR {
+            assert!(tries.is_sorted_by(|a, b| *b >= 2 * *a) && (3..=6).contains(&tries.len()), "{tries:?}");
+            return;
+        }
+        let guest = Ask { limit: Span::from_mins(30), ..job(100 + visit, 2, 1, 2) };
+        let step_guest = step(&mut sched, now, queue(std::slice::from_ref(&guest)));
+        if step_guest.stops.is_empty() {
+            step(&mut sched, now, vec![Event::Withdrawn(guest.run.job)]);
+            continue;
+        }
+        tries.push(now + 2 * MINUTE - began);
+        attempt += 1;
+        let gone = [vec![Event::Ended(RunId { job: JobId::new(1), attempt: attempt - 1 })], queue(&[silent(attempt)])];
+        step(&mut sched, now + 2 * MINUTE, gone.concat());
+        step(&mut sched, now + 3 * MINUTE, vec![]);
+        began = now + 40 * MINUTE;
+        let again = step(&mut sched, began, vec![Event::Ended(guest.run)]);
+        assert_eq!(again.starts.len(), 1, "the silent job goes on");
+    }
+    panic!("it never came to its end: {tries:?}");
+}
+
+#[test]
 fn nobody_is_touched_for_what_cannot_be_placed() {
     // Two islands of two nodes: owner 0 holds a node of each whole, owner 2 within its guarantee another.
     let founding = centre(&[(1, 2, 8), (1, 2, 8)]);

@@ -224,6 +224,7 @@ fn submission(workload: &Workload, job: &Job) -> Submission {
         limit: Some(job.limit),
         qos: job.qos,
         requeue: true,
+        checkpoint: Some(job.checkpoint).filter(|every| *every > madang_model::Span::ZERO),
         ..crate::load::plain(user_name(workload, job.owner, job.user))
     }
 }

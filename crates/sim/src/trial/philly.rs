@@ -17,6 +17,9 @@ const NODE: u32 = 8;
 /// CPUs beside each GPU.
 const CPUS_PER_GPU: u32 = 4;
 
+/// How often jobs that run for longer are taken to save their work, of which the trace says nothing.
+const CHECKPOINT: Span = Span::from_hours(1);
+
 /// Where limits come from when a trace has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limits {
@@ -85,7 +88,7 @@ pub fn read(text: &str, limits: Limits) -> Result<Workload, Wrong> {
             user: 0,
             qos: Qos::Normal,
             fails: false,
-            checkpoint: Span::ZERO,
+            checkpoint: if runtime > CHECKPOINT { CHECKPOINT } else { Span::ZERO },
         }
     };
     let jobs = (1..).zip(jobs).map(job).collect();
@@ -95,6 +98,8 @@ pub fn read(text: &str, limits: Limits) -> Result<Workload, Wrong> {
             "Microsoft's Philly trace, jobs submitted in September to November 2017; CC-BY-4.0".into(),
             "Jobs of more than 8 GPUs take whole nodes of 8; each virtual cluster is one owner".into(),
             limits.note(),
+            "Modelled: jobs of more than an hour save their work every hour and say so, since the trace says nothing"
+                .into(),
         ],
         owners: in_order(owners),
         jobs,
