@@ -145,7 +145,7 @@ impl Scheduler {
             || (0..)
                 .zip(&self.shares.owners)
                 .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.places(index) > 0)
-            || self.any_live()
+            || self.live_from(0).is_some()
     }
 
     /// Starts the job if it can be placed now; its own promise does not stand in its way.

@@ -5,16 +5,13 @@ use crate::reserve::match_shape;
 use crate::scheduler::Scheduler;
 use crate::shape::Shape;
 use alloc::vec::Vec;
-use madang_model::{Health, JobId, NodeId, RunId, Time};
+use madang_model::{Health, JobId, NodeId, PartyId, ProjectId, RunId, Time};
 
 impl Scheduler {
     pub(crate) fn apply(&mut self, now: Time, event: Event, step: &mut Step) {
         let anomaly = match event {
             Event::Project { id, owner, weight } => {
-                self.shares.set_project(id, owner, weight);
-                self.rehome_promises();
-                self.recount();
-                self.look_for_prey();
+                self.project(id, owner, weight);
                 None
             }
             Event::Budget(id, budget) => match self.shares.project(id) {
@@ -47,10 +44,15 @@ impl Scheduler {
         self.shares.owners[owner].look.due = true;
     }
 
-    /// Promises count for the owner that their project belongs to now.
-    fn rehome_promises(&mut self) {
-        for pledge in self.promises.by_job.values_mut() {
-            pledge.owner = self.shares.owner_of(pledge.leaf);
+    fn project(&mut self, id: ProjectId, owner: PartyId, weight: u32) {
+        let before = self.shares.project(id).map(|project| self.shares.projects[project].owner);
+        self.shares.set_project(id, owner, weight);
+        let after = self.shares.project(id).map(|project| self.shares.projects[project].owner);
+        // A project that holds nothing yet changes nobody's guarantee, nor what anybody holds.
+        if before.is_some() && before != after {
+            self.promises.rehome(|leaf| self.shares.owner_of(leaf));
+            self.recount();
+            self.look_for_prey();
         }
     }
 
@@ -144,7 +146,6 @@ impl Scheduler {
         }
         self.health.insert(facts.pool);
         self.cluster.set_up(node, up);
-        self.recount();
         if !up {
             for job in self.promises.on(node) {
                 self.shake(job, BrokenBy::Node(node));
@@ -181,6 +182,7 @@ impl Scheduler {
         if self.health.count_ones(..) > 0 {
             let pools: Vec<usize> = self.health.ones().collect();
             self.health.clear();
+            self.recount_guarantees();
             for (_, shape) in self.queue.shapes.iter_mut() {
                 if pools.iter().any(|pool| shape.uses(*pool)) {
                     match_shape(shape, &self.cluster);

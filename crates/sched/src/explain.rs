@@ -59,8 +59,8 @@ impl Scheduler {
         if let Some(other) = memo.behind.filter(|other| self.promises.by_job.contains_key(other)) {
             return Some(Blocked::Priority { behind: Some(other) });
         }
-        let line = &self.queue.leaves[waiting.leaf].by_seat[&(class.shape, class.limit, waiting.class)];
-        match line.first().map(|rank| rank.3) {
+        let mut fronts = self.queue.leaves[waiting.leaf].by_front(class.shape);
+        match fronts.find(|(_, seat, _)| seat.3 == waiting.class).map(|(rank, ..)| rank.3) {
             Some(first) if first != job => {
                 Some(Blocked::Priority { behind: Some(first).filter(|first| self.promise(*first).is_some()) })
             }

@@ -5,7 +5,8 @@
 //! without end. Within its guarantee an owner is never held up by these limits.
 use crate::queue::Waiting;
 use crate::scheduler::Scheduler;
-use madang_model::{Blocked, MilliGpus, Request};
+use alloc::collections::BTreeMap;
+use madang_model::{Blocked, MilliGpus, PartyId, Request};
 
 /// One, in basis points.
 const WHOLE: u64 = 10_000;
@@ -21,16 +22,6 @@ impl Scheduler {
     /// Milli-GPUs guaranteed to the owner now.
     pub(crate) fn guarantee(&self, owner: usize) -> u64 {
         self.shares.owners[owner].guaranteed
-    }
-
-    fn work_out_guarantee(&self, owner: usize) -> u64 {
-        let id = self.shares.owners[owner].id;
-        let sites = self.estate.shares.iter().zip(&self.cluster.up);
-        let part = |(shares, up): (&alloc::vec::Vec<(madang_model::PartyId, u32)>, &u64)| {
-            let points: u64 = shares.iter().filter(|(other, _)| *other == id).map(|(_, share)| u64::from(*share)).sum();
-            points * up * 1000 / WHOLE
-        };
-        sites.map(part).sum()
     }
 
     /// Milli-GPUs that the owner's runs hold and will go on to hold.
@@ -86,11 +77,25 @@ impl Scheduler {
         Some(Blocked::OwnerLimit { holds: milli(self.shares.owners[owner].held), most: milli(self.most(owner)) })
     }
 
-    /// Counts again what each owner is guaranteed and holds: a project may have moved, a node have come or gone.
-    pub(crate) fn recount(&mut self) {
-        for owner in 0..self.shares.owners.len() {
-            self.shares.owners[owner].guaranteed = self.work_out_guarantee(owner);
+    /// Counts again what each owner is guaranteed: a node has come or gone.
+    pub(crate) fn recount_guarantees(&mut self) {
+        self.shares.owners.iter_mut().for_each(|owner| owner.guaranteed = 0);
+        for (shares, up) in self.estate.shares.iter().zip(&self.cluster.up) {
+            let mut points: BTreeMap<PartyId, u64> = BTreeMap::new();
+            for (id, share) in shares {
+                *points.entry(*id).or_insert(0) += u64::from(*share);
+            }
+            for (id, points) in points {
+                if let Some(owner) = self.shares.known_owner(id) {
+                    self.shares.owners[owner].guaranteed += points * up * 1000 / WHOLE;
+                }
+            }
         }
+    }
+
+    /// Counts again what each owner is guaranteed and holds: a project has moved.
+    pub(crate) fn recount(&mut self) {
+        self.recount_guarantees();
         for owner in &mut self.shares.owners {
             (owner.held, owner.leaving) = (0, 0);
         }

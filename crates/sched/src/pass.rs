@@ -5,7 +5,7 @@
 //! that stand are what keeps long jobs from starving. A shape that is known to fail has no head, unless one of its jobs
 //! may be promised a start.
 use crate::api::{BrokenBy, Order, Step};
-use crate::queue::{Rank, urgency};
+use crate::queue::{Lines, Rank, Seat, urgency};
 use crate::rank::Ranking;
 use crate::scheduler::Scheduler;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -56,10 +56,54 @@ struct Pass {
     barren: BTreeSet<usize>,
     /// How many promises were looked for around windows in vain.
     futile: u32,
-    /// True while some shape may start as far as is known.
-    live: bool,
+    /// The first shape that may start as far as is known; those before it do not while the pass runs.
+    live: Option<usize>,
     /// True once only leaves with promises are left in the ranking.
     pledged_only: bool,
+    /// Owners up to this one have no job for a promise, or no promise for a job.
+    full: usize,
+}
+
+/// What there is in a line.
+enum Look {
+    Head((Key, usize)),
+    Nothing,
+    /// Nothing, nor is there in a line of the same shape and urgency with a longer limit.
+    NorLonger,
+    /// Nothing, nor is there in any line after it.
+    NorLater,
+}
+
+/// The first head of a shape by urgency, limit and age.
+fn shortest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
+    let mut last = None;
+    while let Some((seat, line)) = lines.after(shape, last) {
+        last = Some(*seat);
+        match look(seat, line) {
+            Look::Head(head) => return Some(head),
+            Look::Nothing => {}
+            Look::NorLonger => last = Some((seat.0, seat.1, Span::MAX, usize::MAX)),
+            Look::NorLater => return None,
+        }
+    }
+    None
+}
+
+/// The first head of a shape by urgency and age. The first of a line may be passed over, so that a later line's is older.
+fn oldest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
+    let mut best: Option<(Key, usize)> = None;
+    for (rank, seat, line) in lines.by_front(shape) {
+        let front = (rank.0, rank.1, Span::ZERO, rank.2, rank.3);
+        if best.is_some_and(|(key, _)| key < front) {
+            break;
+        }
+        match look(&seat, line) {
+            Look::Head(head) => best = best.into_iter().chain([head]).min(),
+            Look::Nothing | Look::NorLonger => {}
+            Look::NorLater => break,
+        }
+    }
+    best
 }
 
 /// For what no promise is looked for.
@@ -75,8 +119,8 @@ impl Scheduler {
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
         let ranking = Ranking::new(&mut self.shares, now);
         let places = (0..self.shares.owners.len()).map(|owner| self.places(owner)).collect();
-        let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.any_live());
-        let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false };
+        let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.live_from(0));
+        let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false, full: 0 };
         loop {
             self.leave_pledged(&mut pass);
             let Some(leaf) = pass.ranking.next() else { return pass.futile < FUTILE };
@@ -97,30 +141,32 @@ impl Scheduler {
     /// When nothing more can start and nobody may be given a promise, only what is promised is worth a turn: thousands
     /// of projects that wait cost no more than being put in order.
     fn leave_pledged(&self, pass: &mut Pass) {
-        if pass.pledged_only || pass.live {
+        if pass.pledged_only || pass.live.is_some() {
             return;
         }
         let full = |(owner, places): (usize, &u32)| {
             *places == 0 || self.shares.owners[owner].waiting <= self.config.promises.saturating_sub(self.places(owner))
         };
-        if pass.places.iter().enumerate().all(full) {
+        let rest = pass.places.iter().enumerate().skip(pass.full);
+        pass.full += rest.take_while(|(owner, places)| full((*owner, *places))).count();
+        if pass.full == pass.places.len() {
             pass.ranking.retain(|leaf| self.promises.of_leaf(leaf).next().is_some());
             pass.pledged_only = true;
         }
     }
 
-    /// True when some shape with jobs may start as far as is known.
-    pub(crate) fn any_live(&self) -> bool {
-        let live = |(index, shape): (usize, &crate::shape::Shape)| {
-            shape.live_at_all() && self.queue.shortest(index).is_some_and(|limit| !shape.failed(limit))
+    /// The first shape with jobs, from this one on, that may start as far as is known.
+    pub(crate) fn live_from(&self, from: usize) -> Option<usize> {
+        let live = |(index, shape): &(usize, &crate::shape::Shape)| {
+            shape.live_at_all() && self.queue.shortest(*index).is_some_and(|limit| !shape.failed(limit))
         };
-        self.queue.shapes.iter().any(live)
+        self.queue.shapes.iter_from(from).find(live).map(|(index, _)| index)
     }
 
     /// The first job of the leaf that may start or be promised a start.
     fn turn(&self, leaf: usize, pass: &mut Pass) -> Option<Turn> {
         let promises = pass.places[self.shares.owner_of(leaf)] > 0 && pass.futile < FUTILE;
-        if !promises && !pass.live && self.promises.of_leaf(leaf).next().is_none() {
+        if !promises && pass.live.is_none() && self.promises.of_leaf(leaf).next().is_none() {
             return None;
         }
         let hopeless = Hopeless { barren: &pass.barren, all: pass.futile >= FUTILE };
@@ -152,10 +198,9 @@ impl Scheduler {
     fn heads(&self, leaf: usize, promises: bool, hopeless: &Hopeless) -> Heads {
         let backfill = !promises;
         let mut merged = BTreeSet::new();
-        let lines = &self.queue.leaves[leaf].by_seat;
         let mut from = 0;
-        while let Some(((shape, ..), _)) = lines.range((from, Span::ZERO, 0)..).next() {
-            merged.extend(self.best(leaf, *shape, backfill, hopeless));
+        while let Some(shape) = self.queue.leaves[leaf].next_shape(from) {
+            merged.extend(self.best(leaf, shape, backfill, hopeless));
             from = shape + 1;
         }
         for job in self.promises.of_leaf(leaf) {
@@ -182,17 +227,27 @@ impl Scheduler {
         if !self.may_hold(project, &facts.request) {
             return None;
         }
-        let open = |rank: &&Rank| !self.promises.by_job.contains_key(&rank.3);
-        let head = |((_, limit, class), line): (&(usize, Span, usize), &BTreeSet<Rank>)| {
-            let rank = line.iter().find(open)?;
-            let may = !backfill || Some(urgency(rank)) < least;
-            let promise = may && !hopeless.all && !hopeless.barren.contains(&shape) && !self.is_barren(*class);
-            let wanted = (promise || !facts.failed(*limit)) && self.covers(project, self.queue.classes[*class].need);
-            wanted.then(|| (self.key(rank, *limit, backfill), *class))
+        let fresh = !hopeless.all && !hopeless.barren.contains(&shape);
+        let dead = self.queue.shortest(shape).is_none_or(|limit| facts.failed(limit));
+        let look = |seat: &Seat, line: &BTreeSet<Rank>| -> Look {
+            let (_, urgency, limit, class) = *seat;
+            // Lines stand by urgency first, so that where one may not be promised anything, no later one may.
+            let promise = fresh && (!backfill || Some(urgency) < least);
+            if !promise && dead {
+                return Look::NorLater;
+            }
+            let fails = facts.failed(limit) && (!promise || self.is_barren(class));
+            if fails || !self.covers(project, self.queue.classes[class].need) {
+                return Look::NorLonger;
+            }
+            let open = line.iter().find(|rank| !self.promises.by_job.contains_key(&rank.3));
+            open.map_or(Look::Nothing, |rank| Look::Head((self.key(rank, limit, backfill), class)))
         };
-        let mut heads = lines.of_shape(shape).filter_map(head);
-        let by_limit = backfill && self.config.backfill == Order::ShortestFirst && lines.by_urgency.len() == 1;
-        if by_limit { heads.next() } else { heads.min() }
+        if backfill && self.config.backfill == Order::ShortestFirst {
+            shortest(lines, shape, look)
+        } else {
+            oldest(lines, shape, look)
+        }
     }
 
     /// What a job's turn goes by.
@@ -216,6 +271,7 @@ impl Scheduler {
         {
             self.break_promise(job, BrokenBy::Overtaken(turn.job), step);
             pass.places[owner] += 1;
+            pass.full = pass.full.min(owner);
         }
         let (memo, rate) = (self.queue.shapes[turn.shape].memo, self.queue.shapes[turn.shape].rate);
         match self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting)) {
@@ -244,7 +300,7 @@ impl Scheduler {
             Err(_) if promised => self.move_on(leaf, turn, pass),
             Err(short) => {
                 self.note(turn.job, turn.shape, short);
-                pass.live = self.any_live();
+                pass.live = pass.live.and_then(|from| self.live_from(from));
             }
         }
     }

@@ -72,6 +72,9 @@ pub(crate) struct Found {
 impl Scheduler {
     /// All runs that may be taken for the claim. Nothing if nobody has anything to give.
     pub(crate) fn prey(&self, now: Time, claim: &Claim) -> Found {
+        if !claim.within && self.staying(claim.owner) == 0 {
+            return Found::default();
+        }
         let owners = 0..self.shares.owners.len();
         let excess: Vec<u64> = owners.map(|owner| self.excess(owner, claim)).collect();
         let mut found = Found { excess, ..Found::default() };

@@ -57,6 +57,8 @@ pub(crate) struct Promises {
     on_node: BTreeMap<NodeId, Vec<(JobId, Amount)>>,
     /// The promised jobs of each leaf of the share tree.
     by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
+    /// The promised jobs of each owner.
+    by_owner: BTreeMap<usize, BTreeSet<JobId>>,
     /// The job whose promise was looked at last for an earlier start.
     pub turn: Option<JobId>,
 }
@@ -71,6 +73,7 @@ impl Promises {
     pub fn insert(&mut self, pledge: Pledge) {
         let job = pledge.promise.job;
         self.by_leaf.entry(pledge.leaf).or_default().insert(job);
+        self.by_owner.entry(pledge.owner).or_default().insert(job);
         self.by_job.insert(job, pledge);
         self.lower(job);
     }
@@ -78,18 +81,28 @@ impl Promises {
     pub fn remove(&mut self, job: JobId) -> Option<Pledge> {
         self.lift(job);
         let pledge = self.by_job.remove(&job)?;
-        if let Some(jobs) = self.by_leaf.get_mut(&pledge.leaf) {
-            jobs.remove(&job);
-            if jobs.is_empty() {
-                self.by_leaf.remove(&pledge.leaf);
-            }
-        }
+        strike(&mut self.by_leaf, pledge.leaf, job);
+        strike(&mut self.by_owner, pledge.owner, job);
         Some(pledge)
+    }
+
+    /// Promises count for the owner that their leaf belongs to now.
+    pub fn rehome(&mut self, owner_of: impl Fn(usize) -> usize) {
+        self.by_owner.clear();
+        for (job, pledge) in &mut self.by_job {
+            pledge.owner = owner_of(pledge.leaf);
+            self.by_owner.entry(pledge.owner).or_default().insert(*job);
+        }
     }
 
     /// The promised jobs of a leaf, ascending.
     pub fn of_leaf(&self, leaf: usize) -> impl Iterator<Item = JobId> + '_ {
         self.by_leaf.get(&leaf).into_iter().flatten().copied()
+    }
+
+    /// The promises of an owner, by job.
+    pub fn of_owner(&self, owner: usize) -> impl Iterator<Item = &Pledge> {
+        self.by_owner.get(&owner).into_iter().flatten().map(|job| &self.by_job[job])
     }
 
     /// Frees what is set aside for the job, until [`Promises::lower`].
@@ -266,6 +279,16 @@ impl Promises {
         let holds = slots.iter().flat_map(|slot| &cluster.nodes[slot.node.index()].holds);
         let late = |hold: &&Hold| hold.until.after(GRACE) <= now;
         holds.filter(late).map(|hold| hold.run).min()
+    }
+}
+
+/// Takes a job out of what is kept by leaf or by owner.
+fn strike(by: &mut BTreeMap<usize, BTreeSet<JobId>>, key: usize, job: JobId) {
+    if let Some(jobs) = by.get_mut(&key) {
+        jobs.remove(&job);
+        if jobs.is_empty() {
+            by.remove(&key);
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! Waiting jobs, by leaf and class.
 //!
-//! A class is a shape with a limit. Each leaf keeps one line per class, in rank order, so that a cycle looks at the head
-//! of a line and not at the jobs behind it.
+//! A class is a shape with a limit. Each leaf keeps one line for each class and urgency, in rank order, so that a cycle
+//! looks at the head of a line and not at the jobs behind it. Lines stand by urgency and limit, their heads also by
+//! rank, so that whichever goes first is found without a look at the others, however many limits somebody asks for.
 //!
-//! Invariants: a job is in exactly one line; a class counts the jobs in its lines and goes with the last of them; shapes
+//! Invariants: a job is in exactly one line; `fronts` has exactly the head of each; a class counts the jobs in its lines and goes with the last of them; shapes
 //! outlive their jobs for a while, because the next job often asks for the same.
 use crate::api::Ask;
 use crate::shape::Shape;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::ops::Bound;
 use madang_model::{GpuTime, JobId, Qos, Request, RunId, Span, Time};
 
 /// Order within a leaf: urgency, nice, age, id.
@@ -47,27 +49,71 @@ pub(crate) struct Class {
     pub count: u32,
 }
 
+/// A line's place: shape, urgency, limit and class.
+pub(crate) type Seat = (usize, Urgency, Span, usize);
+
+/// The first urgency there is.
+const FIRST: Urgency = (Reverse(Qos::High), i32::MIN);
+
 /// Waiting jobs of one leaf.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
-    /// One line for each class, by shape, limit and class: a shape's shortest limit comes first.
-    pub by_seat: BTreeMap<(usize, Span, usize), BTreeSet<Rank>>,
+    /// One line for each seat: of a shape the most urgent come first, and of these the shortest limit.
+    pub by_seat: BTreeMap<Seat, BTreeSet<Rank>>,
+    /// The first of each line, by shape and rank, with limit and class.
+    fronts: BTreeSet<(usize, Rank, Span, usize)>,
     /// How many there are of each urgency.
     pub by_urgency: BTreeMap<Urgency, u32>,
 }
 
 impl Lines {
-    /// The lines of a shape, by limit.
-    pub fn of_shape(&self, shape: usize) -> impl Iterator<Item = (&(usize, Span, usize), &BTreeSet<Rank>)> {
-        self.by_seat.range((shape, Span::ZERO, 0)..(shape + 1, Span::ZERO, 0))
+    /// The first line at this shape or after it.
+    pub fn next_shape(&self, shape: usize) -> Option<usize> {
+        self.by_seat.range((shape, FIRST, Span::ZERO, 0)..).next().map(|((shape, ..), _)| *shape)
     }
 
-    fn remove(&mut self, seat: (usize, Span, usize), rank: &Rank) {
+    /// The first line of a shape, or the first after this seat.
+    pub fn after(&self, shape: usize, seat: Option<Seat>) -> Option<(&Seat, &BTreeSet<Rank>)> {
+        let from = seat.map_or(Bound::Included((shape, FIRST, Span::ZERO, 0)), Bound::Excluded);
+        self.by_seat.range((from, Bound::Unbounded)).next().filter(|(seat, _)| seat.0 == shape)
+    }
+
+    /// The lines of a shape, by the rank of their first.
+    pub fn by_front(&self, shape: usize) -> impl Iterator<Item = (Rank, Seat, &BTreeSet<Rank>)> {
+        let least = (FIRST.0, FIRST.1, Time::default(), JobId::new(0));
+        let fronts = self.fronts.range((shape, least, Span::ZERO, 0)..).take_while(move |front| front.0 == shape);
+        fronts.map(|(shape, rank, limit, class)| {
+            let seat = (*shape, urgency(rank), *limit, *class);
+            (*rank, seat, &self.by_seat[&seat])
+        })
+    }
+
+    fn push(&mut self, seat: Seat, rank: Rank) {
+        let line = self.by_seat.entry(seat).or_default();
+        let before = line.first().copied();
+        line.insert(rank);
+        let front = line.first().copied();
+        self.front(seat, before, front);
+        *self.by_urgency.entry(urgency(&rank)).or_insert(0) += 1;
+    }
+
+    /// Another is the first of a line.
+    fn front(&mut self, seat: Seat, before: Option<Rank>, front: Option<Rank>) {
+        if before != front {
+            before.map(|rank| self.fronts.remove(&(seat.0, rank, seat.2, seat.3)));
+            front.map(|rank| self.fronts.insert((seat.0, rank, seat.2, seat.3)));
+        }
+    }
+
+    fn remove(&mut self, seat: Seat, rank: &Rank) {
         let line = self.by_seat.get_mut(&seat).expect("a waiting job is in its line");
+        let before = line.first().copied();
         line.remove(rank);
-        if line.is_empty() {
+        let front = line.first().copied();
+        if front.is_none() {
             self.by_seat.remove(&seat);
         }
+        self.front(seat, before, front);
         let count = self.by_urgency.get_mut(&urgency(rank)).expect("a waiting job's urgency is counted");
         *count -= 1;
         if *count == 0 {
@@ -135,15 +181,15 @@ impl Queue {
         if self.leaves.len() <= leaf {
             self.leaves.resize_with(leaf + 1, Lines::default);
         }
-        self.leaves[leaf].by_seat.entry((shape, ask.limit, class)).or_default().insert(rank);
-        *self.leaves[leaf].by_urgency.entry(urgency(&rank)).or_insert(0) += 1;
+        self.leaves[leaf].push((shape, urgency(&rank), ask.limit, class), rank);
         self.jobs.insert(ask.run.job, Waiting { run: ask.run, leaf, class, rank, every: ask.checkpoint });
     }
 
     /// Takes a job out.
     pub fn remove(&mut self, job: JobId) -> Option<Waiting> {
         let waiting = self.jobs.remove(&job)?;
-        let seat = (self.classes[waiting.class].shape, self.classes[waiting.class].limit, waiting.class);
+        let class = &self.classes[waiting.class];
+        let seat = (class.shape, urgency(&waiting.rank), class.limit, waiting.class);
         self.leaves[waiting.leaf].remove(seat, &waiting.rank);
         let class = &mut self.classes[waiting.class];
         class.count -= 1;
@@ -207,6 +253,11 @@ impl<T> Slab<T> {
     }
     pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.items.iter().enumerate().filter_map(|(index, item)| item.as_ref().map(|item| (index, item)))
+    }
+    /// Those at this index and after it.
+    pub fn iter_from(&self, from: usize) -> impl Iterator<Item = (usize, &T)> {
+        let items = self.items.iter().enumerate().skip(from);
+        items.filter_map(|(index, item)| item.as_ref().map(|item| (index, item)))
     }
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         self.items.iter_mut().enumerate().filter_map(|(index, item)| item.as_mut().map(|item| (index, item)))

@@ -78,8 +78,7 @@ impl Scheduler {
 
     /// The owner's promised jobs that may claim something, in rank order.
     fn claims(&self, now: Time, owner: usize) -> Vec<Claim> {
-        let pledges = self.promises.by_job.values();
-        let mut open: Vec<&Pledge> = pledges.filter(|pledge| pledge.owner == owner && !pledge.taken).collect();
+        let mut open: Vec<&Pledge> = self.promises.of_owner(owner).filter(|pledge| !pledge.taken).collect();
         open.sort_by_key(|pledge| pledge.rank);
         open.into_iter().filter_map(|pledge| self.claim(now, pledge)).collect()
     }
@@ -101,7 +100,7 @@ impl Scheduler {
 
     /// Milli-GPUs that the owner holds and will go on to hold, and those that are being taken back for it.
     fn expects(&self, owner: usize) -> u64 {
-        let coming = self.promises.by_job.values().filter(|pledge| pledge.owner == owner && pledge.taken);
+        let coming = self.promises.of_owner(owner).filter(|pledge| pledge.taken);
         let gpus = coming.map(|pledge| gpus_of(&self.queue.kind(&self.queue.jobs[&pledge.promise.job]).1.request));
         self.staying(owner) + gpus.sum::<u64>()
     }
@@ -109,6 +108,9 @@ impl Scheduler {
     /// Promises that give way to the claim: their owners would borrow with them and are served better than the claim's
     /// as it is, and they did not give way too often. So a gang larger than its owner's guarantee starts all the same.
     fn yielding(&self, claim: &Claim) -> Vec<JobId> {
+        if !claim.within {
+            return Vec::new();
+        }
         let (ours, due) = (self.expects(claim.owner), self.guarantee(claim.owner));
         let others = self.promises.by_job.iter().filter(|(_, pledge)| pledge.owner != claim.owner && !pledge.taken);
         let borrows = |job: &JobId, pledge: &Pledge| {
@@ -119,7 +121,7 @@ impl Scheduler {
         };
         let often = |job: &JobId| self.put_off.get(job).is_some_and(|times| *times >= self.config.taking.times);
         let yields = |job: &JobId, pledge: &Pledge| borrows(job, pledge) && !often(job);
-        others.filter(|(job, pledge)| claim.within && yields(job, pledge)).map(|(job, _)| *job).collect()
+        others.filter(|(job, pledge)| yields(job, pledge)).map(|(job, _)| *job).collect()
     }
 
     /// Whom to stop for the claim and where its job then goes, or when to look again.

@@ -203,8 +203,7 @@ impl Scheduler {
 
     /// How many more promises the owner may be given, beside those that others make room for already.
     pub(crate) fn places(&self, owner: usize) -> u32 {
-        let pledges = self.promises.by_job.values();
-        let count = pledges.filter(|pledge| pledge.owner == owner && !pledge.taken).count() as u32;
+        let count = self.promises.of_owner(owner).filter(|pledge| !pledge.taken).count() as u32;
         self.config.promises.saturating_sub(count)
     }
 }

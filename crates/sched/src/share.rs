@@ -242,6 +242,11 @@ impl Shares {
         })
     }
 
+    /// The index of an owner that is known.
+    pub fn known_owner(&self, id: PartyId) -> Option<usize> {
+        self.by_owner.get(&id).copied()
+    }
+
     /// Makes the project known, or changes its weight or owner.
     pub fn set_project(&mut self, id: ProjectId, owner: PartyId, weight: u32) {
         let owner = self.owner(owner, 1);

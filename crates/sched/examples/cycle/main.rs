@@ -1,10 +1,11 @@
 //! Times the scheduler: cycles under steady churn, a gang as large as the estate, and how cost grows with size.
 //!
 //! Without arguments: the plan's 18,000 GPUs with 10,000 and 100,000 jobs waiting, of 1,000 projects; a gang of 18,000
-//! GPUs; one-GPU jobs on an empty estate. `scale` goes over sizes instead; `count SCENARIO STEPS` does a fixed piece
-//! of work, for counting instructions. Every line is a word and `name=value` pairs; times are microseconds on the
+//! GPUs; one-GPU jobs on an empty estate. `scale` goes over sizes instead; `floods` over queues made on purpose; `count
+//! SCENARIO STEPS` does a fixed piece of work, for counting instructions. Every line is a word and `name=value` pairs; times are microseconds on the
 //! processor, in a middle run of several.
 mod count;
+mod floods;
 mod scale;
 mod world;
 
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
     match args[..] {
         [] => usual(),
         ["scale"] => scale::all(),
+        ["floods"] => floods::all(None),
+        ["floods", name] => floods::all(Some(name)),
         ["count", scenario, steps] => {
             let Some(decisions) = steps.parse().ok().and_then(|steps| count::run(scenario, steps)) else {
                 eprintln!("usage: cycle count churn|gang|place STEPS");
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
             println!("count scenario={scenario} decisions={decisions}");
         }
         _ => {
-            eprintln!("usage: cycle [scale | count SCENARIO STEPS]");
+            eprintln!("usage: cycle [scale | floods [NAME] | count SCENARIO STEPS]");
             return ExitCode::from(2);
         }
     }

@@ -129,6 +129,16 @@ impl World {
         self.running.extend(step.starts.iter().map(|start| start.run));
     }
 
+    /// So many runs end.
+    pub fn ends(&mut self, count: u64) -> Vec<Event> {
+        (0..count).filter_map(|_| self.end_one()).collect()
+    }
+
+    /// The number of the job that was asked for last.
+    pub fn last(&self) -> u64 {
+        self.job
+    }
+
     fn end_one(&mut self) -> Option<Event> {
         let skip = self.roll(self.running.len().max(1) as u64);
         let probe = RunId { job: JobId::new(skip), attempt: 0 };
