@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Half-life of past use in fair share; 14 days by default.
     pub half_life: Span,
-    /// Promises kept for each owner's share at a time; 4 by default.
+    /// Promises kept for each owner's share at a time, beside those that others make room for; 4 by default.
     pub promises: u32,
     /// Most (share leaf, class) pairs tried in one cycle; 4,096 by default.
     pub tries: u32,
@@ -58,7 +58,8 @@ pub struct Taking {
     pub grace: Span,
     /// A run is left alone for so long after its start; 10 minutes by default.
     pub settle: Span,
-    /// How often one job is taken back or put off at most within [`Taking::window`]; 2 by default.
+    /// How often one job is taken back or put off at most within [`Taking::window`]; and how often at most a promise is
+    /// put off in all. 2 by default.
     pub times: u32,
     /// See [`Taking::times`]; 24 hours by default.
     pub window: Span,

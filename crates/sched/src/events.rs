@@ -177,7 +177,8 @@ impl Scheduler {
         Some(pledge.promise.start)
     }
 
-    /// Forgets what was found out about shapes for which something has grown since; gives the nodes that have.
+    /// Counts guarantees again if nodes came or went, and forgets what was found out about shapes for which something has
+    /// grown since; gives the nodes that have.
     pub(crate) fn refresh(&mut self) -> Vec<NodeId> {
         if self.health.count_ones(..) > 0 {
             let pools: Vec<usize> = self.health.ones().collect();

@@ -3,9 +3,9 @@
 //! One way in ([`Scheduler::step`]), everything out by value. A step applies what happened and runs one cycle; the
 //! cycle reads as numbered steps in `cycle.rs`. The order comes from a tree of shares (`share`, `rank`), the place from
 //! an index of free capacity (`cluster`, `place`) and the tree of domains (`wish`, `topology`), the time from promises
-//! (`promise`), around windows that are kept for something (`calendar`, `caps`, `gaps`, `reserve`). Equal requests form
-//! shapes
-//! (`shape`), and jobs stand in lines by class (`queue`), so that a cycle costs by classes and not by jobs.
+//! (`promise`), around windows that are kept for something (`calendar`, `caps`, `gaps`, `reserve`). What an owner lent it
+//! takes back (`lend`, `prey`, `reclaim`). Equal requests form shapes (`shape`), and jobs stand in lines by class and
+//! urgency (`queue`), so that a cycle costs by classes and not by jobs.
 //!
 //! Invariants: same events, same steps, byte for byte; every sort key ends in an id; work is bounded by counts, never by
 //! elapsed time; a promise ends kept, or broken with its cause. [`Scheduler::audit`] says what does not hold.

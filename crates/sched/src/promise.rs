@@ -6,6 +6,9 @@
 //!
 //! Invariants: at the start of every promise its nodes can hold it beside everything else that is due to be there then;
 //! `on_node` lists exactly the promises that are not lifted. So a job can start at its promise whatever backfill did.
+//!
+//! Bound: with Q promises standing, L the longest limit and G the grace, a promise lies at most (Q + 1)(L + G) ahead when
+//! it is given; what follows for who starts by when is in `docs/design/0008-no-starvation.md`.
 use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
