@@ -130,5 +130,6 @@ fn founding() -> Founding {
         }],
         prices: vec![],
         money: vec![],
+        policy: Default::default(),
     }
 }

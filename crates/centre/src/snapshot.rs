@@ -16,7 +16,7 @@ use madang_ledger::Book;
 use madang_model::{
     Founding, GpuTime, Health, Job, JobId, JobState, Outcome, Project, ProjectId, Reservation, RunId, Time, User,
 };
-use madang_sched::{Config, Event, Scheduler};
+use madang_sched::{Event, Scheduler};
 use serde::{Deserialize, Serialize};
 
 /// The version written by this release; a restore refuses newer ones.
@@ -97,7 +97,7 @@ impl Centre {
             return Err(Refusal::new(Code::Invalid, fact).hint("use the release that wrote it, or a newer one"));
         }
         let sched = match (&from.founding, from.sched) {
-            (Some(founding), Some(sched)) => Some(Scheduler::restore(Config::default(), founding, sched)),
+            (Some(founding), Some(sched)) => Some(Scheduler::restore(founding.policy.clone(), founding, sched)),
             _ => None,
         };
         let mut centre = Centre::new();

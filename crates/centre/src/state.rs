@@ -14,14 +14,12 @@ use madang_model::{
     Founding, GpuTime, Health, Job, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId,
     Time, User, UserId,
 };
-use madang_sched::{Config, Event, Scheduler};
+use madang_sched::{Event, Scheduler};
 
 /// The state machine.
 pub struct Centre {
     pub(crate) now: Time,
     pub(crate) founding: Option<Founding>,
-    /// What its scheduler is founded with.
-    pub(crate) config: Config,
     pub(crate) sched: Option<Scheduler>,
     pub(crate) book: Book,
     pub(crate) health: Vec<Health>,
@@ -108,13 +106,7 @@ pub(crate) struct Index {
 impl Centre {
     /// A centre that waits to be founded.
     pub fn new() -> Centre {
-        Centre::with_config(Config::default())
-    }
-
-    /// A centre that waits to be founded, with other settings of the scheduler: what the simulator tries.
-    pub fn with_config(config: Config) -> Centre {
         Centre {
-            config,
             now: Time::default(),
             founding: None,
             sched: None,
@@ -215,7 +207,7 @@ impl Centre {
         if self.founding.is_some() {
             return Err(Refusal::new(Code::WrongTime, "the centre is founded already"));
         }
-        self.sched = Some(Scheduler::new(self.config.clone(), &founding));
+        self.sched = Some(Scheduler::new(founding.policy.clone(), &founding));
         self.health = founding.nodes.iter().map(|_| Health::Up).collect();
         self.delivered = founding.parties.iter().map(|_| GpuTime::ZERO).collect();
         self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();

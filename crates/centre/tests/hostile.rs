@@ -327,6 +327,7 @@ fn founding() -> Founding {
             source: "test".into(),
         }],
         money: vec![],
+        policy: Default::default(),
     }
 }
 

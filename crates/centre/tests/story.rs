@@ -69,6 +69,7 @@ fn founding(nodes: u32, gpus: u32) -> Founding {
             source: "test".into(),
         }],
         money: vec![],
+        policy: Default::default(),
     }
 }
 
@@ -505,6 +506,26 @@ fn whoever_waits_for_a_task_hears_that_it_was_cancelled_before_it_was_a_job() {
     assert!(story.state(later).contains("Dependency"));
     story.ok(Input::Cancel { job: Target { job: array, task: None } });
     assert_eq!(story.state(later), "ended Cancelled");
+}
+
+#[test]
+fn a_restored_centre_keeps_its_policy() {
+    let mut centre = Centre::new();
+    let mut base = founding(1, 8);
+    base.policy.promises = 0;
+    base.policy.taking.reclaim = false;
+    base.policy.lending.insert(PartyId::new(0), policy::Lending { keep: 1000, borrow: None });
+    centre.step(Time::default(), vec![Signed::own(Input::Found(base.clone()))]);
+    let stored = serde_json::to_string(&centre.snapshot()).expect("snapshots serialise");
+    let restored = Centre::restore(serde_json::from_str(&stored).expect("snapshots parse")).expect("this release's");
+    for centre in [&centre, &restored] {
+        assert_eq!(centre.scheduler().expect("it is founded").config(), &base.policy);
+    }
+    // A founding of an earlier release says nothing of a policy.
+    let mut old = serde_json::to_value(&base).expect("foundings serialise");
+    forget(&mut old, &["policy"]);
+    let read: Founding = serde_json::from_value(old).expect("old foundings parse");
+    assert_eq!(read.policy, Policy::default());
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! Every table is read to its end before anything is given up, so that all its problems are found at once.
 use crate::levels::{self, Levels};
+use crate::policy;
 use crate::reader::{At, Fields, Sheet, Spot, Wrong};
 use crate::values::{self, NamePattern, Nodes};
-use madang_model::{EngineKind, Span, Time, Won};
+use madang_model::{EngineKind, Policy, Span, Time, Won};
 use toml::de::DeTable;
 
 /// A whole file whose shape is sound.
@@ -18,6 +19,7 @@ pub(crate) struct CentreFile {
     pub money: Vec<MoneyEntry>,
     pub facts: Vec<FactEntry>,
     pub partitions: Vec<PartitionEntry>,
+    pub policy: Option<PolicyEntry>,
 }
 
 /// `[centre]`
@@ -145,6 +147,24 @@ pub(crate) struct PartitionEntry {
     pub default_limit: At<Span>,
 }
 
+/// `[policy]`
+#[derive(Debug)]
+pub(crate) struct PolicyEntry {
+    /// Without what is said of lending, which names owners.
+    pub policy: Policy,
+    pub reason: String,
+    pub approver: String,
+    pub lending: Vec<LendingEntry>,
+}
+
+/// `[[policy.lending]]`
+#[derive(Debug)]
+pub(crate) struct LendingEntry {
+    pub owner: At<String>,
+    pub keep: u32,
+    pub borrow: Option<u32>,
+}
+
 /// Reads the shape; `None`, or a sheet that is wrong, where it is not sound.
 pub(crate) fn read(sheet: &Sheet<'_>) -> Option<CentreFile> {
     let (tree, errors) = DeTable::parse_recoverable(sheet.text());
@@ -164,8 +184,13 @@ pub(crate) fn read(sheet: &Sheet<'_>) -> Option<CentreFile> {
     let money = each(root.tables("money"), money);
     let facts = each(root.tables("fact"), fact);
     let partitions = each(root.need_tables("partition"), partition);
+    let policy = root.may_table("policy").map(policy_of);
     root.finish();
-    Some(CentreFile { heading: heading??, parties, classes, sites, prices, money, facts, partitions })
+    let policy = match policy {
+        Some(policy) => Some(policy?),
+        None => None,
+    };
+    Some(CentreFile { heading: heading??, parties, classes, sites, prices, money, facts, partitions, policy })
 }
 
 fn each<'a, T>(tables: Vec<Fields<'a>>, read: impl Fn(Fields<'a>) -> Option<T>) -> Vec<T> {
@@ -302,4 +327,22 @@ fn partition(mut fields: Fields<'_>) -> Option<PartitionEntry> {
     fields.finish();
     let (max_limit, default_limit) = (max_limit?.value, default_limit?);
     Some(PartitionEntry { name: name?, sites, max_limit, default_limit })
+}
+
+fn policy_of(mut fields: Fields<'_>) -> Option<PolicyEntry> {
+    let policy = policy::read(&mut fields);
+    let reason = fields.need("reason", values::title);
+    let approver = fields.need("approver", values::title);
+    let lending = each(fields.tables("lending"), lending);
+    fields.finish();
+    Some(PolicyEntry { policy, reason: reason?.value, approver: approver?.value, lending })
+}
+
+fn lending(mut fields: Fields<'_>) -> Option<LendingEntry> {
+    let owner = fields.need("owner", values::name);
+    let keep = fields.may("keep", values::part);
+    let borrow = fields.may("borrow", values::percent);
+    fields.finish();
+    let keep = keep.map_or(0, |keep| keep.value);
+    Some(LendingEntry { owner: owner?, keep, borrow: borrow.map(|borrow| borrow.value) })
 }

@@ -12,6 +12,17 @@ pub struct Charter {
     pub deliveries: Vec<Delivery>,
     /// Figures of the plan for people to read.
     pub facts: Vec<Fact>,
+    /// Why the policy is what it is, where the file sets one.
+    pub policy: Option<Decision>,
+}
+
+/// Why something was decided, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why.
+    pub reason: String,
+    /// Who approved it.
+    pub approver: String,
 }
 
 /// A party's share in the company from a day on, until its next one.

@@ -2,6 +2,7 @@
 use crate::calendar::date;
 use crate::charter::Charter;
 use crate::governance::points;
+use crate::policy;
 use madang_model::{EngineKind, Founding, Island, Node, PartyId, Site};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -35,6 +36,9 @@ impl Charter {
         heading(page, "facts", self.facts.len())?;
         for fact in &self.facts {
             writeln!(page, "  {} {}: {}", date(fact.from), fact.title, fact.figure)?;
+        }
+        if let Some(decision) = &self.policy {
+            writeln!(page, "policy\n  {} ({})", decision.reason, decision.approver)?;
         }
         Ok(())
     }
@@ -80,6 +84,21 @@ fn write(page: &mut String, founding: &Founding) -> fmt::Result {
         let default = if place == 0 { " (default)" } else { "" };
         let (sites, usual, most) = (sites.join(", "), partition.default_limit, partition.max_limit);
         writeln!(page, "  {}{default}: {sites}; {usual} unless asked, {most} at most", partition.name)?;
+    }
+    write_policy(page, founding)
+}
+
+/// Where the policy is not the default one.
+fn write_policy(page: &mut String, founding: &Founding) -> fmt::Result {
+    let (differences, lending) = (policy::differences(&founding.policy), &founding.policy.lending);
+    heading(page, "policy, where it is not the default", differences.len() + lending.len())?;
+    for (name, value) in differences {
+        writeln!(page, "  {name}: {value}")?;
+    }
+    for (party, lending) in lending {
+        let (name, keep) = (&founding.parties[party.index()].name, points(lending.keep.into()));
+        let borrow = lending.borrow.map_or("without bound".to_owned(), |most| format!("{}%", points(most.into())));
+        writeln!(page, "  {name} keeps {keep}% of its guarantee unlent, borrows {borrow} above it")?;
     }
     Ok(())
 }

@@ -17,12 +17,13 @@ mod estate;
 mod governance;
 mod here;
 mod levels;
+pub mod policy;
 mod problem;
 mod reader;
 mod resolve;
 mod values;
 
-pub use charter::{Charter, CompanyShare, Delivery, Fact};
+pub use charter::{Charter, CompanyShare, Decision, Delivery, Fact};
 pub use describe::describe;
 pub use estate::MOST_NODES;
 pub use here::{Clash, Machine, Order, add_site};

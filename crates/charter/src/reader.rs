@@ -134,8 +134,10 @@ impl<'a> Fields<'a> {
     pub fn tables(&mut self, key: &'static str) -> Vec<Fields<'a>> {
         let Some((spot, value)) = self.look(key) else { return Vec::new() };
         let DeValue::Array(items) = value else {
-            self.sheet
-                .wrong(&spot, Wrong::new(format!("{key} is not a list of tables")).hint(format!("write [[{key}]]")));
+            // Within a list of tables the bare key says more than a path with numbers in it.
+            let path = if spot.path.contains('[') { key } else { &spot.path };
+            let hint = format!("write [[{path}]]");
+            self.sheet.wrong(&spot, Wrong::new(format!("{key} is not a list of tables")).hint(hint));
             return Vec::new();
         };
         let mut tables = Vec::new();
@@ -159,6 +161,12 @@ impl<'a> Fields<'a> {
             Some(_) => {}
         }
         self.tables(key)
+    }
+
+    /// The table of `[key]`; `None` when left out.
+    pub fn may_table(&mut self, key: &'static str) -> Option<Fields<'a>> {
+        self.look(key)?;
+        self.need_table(key)
     }
 
     /// The table of `[key]`, which must be there.

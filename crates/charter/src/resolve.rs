@@ -1,9 +1,9 @@
 //! From a file whose shape is sound to a charter: names become ids, sums are checked. The second pass.
 use crate::centre_file::CentreFile;
-use crate::charter::{Charter, Fact};
+use crate::charter::{Charter, Decision, Fact};
 use crate::reader::{At, Sheet, Wrong, nearest};
 use crate::values::quoted;
-use crate::{Machine, estate, governance};
+use crate::{Machine, estate, governance, policy};
 use madang_model::founding::{Founding, Money};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -
     let site_names = Names::of(sheet, "site", file.sites.iter().map(|site| &site.name));
     let company_shares = governance::company_shares(sheet, file);
     let estate = estate::estate(sheet, file, &party_names, machine);
+    let policy = policy::resolve(sheet, file, &party_names, &estate.sites);
     let prices = governance::prices(sheet, file);
     governance::check_priced(sheet, file, &prices);
     let founding = Founding {
@@ -27,9 +28,15 @@ pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -
         partitions: estate::partitions(sheet, file, &site_names),
         prices,
         money: file.money.iter().map(money).collect(),
+        policy,
     };
     let facts = file.facts.iter().map(fact).collect();
-    Some(Charter { founding, company_shares, deliveries: estate.deliveries, facts })
+    let decision = |entry: &crate::centre_file::PolicyEntry| Decision {
+        reason: entry.reason.clone(),
+        approver: entry.approver.clone(),
+    };
+    let policy = file.policy.as_ref().map(decision);
+    Some(Charter { founding, company_shares, deliveries: estate.deliveries, facts, policy })
 }
 
 fn money(entry: &crate::centre_file::MoneyEntry) -> Money {

@@ -57,6 +57,12 @@ pub(crate) fn percent(value: &DeValue) -> Parsed<u32> {
         .ok_or_else(|| Wrong::new(format!("is more than 1000%: {}", quoted(text))))
 }
 
+/// A percentage of a whole, so 100% at most.
+pub(crate) fn part(value: &DeValue) -> Parsed<u32> {
+    let points = percent(value)?;
+    if points > crate::governance::WHOLE { Err(Wrong::new("is more than 100%")) } else { Ok(points) }
+}
+
 /// A date, or a moment with its offset; a date alone is its midnight in UTC.
 pub(crate) fn day(value: &DeValue) -> Parsed<Time> {
     let DeValue::Datetime(moment) = value else {

@@ -190,7 +190,7 @@ fn shape() {
             [[class]] > [[quite_other]]
             x.toml:1:1: missing table class
             x.toml:16:3: unknown key quite_other
-              hint: known here: centre, party, class, site, price, money, fact, partition
+              hint: known here: centre, party, class, site, price, money, fact, partition, policy
 
             sites = ["one"] > sites = "one"
             x.toml:55:9: sites is not a list
@@ -548,6 +548,112 @@ fn trees() {
 
         gpus_per_numa = 4
         nothing is wrong
+
+    "#]]
+    .assert_eq(&shown);
+}
+
+const POLICY: &str = r#"
+[policy]
+half_life = "7 days"
+promises = 1
+reclaim = false
+grace = "30s"
+victims = "youngest"
+reason = "r"
+approver = "a"
+
+[[policy.lending]]
+owner = "private"
+keep = "10%"
+borrow = "50%"
+"#;
+
+#[test]
+fn a_policy_is_part_of_the_founding() {
+    let founding = load(&format!("{SOUND}{POLICY}"), "x.toml", &machine()).expect("it is sound");
+    let page = madang_charter::describe(&founding);
+    let said = &page[page.find("policy").expect("it is described")..];
+    expect![[r#"
+        policy, where it is not the default
+          half_life: 7d
+          promises: 1
+          reclaim: false
+          victims: youngest
+          grace: 30s
+          private keeps 10% of its guarantee unlent, borrows 50% above it
+    "#]]
+    .assert_eq(said);
+    assert!(!madang_charter::describe(&load(SOUND, "x.toml", &machine()).expect("it is sound")).contains("policy"));
+}
+
+#[test]
+fn policies() {
+    let mut shown = String::new();
+    for (from, to) in [
+        ("half_life = \"7 days\"", "half_life = \"7 weeks\""),
+        ("half_life = \"7 days\"", "half_life = 7"),
+        ("half_life = \"7 days\"", "halflife = \"7 days\""),
+        ("promises = 1", "promises = -1"),
+        ("promises = 1", "promises = 1.5"),
+        ("reclaim = false", "reclaim = \"perhaps\""),
+        ("victims = \"youngest\"", "victims = \"poorest\""),
+        ("reason = \"r\"", ""),
+        ("owner = \"private\"", "owner = \"privat\""),
+        ("keep = \"10%\"", "keep = \"101%\""),
+        ("[[policy.lending]]", "[policy.lending]"),
+        ("[[policy.lending]]", "[[policy.lending]]\nowner = \"private\"\n\n[[policy.lending]]"),
+    ] {
+        assert!(POLICY.contains(from), "the policy has {from}");
+        let text = format!("{SOUND}{}", POLICY.replacen(from, to, 1));
+        shown += &format!("{from} > {}\n{}\n\n", to.split('\n').next().unwrap_or(""), said(&text));
+    }
+    expect![[r#"
+        half_life = "7 days" > half_life = "7 weeks"
+        x.toml:60:13: half_life cannot be "7 weeks"
+          hint: a length of time from "1 hour" to "3650 days"
+
+        half_life = "7 days" > half_life = 7
+        x.toml:60:13: half_life cannot be "7"
+          hint: a length of time from "1 hour" to "3650 days"
+
+        half_life = "7 days" > halflife = "7 days"
+        x.toml:60:1: unknown key halflife in policy
+          hint: did you mean half_life?
+
+        promises = 1 > promises = -1
+        x.toml:61:12: promises cannot be "-1"
+          hint: from 0 to 1000
+
+        promises = 1 > promises = 1.5
+        x.toml:61:12: promises is neither text, nor a whole number, nor true or false
+          hint: from 0 to 1000
+
+        reclaim = false > reclaim = "perhaps"
+        x.toml:62:11: reclaim cannot be "perhaps"
+          hint: true or false
+
+        victims = "youngest" > victims = "poorest"
+        x.toml:64:11: victims cannot be "poorest"
+          hint: least-lost, youngest or largest
+
+        reason = "r" > 
+        x.toml:59:1: missing key reason in policy
+
+        owner = "private" > owner = "privat"
+        x.toml:69:9: there is no party named "privat"
+          hint: did you mean private?
+
+        keep = "10%" > keep = "101%"
+        x.toml:70:8: keep is more than 100%
+
+        [[policy.lending]] > [policy.lending]
+        x.toml:68:1: lending is not a list of tables
+          hint: write [[policy.lending]]
+
+        [[policy.lending]] > [[policy.lending]]
+        x.toml:72:9: private has two entries on lending
+          hint: write keep and borrow in one
 
     "#]]
     .assert_eq(&shown);

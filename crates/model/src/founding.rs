@@ -1,5 +1,6 @@
 //! A centre as it is founded: what a centre file says, checked, with every name resolved to an id.
 use crate::estate::{Island, Node, Partition, Site};
+use crate::policy::Policy;
 use crate::project::{Class, Party, Price};
 use crate::units::{Time, Won};
 use alloc::string::String;
@@ -31,6 +32,9 @@ pub struct Founding {
     pub prices: Vec<Price>,
     /// Money of the plan, for people to read: what, how much, from when, by whom.
     pub money: Vec<Money>,
+    /// How its scheduler is set; centres founded before this was written down have the defaults.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// One figure of the plan's money.

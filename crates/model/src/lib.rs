@@ -12,6 +12,7 @@ pub mod estate;
 pub mod founding;
 pub mod id;
 pub mod job;
+pub mod policy;
 pub mod project;
 pub mod reservation;
 pub mod topology;
@@ -27,6 +28,7 @@ pub use job::{
     Allocation, Blocked, Dependency, DependencyKind, EndedRun, Job, JobSpec, JobState, Launch, ModelRun, Outcome, Part,
     Qos, Request, Slot, StopCause, Warning,
 };
+pub use policy::Policy;
 pub use project::{Award, Class, Party, Price, Project, Role, User};
 pub use reservation::{Cap, Purpose, Recurrence, Reservation, Window};
 pub use topology::Topology;

@@ -245,5 +245,6 @@ fn founding() -> Founding {
         partitions: Vec::new(),
         prices: Vec::new(),
         money: Vec::new(),
+        policy: Default::default(),
     }
 }

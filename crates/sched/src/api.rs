@@ -1,5 +1,4 @@
 //! What goes in and what comes out of the scheduler. The types here are its whole face.
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use madang_model::{
     Allocation, Blocked, GpuTime, Health, JobId, NodeId, PartyId, ProjectId, Qos, Request, Reservation, ReservationId,
@@ -7,89 +6,7 @@ use madang_model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The scheduler's settings. All bounds are counts, never elapsed time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
-    /// Half-life of past use in fair share; 14 days by default.
-    pub half_life: Span,
-    /// Promises kept for each owner's share at a time, beside those that others make room for; 4 by default.
-    pub promises: u32,
-    /// Most (share leaf, class) pairs tried in one cycle; 4,096 by default.
-    pub tries: u32,
-    /// Most starts in one cycle; 1,024 by default.
-    pub starts: u32,
-    /// The order of a leaf's jobs that can get no promise now; [`Order::ShortestFirst`] by default.
-    #[serde(default)]
-    pub backfill: Order,
-    /// When and from whom nodes are taken back.
-    #[serde(default)]
-    pub taking: Taking,
-    /// Owners that do not lend all, or may not borrow all; nobody by default.
-    #[serde(default)]
-    pub lending: BTreeMap<PartyId, Lending>,
-}
-
-/// An order of jobs of equal urgency within a leaf of the share tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// By age.
-    OldestFirst,
-    /// By limit, then age. Nobody starves by it, since promises go by age and are kept.
-    #[default]
-    ShortestFirst,
-}
-
-/// When and from whom nodes are taken back (see `reclaim.rs`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taking {
-    /// Whether an owner's guarantee that is not met reclaims from borrowers; true by default.
-    pub reclaim: bool,
-    /// The least urgency that pre-empts work of the same owner; high by default, `None` for never.
-    pub preempts: Option<Qos>,
-    /// The highest urgency that may be pre-empted so; low by default.
-    pub preemptible: Qos,
-    /// Who is taken first.
-    pub order: VictimOrder,
-    /// Most work that is counted as lost by one GPU of a run, so that silence about checkpoints does not pay; 1 hour by
-    /// default.
-    pub cap: Span,
-    /// From the first signal to the last; 2 minutes by default.
-    pub grace: Span,
-    /// A run is left alone for so long after its start; 10 minutes by default.
-    pub settle: Span,
-    /// How often one job is taken back or put off at most within [`Taking::window`]; and how often at most a promise is
-    /// put off in all. 2 by default.
-    pub times: u32,
-    /// See [`Taking::times`]; 24 hours by default.
-    pub window: Span,
-    /// Nothing is taken back for a job that would start so much later without; 5 minutes by default.
-    pub gain: Span,
-    /// Most jobs in one step for which something is taken back; 16 by default.
-    pub jobs: u32,
-}
-
-/// Which of the runs that would do is taken back first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VictimOrder {
-    /// The least work lost since the last checkpoint.
-    #[default]
-    LeastLost,
-    /// The one that started last.
-    Youngest,
-    /// The one that holds most.
-    Largest,
-}
-
-/// How far an owner lends and borrows, in basis points of its guarantee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lending {
-    /// How much of it stays unlent, even when idle.
-    pub keep: u32,
-    /// How much the owner may hold above it; `None` for whatever is idle.
-    pub borrow: Option<u32>,
-}
+pub use madang_model::policy::{Lending, Order, Policy as Config, Taking, VictimOrder};
 
 /// One job that may start as far as everything but capacity, share and budget goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{Allocation, JobId, NodeId, Qos, RunId, Span, Time};
+use madang_model::{Allocation, JobId, NodeId, Qos, RunId, Time};
 
 /// Most placements that are tried to find runs that need not go.
 const TRIALS: usize = 64;
@@ -432,24 +432,5 @@ impl Search<'_> {
             self.draft.vacate(run, self.runs[&run].until, &self.runs[&run].on);
         }
         self.draft.place(self.shape, self.promises, self.now, self.claim.end)
-    }
-}
-
-/// The defaults named at each field.
-impl Default for crate::api::Taking {
-    fn default() -> Self {
-        crate::api::Taking {
-            reclaim: true,
-            preempts: Some(Qos::High),
-            preemptible: Qos::Low,
-            order: VictimOrder::LeastLost,
-            cap: Span::from_hours(1),
-            grace: Span::from_mins(2),
-            settle: Span::from_mins(10),
-            times: 2,
-            window: Span::from_hours(24),
-            gain: Span::from_mins(5),
-            jobs: 16,
-        }
     }
 }

@@ -1,5 +1,5 @@
 //! The scheduler's state, and what can be read from it at any time.
-use crate::api::{Budget, Config, Order, Promise, Standing, Taking};
+use crate::api::{Budget, Config, Promise, Standing};
 use crate::cluster::Cluster;
 use crate::estate::Estate;
 use crate::place::feasible;
@@ -214,19 +214,4 @@ fn parts(siblings: &[(u128, Meter)], index: usize) -> (u32, u32) {
     let weights = siblings.iter().map(|(weight, _)| weight).sum();
     let uses = siblings.iter().map(|(_, meter)| u128::from(meter.usage)).sum();
     (points(siblings[index].0, weights), points(u128::from(siblings[index].1.usage), uses))
-}
-
-/// The defaults named at each field.
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            half_life: Span::from_days(14),
-            promises: 4,
-            tries: 4096,
-            starts: 1024,
-            backfill: Order::default(),
-            taking: Taking::default(),
-            lending: BTreeMap::new(),
-        }
-    }
 }

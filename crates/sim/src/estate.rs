@@ -145,5 +145,6 @@ fn centre(sites: u32, islands: Vec<Island>, nodes: Vec<Node>) -> Founding {
             source: "made up".into(),
         }],
         money: Vec::new(),
+        policy: Default::default(),
     }
 }

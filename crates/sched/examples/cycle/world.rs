@@ -232,6 +232,7 @@ fn founding(sites: &[Layout]) -> Founding {
         partitions: vec![],
         prices: vec![],
         money: vec![],
+        policy: Default::default(),
     };
     for (site, islands, gpus, model) in sites {
         let (id, gpus) = (SiteId::new(*site), *gpus);

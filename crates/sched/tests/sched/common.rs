@@ -29,6 +29,7 @@ pub fn empty() -> Founding {
         partitions: vec![],
         prices: vec![],
         money: vec![],
+        policy: Default::default(),
     }
 }
 

@@ -3,8 +3,8 @@ use super::Refusal;
 use super::workload::{Owner, Workload};
 use madang_model::project::{Class, Party};
 use madang_model::{
-    Device, EngineKind, Founding, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, PartyId, Site,
-    SiteId, Span,
+    Device, EngineKind, Founding, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, PartyId, Policy,
+    Site, SiteId, Span,
 };
 
 /// CPUs beside each GPU of a machine that says nothing else.
@@ -98,6 +98,7 @@ impl Machine {
             Some(founding) => founding.as_ref().clone(),
             None => self.bare(),
         };
+        founding.policy = self.policy(owners);
         founding.parties = parties(owners);
         let shares = shares(owners);
         for site in &mut founding.sites {
@@ -114,6 +115,18 @@ impl Machine {
             default_limit: Span::from_hours(1),
         }];
         founding
+    }
+
+    /// The policy of the centre that it is taken from, else the default one. What is said there of an owner's lending
+    /// holds for the workload's owner of the same name.
+    pub fn policy(&self, owners: &[Owner]) -> Policy {
+        let Some(founding) = &self.founding else { return Policy::default() };
+        let named =
+            |name: &str| (0..).zip(owners).find(|(_, owner)| owner.name == name).map(|(id, _)| PartyId::new(id));
+        let lending = founding.policy.lending.iter();
+        let lending =
+            lending.filter_map(|(party, lending)| Some((named(&founding.parties[party.index()].name)?, *lending)));
+        Policy { lending: lending.collect(), ..founding.policy.clone() }
     }
 
     fn bare(&self) -> Founding {
@@ -139,6 +152,7 @@ impl Machine {
             partitions: Vec::new(),
             prices: Vec::new(),
             money: Vec::new(),
+            policy: Default::default(),
         };
         for fabric in &self.fabrics {
             let island = IslandId::new(founding.islands.len() as u32);

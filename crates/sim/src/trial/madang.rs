@@ -10,7 +10,7 @@ use super::workload::{Job, Workload};
 use crate::model_engine::ModelEngine;
 use madang_centre::input::{Input, Report, Signed, Submission};
 use madang_centre::{Centre, Effect, Reply, World, drive};
-use madang_model::{GpuTime, JobId, ModelRun, Outcome as End, Part, Role, RunId, Time};
+use madang_model::{Founding, GpuTime, JobId, ModelRun, Outcome as End, Part, Role, RunId, Span, Time};
 
 /// Told now and then how many jobs have come to their end.
 pub type Seen<'a> = dyn FnMut(usize) + 'a;
@@ -26,8 +26,8 @@ pub fn run(
     seen: &mut Seen,
 ) -> Result<Outcome, Refusal> {
     machine.holds(workload)?;
-    let mut centre = Centre::with_config(policy.config.clone());
-    let founding = machine.founding(&workload.owners);
+    let mut centre = Centre::new();
+    let founding = Founding { policy: policy.config.clone(), ..machine.founding(&workload.owners) };
     let mut trial = Trial {
         workload,
         recorder: Recorder::new(workload, machine),
@@ -224,7 +224,7 @@ fn submission(workload: &Workload, job: &Job) -> Submission {
         limit: Some(job.limit),
         qos: job.qos,
         requeue: true,
-        checkpoint: Some(job.checkpoint).filter(|every| *every > madang_model::Span::ZERO),
+        checkpoint: (job.checkpoint > Span::ZERO).then_some(job.checkpoint),
         ..crate::load::plain(user_name(workload, job.owner, job.user))
     }
 }

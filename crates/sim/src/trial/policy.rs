@@ -6,7 +6,7 @@ use super::{Machine, Outcome, Refusal, Settings, Workload};
 /// A policy of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// The centre itself, with the settings that it serves with.
+    /// The centre itself, with the settings of the machine it is on.
     Madang,
     /// One of the field.
     Peer(Peer),
@@ -29,7 +29,7 @@ impl Policy {
     /// What it does, in a line.
     pub fn about(self) -> &'static str {
         match self {
-            Policy::Madang => "the very scheduler that serves a centre, with its default settings",
+            Policy::Madang => "the very scheduler that serves a centre",
             Policy::Peer(peer) => peer.about(),
         }
     }
@@ -43,7 +43,7 @@ impl Policy {
     pub fn run(self, workload: &Workload, machine: &Machine, seen: &mut Seen) -> Result<Outcome, Refusal> {
         match self {
             Policy::Madang => {
-                let settings = Settings { name: self.name().into(), config: madang_sched::Config::default() };
+                let settings = Settings { name: self.name().into(), config: machine.policy(&workload.owners) };
                 super::madang::run(workload, machine, &settings, seen)
             }
             Policy::Peer(peer) => peers::run(workload, machine, peer, seen),
