@@ -11,7 +11,7 @@ pub enum Side {
 
 /// Rows under a header.
 pub struct Table {
-    header: Vec<(&'static str, Side)>,
+    header: Vec<(String, Side)>,
     rows: Vec<Vec<String>>,
 }
 
@@ -20,12 +20,12 @@ const WIDEST: usize = 48;
 
 impl Table {
     /// An empty table; a header that begins with `>` is set right.
-    pub fn new(header: &[&'static str]) -> Table {
-        let side = |name: &&'static str| match name.strip_prefix('>') {
-            Some(name) => (name, Side::Right),
-            None => (*name, Side::Left),
+    pub fn new(header: &[impl AsRef<str>]) -> Table {
+        let side = |name: &str| match name.strip_prefix('>') {
+            Some(name) => (name.to_owned(), Side::Right),
+            None => (name.to_owned(), Side::Left),
         };
-        Table { header: header.iter().map(side).collect(), rows: Vec::new() }
+        Table { header: header.iter().map(|name| side(name.as_ref())).collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -35,7 +35,7 @@ impl Table {
 
     /// The table as text.
     pub fn text(&self) -> String {
-        let names: Vec<String> = self.header.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let names: Vec<String> = self.header.iter().map(|(name, _)| name.clone()).collect();
         let all = || std::iter::once(&names).chain(&self.rows);
         let width = |at: usize| all().map(|row| cut(&row[at]).chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.header.len()).map(width).collect();

@@ -1,4 +1,5 @@
 //! GPU jobs on a machine of nodes, under the centre and the field's policies.
+use super::variant::Variant;
 use super::{Simulate, beside, machine, output, write};
 use crate::commands::Context;
 use crate::fail::{Fail, USAGE};
@@ -20,7 +21,7 @@ pub fn simulate(context: &Context, simulate: &Simulate, source: &Source) -> Resu
     let policies = policies(simulate)?;
     let seeds = simulate.seed..simulate.seed.saturating_add(simulate.seeds);
     let cases = seeds.map(|seed| machine::case(simulate, source, seed)).collect::<Result<Vec<Case>, Fail>>()?;
-    let tried = policies.iter().map(|policy| tried(*policy, &cases)).collect::<Result<Vec<Tried>, Fail>>()?;
+    let tried = policies.iter().map(|policy| tried(policy, &cases)).collect::<Result<Vec<Tried>, Fail>>()?;
     if let Some(path) = &simulate.report {
         let command = command();
         let version = env!("CARGO_PKG_VERSION");
@@ -36,12 +37,13 @@ pub fn simulate(context: &Context, simulate: &Simulate, source: &Source) -> Resu
 }
 
 /// The policies asked for; all where they are to be compared and none is named.
-fn policies(simulate: &Simulate) -> Result<Vec<Policy>, Fail> {
+fn policies(simulate: &Simulate) -> Result<Vec<Variant>, Fail> {
     if simulate.compare.as_ref().is_some_and(Vec::is_empty) && simulate.policy.is_empty() {
-        return Ok(Policy::all().collect());
+        return Ok(Policy::all().map(Variant::plain).collect());
     }
     let one = |name: &String| {
-        Policy::named(name).ok_or_else(|| {
+        let variant = Variant::named(name).map_err(|fact| Fail::new(fact).exit(USAGE))?;
+        variant.ok_or_else(|| {
             let known: Vec<&str> = Policy::all().map(Policy::name).collect();
             Fail::new(format!("policy {name} is for interchangeable processors, this machine has nodes"))
                 .hint(format!("on nodes there are {}", known.join(", ")))
@@ -51,9 +53,9 @@ fn policies(simulate: &Simulate) -> Result<Vec<Policy>, Fail> {
     simulate.policies("madang").iter().map(one).collect()
 }
 
-fn tried(policy: Policy, cases: &[Case]) -> Result<Tried, Fail> {
+fn tried(policy: &Variant, cases: &[Case]) -> Result<Tried, Fail> {
     let mut tried =
-        Tried { name: policy.name().into(), about: policy.about().into(), outcomes: Vec::new(), figures: Vec::new() };
+        Tried { name: policy.name.clone(), about: policy.about(), outcomes: Vec::new(), figures: Vec::new() };
     for case in cases {
         let outcome = one(policy, case)?;
         tried.figures.push(trial::figures(&case.workload, &case.machine, &outcome));
@@ -63,7 +65,7 @@ fn tried(policy: Policy, cases: &[Case]) -> Result<Tried, Fail> {
 }
 
 /// One trial, with progress where somebody looks.
-fn one(policy: Policy, case: &Case) -> Result<trial::Outcome, Fail> {
+fn one(policy: &Variant, case: &Case) -> Result<trial::Outcome, Fail> {
     let shown = std::io::stderr().is_terminal();
     let (all, begun) = (case.workload.jobs.len(), Instant::now());
     let tell = |ended: usize| {
@@ -72,11 +74,11 @@ fn one(policy: Policy, case: &Case) -> Result<trial::Outcome, Fail> {
             let eta = if ended == 0 { String::new() } else { format!(", about {left} s to go") };
             // A terminal that cannot be written to is no reason to stop.
             let _ =
-                write!(std::io::stderr(), "\r{}, seed {}: {ended} of {all} jobs{eta}\x1b[K", policy.name(), case.seed);
+                write!(std::io::stderr(), "\r{}, seed {}: {ended} of {all} jobs{eta}\x1b[K", policy.name, case.seed);
         }
     };
     tell(0);
-    let outcome = policy.run(&case.workload, &case.machine, &mut |ended| tell(ended));
+    let outcome = policy.run(case, &mut |ended| tell(ended));
     if shown {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }

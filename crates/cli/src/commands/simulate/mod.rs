@@ -7,16 +7,15 @@ mod estate;
 mod machine;
 mod output;
 mod processors;
+mod variant;
 
 use super::Context;
 use crate::fail::{Fail, USAGE};
 use clap::ValueEnum;
-use clap::builder::PossibleValuesParser;
-use madang_sim::lab;
-use madang_sim::trial::Policy;
 use madang_sim::trial::philly::Limits;
 use madang_sim::trial::reader::{self, Column, Kind};
 use std::path::{Path, PathBuf};
+use variant::Names;
 
 /// What an input begins with that is generated.
 const GENERATE: &str = "generate:";
@@ -26,9 +25,13 @@ const EXAMPLES: &str = "Examples:
   madang simulate LOG.swf.gz --nodes 64 --report out.html       the same as GPU jobs on 64 nodes of 8 GPUs
   madang simulate philly.csv.gz --load 90 --compare madang easy --report out.html
   madang simulate generate:national --centre centre.toml --seeds 5 --days 14 --report out.html
+  madang simulate generate:helios --compare madang madang:promises=1 madang:backfill=oldest-first:reclaim=no
 
 Policies on interchangeable processors: fcfs, easy, easy-clairvoyant, easy-sjbf, easy-sjbf-clairvoyant, conservative.
-Policies on nodes with GPUs: madang (the very scheduler that serves), fifo, easy, multifactor, kueue.";
+Policies on nodes with GPUs: madang (the very scheduler that serves), fifo, easy, multifactor, kueue.
+madang takes settings, as in a centre file's [policy], each after a colon: half_life, promises, backfill, reclaim,
+preempts, preemptible, victims, cap, grace, settle, times, window, gain, jobs, tries, starts. What is not set is as
+in the centre file of --centre, else as by default.";
 
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -38,10 +41,10 @@ pub struct Simulate {
     #[arg(value_name = "INPUT")]
     input: String,
     /// Policies, commas between [default: easy on interchangeable processors, madang on nodes]
-    #[arg(long, value_name = "POLICY", value_delimiter = ',', value_parser = named())]
+    #[arg(long, value_name = "POLICY", value_delimiter = ',', value_parser = Names)]
     policy: Vec<String>,
     /// Put policies side by side, those named here or by --policy [default: all, on nodes]
-    #[arg(long, value_name = "POLICY", num_args = 0.., value_delimiter = ',', value_parser = named())]
+    #[arg(long, value_name = "POLICY", num_args = 0.., value_delimiter = ',', value_parser = Names)]
     compare: Option<Vec<String>>,
     /// Processors of a log [default: MaxProcs of its header, else MaxNodes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -119,13 +122,6 @@ pub enum Pass {
     Event,
     /// Once after all events of an instant, as real schedulers do
     Instant,
-}
-
-/// Names of policies, of both kinds of machine.
-fn named() -> PossibleValuesParser {
-    let mut names: Vec<&'static str> = Policy::all().map(Policy::name).collect();
-    names.extend(lab::Policy::ALL.map(lab::Policy::name).into_iter().filter(|name| *name != "easy"));
-    PossibleValuesParser::new(names)
 }
 
 impl Simulate {

@@ -57,15 +57,12 @@ fn lines(tried: &[Tried]) -> Table {
 }
 
 fn columns(tried: &[Tried]) -> Table {
-    let heading = |tried: &Tried| match tried.name.as_str() {
-        "madang" => ">MADANG",
-        "fifo" => ">FIFO",
-        "easy" => ">EASY",
-        "multifactor" => ">MULTIFACTOR",
-        "kueue" => ">KUEUE",
-        _ => ">OTHER",
+    // A name with settings stands as it was written.
+    let heading = |tried: &Tried| match tried.name.contains(':') {
+        true => format!(">{}", tried.name),
+        false => format!(">{}", tried.name.to_uppercase()),
     };
-    let header: Vec<&'static str> = std::iter::once("MEASURE").chain(tried.iter().map(heading)).collect();
+    let header: Vec<String> = std::iter::once("MEASURE".to_owned()).chain(tried.iter().map(heading)).collect();
     let mut table = Table::new(&header);
     for column in &COLUMNS {
         let cells = tried.iter().map(|tried| cell(tried, column));

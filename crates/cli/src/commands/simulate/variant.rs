@@ -1,0 +1,123 @@
+//! Policies as they are named on the command line: `madang`, or with settings of its own `madang:promises=1:reclaim=no`.
+use clap::builder::{PossibleValue, TypedValueParser};
+use madang_sim::lab;
+use madang_sim::report::Case;
+use madang_sim::trial::madang::Seen;
+use madang_sim::trial::{self, Policy, Settings};
+
+/// A policy on nodes with what is changed of its settings.
+pub struct Variant {
+    /// As it was written.
+    pub name: String,
+    /// Which policy.
+    pub policy: Policy,
+    changes: Vec<(String, String)>,
+}
+
+impl Variant {
+    /// A policy as it is.
+    pub fn plain(policy: Policy) -> Variant {
+        Variant { name: policy.name().into(), policy, changes: Vec::new() }
+    }
+
+    /// The policy of that name on nodes; `None` where there is none of that name, an error where a setting is wrong.
+    pub fn named(text: &str) -> Result<Option<Variant>, String> {
+        let mut words = text.split(':');
+        let name = words.next().unwrap_or_default();
+        let changes = words.map(change).collect::<Result<Vec<_>, String>>()?;
+        let Some(policy) = Policy::named(name) else {
+            return if changes.is_empty() { Ok(None) } else { Err(format!("{name} has no settings, madang has")) };
+        };
+        if let (Policy::Peer(peer), [_, ..]) = (policy, changes.as_slice()) {
+            return Err(format!("{} has no settings, madang has", peer.name()));
+        }
+        let variant = Variant { name: text.to_owned(), policy, changes };
+        variant.apply(&mut madang_model::Policy::default())?;
+        Ok(Some(variant))
+    }
+
+    /// What it does, in a line.
+    pub fn about(&self) -> String {
+        let changes: Vec<String> = self.changes.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let about = self.policy.about();
+        if changes.is_empty() { about.to_owned() } else { format!("{about}, with {}", changes.join(", ")) }
+    }
+
+    /// Tries the case. The changes are made to the policy of the case's centre.
+    pub fn run(&self, case: &Case, seen: &mut Seen) -> Result<trial::Outcome, trial::Refusal> {
+        if self.changes.is_empty() {
+            return self.policy.run(&case.workload, &case.machine, seen);
+        }
+        let mut config = case.machine.policy(&case.workload.owners);
+        self.apply(&mut config).map_err(trial::Refusal::Centre)?;
+        let settings = Settings { name: self.name.clone(), config };
+        trial::madang::run(&case.workload, &case.machine, &settings, seen)
+    }
+
+    fn apply(&self, policy: &mut madang_model::Policy) -> Result<(), String> {
+        self.changes.iter().try_for_each(|(name, value)| madang_charter::policy::set(policy, name, value))
+    }
+}
+
+/// `promises=1`
+fn change(word: &str) -> Result<(String, String), String> {
+    let (name, value) = word.split_once('=').ok_or_else(|| format!("write a setting as NAME=VALUE, not {word:?}"))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Takes the names of policies, of both kinds of machine, and those on nodes with settings.
+#[derive(Clone)]
+pub struct Names;
+
+impl Names {
+    fn all() -> impl Iterator<Item = &'static str> {
+        let processors = lab::Policy::ALL.map(lab::Policy::name).into_iter().filter(|name| *name != "easy");
+        Policy::all().map(Policy::name).chain(processors)
+    }
+}
+
+impl TypedValueParser for Names {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        let text = value.to_string_lossy();
+        match Variant::named(&text) {
+            Ok(None) => clap::builder::PossibleValuesParser::new(Names::all()).parse_ref(command, arg, value),
+            Ok(Some(variant)) => Ok(variant.name),
+            Err(fact) => {
+                let fact = format!("policy {text}: {fact}\n");
+                Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, fact).with_cmd(command))
+            }
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Names::all().map(PossibleValue::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_refused() {
+        let wrong = |text| Variant::named(text).err().unwrap_or_else(|| panic!("{text} is refused"));
+        let variant = Variant::named("madang:promises=1:half-life=7 days").ok().flatten().expect("it is a policy");
+        assert_eq!(variant.about(), "the very scheduler that serves a centre, with promises 1, half-life 7 days");
+        assert!(matches!(Variant::named("fcfs"), Ok(None)));
+        assert!(wrong("madang:promise=1").starts_with("there is no setting \"promise\"; did you mean promises?"));
+        assert_eq!(
+            wrong("madang:victims=fattest"),
+            "victims cannot be \"fattest\"; it is least-lost, youngest or largest"
+        );
+        assert_eq!(wrong("madang:promises"), "write a setting as NAME=VALUE, not \"promises\"");
+        assert_eq!(wrong("kueue:timeout=1"), "kueue has no settings, madang has");
+        assert_eq!(wrong("fcfs:a=1"), "fcfs has no settings, madang has");
+    }
+}
