@@ -210,7 +210,7 @@ impl Scheduler {
     pub(crate) fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
         let waiting = &self.queue.jobs[&job];
         let (class, shape) = self.queue.kind(waiting);
-        let (start, on) = self.promises.earliest(&self.cluster, shape, class.limit, now)?;
+        let (start, on) = self.promises.earliest(&self.cluster, shape, class.limit, (now, Time::MAX))?;
         let (limit, leaf, rank) = (class.limit, waiting.leaf, waiting.rank);
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
@@ -248,11 +248,11 @@ impl Scheduler {
     fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) {
         self.promises.lift(job);
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
+        let old = self.promises.by_job[&job].promise.start;
         let earliest = match nodes {
             Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
-            None => self.promises.earliest(&self.cluster, shape, class.limit, now),
+            None => self.promises.earliest(&self.cluster, shape, class.limit, (now, old)),
         };
-        let old = self.promises.by_job[&job].promise.start;
         let better = earliest.filter(|(start, _)| *start < old && *start > now);
         if let (Some((start, on)), Some(pledge)) = (better, self.promises.by_job.get_mut(&job)) {
             pledge.promise.start = start;

@@ -253,6 +253,36 @@ pub(crate) fn assemble(shape: &Shape, estate: &Estate, offer: &mut Offer) -> Res
     Err(fitting)
 }
 
+/// The least limit up to which each part is listed for as many nodes as it has: below it no gang can be assembled.
+pub(crate) fn enough<'a, T: Copy + Ord + 'a>(
+    shape: &Shape,
+    listed: impl Fn(u32, usize) -> &'a Vec<(T, NodeId)>,
+) -> Option<T> {
+    let mut least = None;
+    for (index, part) in (0u32..).zip(&shape.parts) {
+        let lists = part.fitting.iter().map(|fit| listed(index, fit.pool));
+        let mut limits: Vec<T> = lists.flatten().map(|(limit, _)| *limit).collect();
+        let last = (part.nodes as usize).checked_sub(1).filter(|last| *last < limits.len())?;
+        least = least.max(Some(*limits.select_nth_unstable(last).1));
+    }
+    least
+}
+
+/// What the first of the ascending limits yields that yields anything, where none below `from` does and every one after
+/// the first does. It is mostly `from` itself.
+pub(crate) fn first_that_holds<T: Copy + Ord, F>(
+    limits: &[T],
+    from: T,
+    attempt: impl Fn(T) -> Option<F>,
+) -> Option<(T, F)> {
+    if let Some(found) = attempt(from) {
+        return Some((from, found));
+    }
+    let after = &limits[limits.partition_point(|limit| *limit <= from)..];
+    let first = *after.get(after.partition_point(|limit| attempt(*limit).is_none()))?;
+    Some((first, attempt(first)?))
+}
+
 fn islands_of(shape: &Shape, estate: &Estate, site: SiteId) -> Vec<IslandId> {
     shape.islands.iter().copied().filter(|island| estate.islands[island.index()] == site).collect()
 }

@@ -13,7 +13,7 @@ use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
 use crate::gaps::{self, Ready};
-use crate::place::{Candidate, Pick, assemble, with_devices};
+use crate::place::{Candidate, Pick, assemble, enough, first_that_holds, with_devices};
 use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,9 @@ pub(crate) fn gone(until: Time, now: Time) -> Time {
     let due = until.after(GRACE);
     if due <= now { now.after(GRACE) } else { due }
 }
+
+/// What a node's hold or promise does at a moment: it ends or begins, with this amount.
+type Edge = (Time, bool, Amount);
 
 impl Promises {
     pub fn insert(&mut self, pledge: Pledge) {
@@ -180,13 +183,13 @@ impl Promises {
         })
     }
 
-    /// From when on the node can take this for ever.
-    fn ready(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time) -> Time {
+    /// From when on the node can take this for ever; `edges` is room to work in.
+    fn ready(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time, edges: &mut Vec<Edge>) -> Time {
         let pledges = self.on_node.get(&node);
         if pledges.is_none() && need.within(cluster.free_of(node)) {
             return now;
         }
-        let mut edges: Vec<(Time, bool, Amount)> = Vec::new();
+        edges.clear();
         edges.extend(cluster.nodes[node.index()].holds.iter().map(|hold| (gone(hold.until, now), true, hold.amount)));
         for (job, amount) in pledges.into_iter().flatten() {
             let pledge = &self.by_job[job];
@@ -211,26 +214,36 @@ impl Promises {
             shape.parts[0].fitting.iter().find(|fit| fit.pool == pool)
         };
         let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-        let ready = usable.filter_map(|node| Some((self.ready(cluster, node, fit_of(node)?.need, now), node)));
+        let mut edges = Vec::new();
+        let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut edges), node));
+        let ready = usable.filter_map(&mut ready_at);
         let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
         let pick = Pick { part: 0, node, need: fit_of(node)?.need, spare: false };
         Some((start, with_devices(&[pick], &cluster.estate, |node, need| self.busy(cluster, node, need, now, start))))
     }
 
-    /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where.
-    pub fn earliest(&self, cluster: &Cluster, shape: &Shape, limit: Span, now: Time) -> Option<(Time, Allocation)> {
+    /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where; a gang without
+    /// windows only if that is before `before`.
+    pub fn earliest(
+        &self,
+        cluster: &Cluster,
+        shape: &Shape,
+        limit: Span,
+        (now, before): (Time, Time),
+    ) -> Option<(Time, Allocation)> {
         let estate = &cluster.estate;
         if cluster.leaves_alone(shape) && shape.is_single() {
             let pools = shape.parts[0].fitting.iter().map(|fit| &estate.pools[fit.pool]);
             return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
         }
         let mut ready = Ready::new();
-        let mut times = Vec::new();
+        let (mut times, mut edges) = (Vec::new(), Vec::new());
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
                 let nodes = estate.pools[fit.pool].nodes.iter().copied();
                 let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-                let list: Vec<_> = usable.map(|node| (self.ready(cluster, node, fit.need, now), node)).collect();
+                let mut ready_at = |node: NodeId| (self.ready(cluster, node, fit.need, now, &mut edges), node);
+                let list: Vec<_> = usable.map(&mut ready_at).collect();
                 times.extend(list.iter().map(|(time, _)| *time));
                 ready.insert((part, fit.pool), list);
             }
@@ -242,6 +255,7 @@ impl Promises {
                 with_devices(&picks, estate, |node, need| self.busy(cluster, node, need, now, start)),
             ));
         }
+        times.retain(|time| *time < before);
         times.sort_unstable();
         times.dedup();
         let attempt = |at: Time| {
@@ -253,9 +267,9 @@ impl Promises {
             };
             assemble(shape, estate, &mut offer).ok()
         };
-        let start = *times.get(times.partition_point(|time| attempt(*time).is_none()))?;
         // What only ends with time itself is no start to promise.
-        let picks = attempt(start).filter(|_| start < Time::MAX)?;
+        let enough = enough(shape, |part, pool| &ready[&(part, pool)]).filter(|start| *start < before)?;
+        let (start, picks) = first_that_holds(&times, enough, attempt).filter(|(start, _)| *start < Time::MAX)?;
         Some((start, with_devices(&picks, &cluster.estate, |node, need| self.busy(cluster, node, need, now, start))))
     }
 
@@ -296,10 +310,10 @@ fn strike(by: &mut BTreeMap<usize, BTreeSet<JobId>>, key: usize, job: JobId) {
 }
 
 /// The end of the last stretch in which the need does not fit beside what the edges bring and take away.
-fn last_conflict(mut edges: Vec<(Time, bool, Amount)>, need: Amount, total: Amount) -> Option<Time> {
+fn last_conflict(edges: &mut [Edge], need: Amount, total: Amount) -> Option<Time> {
     edges.sort_unstable_by(|a, b| b.cmp(a));
     let mut sum = need;
-    let mut rest = edges.as_slice();
+    let mut rest = &*edges;
     while let Some((time, _, _)) = rest.first() {
         let same = rest.partition_point(|(other, _, _)| other == time);
         for (_, ends, amount) in &rest[..same] {
