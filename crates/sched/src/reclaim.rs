@@ -10,9 +10,11 @@
 //! twice as much, so that it comes to its end however long it is; a look that found nothing is not repeated until
 //! something changed.
 use crate::api::{BrokenBy, Promise, Step, Stop, VictimOrder};
+use crate::cluster::amount_of;
 use crate::draft::Draft;
+use crate::estate::Amount;
 use crate::lend::gpus_of;
-use crate::place::{self, Candidate, Now, Pick, assemble};
+use crate::place::{self, Candidate, Now, Pick, assemble, enough, first_that_holds};
 use crate::prey::{Found, Leaving, Prey};
 use crate::promise::{GRACE, Pledge, Promises};
 use crate::scheduler::{Run, Scheduler};
@@ -180,7 +182,8 @@ impl Scheduler {
         }
         let shape = self.queue.kind(&self.queue.jobs[&claim.job]).1;
         let (order, promises, runs) = (self.config.taking.order, &self.promises, &self.runs);
-        let search = Search { draft, promises, runs, shape, claim, now, order, found, banned: BTreeSet::new() };
+        let here = Here::new(draft.cluster().nodes.len(), &found, runs);
+        let search = Search { draft, promises, runs, shape, claim, now, order, found, here, banned: BTreeSet::new() };
         search.run().filter(|taken| {
             let own = |run: &&RunId| self.shares.owner_of(runs[*run].leaf) == claim.owner;
             let freed = taken.victims.iter().filter(own).map(|run| u64::from(runs[run].on.gpus().milli()));
@@ -276,8 +279,42 @@ struct Search<'a> {
     now: Time,
     order: VictimOrder,
     found: Found,
+    here: Here,
     /// Prey that is let go because its owner would lose too much.
     banned: BTreeSet<usize>,
+}
+
+/// The prey on each node: one list in the order of nodes, and where each node's part of it ends.
+struct Here {
+    ends: Vec<usize>,
+    list: Vec<(usize, Amount)>,
+}
+
+impl Here {
+    fn new(nodes: usize, found: &Found, runs: &BTreeMap<RunId, Run>) -> Here {
+        let slots = |prey: &Prey| &runs[&prey.run].on.slots;
+        let mut ends = alloc::vec![0; nodes];
+        found.prey.iter().flat_map(slots).for_each(|slot| ends[slot.node.index()] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            // Where the node's part begins, for now: filling it moves this on to where it ends.
+            (sum, *end) = (sum + *end, sum);
+        }
+        let mut list = alloc::vec![(0, Amount::default()); sum];
+        for (at, prey) in found.prey.iter().enumerate() {
+            for slot in slots(prey) {
+                let end = &mut ends[slot.node.index()];
+                list[*end] = (at, amount_of(slot));
+                *end += 1;
+            }
+        }
+        Here { ends, list }
+    }
+
+    fn on(&self, node: NodeId) -> &[(usize, Amount)] {
+        let begin = node.index().checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.list[begin..self.ends[node.index()]]
+    }
 }
 
 impl Search<'_> {
@@ -310,6 +347,7 @@ impl Search<'_> {
                 offers.insert((part, fit.pool), nodes.filter_map(cost).collect());
             }
         }
+        let enough = enough(shape, |part, pool| &offers[&(part, pool)])?;
         let mut costs: Vec<u128> = offers.values().flatten().map(|(cost, _)| *cost).collect();
         costs.sort_unstable();
         costs.dedup();
@@ -321,24 +359,25 @@ impl Search<'_> {
             };
             assemble(shape, &estate, &mut offer).ok()
         };
-        attempt(*costs.get(costs.partition_point(|most| attempt(*most).is_none()))?)
+        first_that_holds(&costs, enough, attempt).map(|(_, picks)| picks)
     }
 
     /// What it costs to make room on the node, and whose going makes it; `None` if nothing does.
-    fn room_on(&mut self, node: NodeId, need: crate::estate::Amount) -> Option<(u128, Vec<usize>)> {
+    fn room_on(&mut self, node: NodeId, need: Amount) -> Option<(u128, Vec<usize>)> {
         let cluster = self.draft.cluster();
         let state = &cluster.nodes[node.index()];
         if !state.up || !self.shape.allows(node) {
             return None;
         }
         let mut free = cluster.free_of(node);
-        let mut gone: Vec<(u128, usize, crate::estate::Amount)> = Vec::new();
+        let mut gone: Vec<(u128, usize, Amount)> = Vec::new();
         if !need.within(free) {
-            let mut here: Vec<(u128, usize, crate::estate::Amount)> = Vec::new();
-            here.extend(state.holds.iter().filter_map(|hold| {
-                let at = self.found.prey.binary_search_by_key(&hold.run, |prey| prey.run).ok()?;
-                (!self.banned.contains(&at)).then(|| (self.part_of(&self.found.prey[at]), at, hold.amount))
-            }));
+            let here = self.here.on(node).iter().filter(|(at, _)| !self.banned.contains(at));
+            if here.clone().count() == 0 {
+                return None;
+            }
+            let mut here: Vec<(u128, usize, Amount)> =
+                here.map(|(at, amount)| (self.part_of(&self.found.prey[*at]), *at, *amount)).collect();
             here.sort_unstable();
             for one in here {
                 free = free.plus(one.2);
@@ -364,12 +403,7 @@ impl Search<'_> {
     }
 
     /// True if no promise of others would be delayed there with these gone.
-    fn is_clear(
-        &mut self,
-        node: NodeId,
-        need: crate::estate::Amount,
-        gone: &[(u128, usize, crate::estate::Amount)],
-    ) -> bool {
+    fn is_clear(&mut self, node: NodeId, need: Amount, gone: &[(u128, usize, Amount)]) -> bool {
         if self.promises.on(node).is_empty() {
             return true;
         }
