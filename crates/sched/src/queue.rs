@@ -149,6 +149,11 @@ impl Queue {
         index
     }
 
+    /// The shape of a request that was asked for of late.
+    pub fn known(&self, request: &Request) -> Option<&Shape> {
+        self.by_request.get(request).map(|shape| &self.shapes[*shape])
+    }
+
     /// Puts a shape back as it was, without a sweep.
     pub fn restore_shape(&mut self, request: Request, shape: Shape) -> usize {
         let index = self.shapes.insert(shape);
