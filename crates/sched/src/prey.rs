@@ -99,10 +99,13 @@ impl Scheduler {
 
     fn look_at(&self, now: Time, claim: &Claim, (id, run): (RunId, &Run), found: &mut Found) {
         let owner = self.shares.owner_of(run.leaf);
-        let gpus = u64::from(run.on.gpus().milli());
-        let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
         let lesser = claim.urgent && owner == claim.owner && run.life.qos <= self.config.taking.preemptible;
         let lesser = lesser && run.life.qos < claim.qos;
+        if !lesser && found.excess[owner] == 0 {
+            return;
+        }
+        let gpus = u64::from(run.on.gpus().milli());
+        let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
         if !(lent || lesser) {
             return;
         }

@@ -146,6 +146,11 @@ impl Promises {
         self.on_node.get(&node).into_iter().flatten().map(|(job, _)| *job).collect()
     }
 
+    /// True when something is set aside on this node.
+    pub fn are_on(&self, node: NodeId) -> bool {
+        self.on_node.contains_key(&node)
+    }
+
     /// What is held or set aside on the node at a moment, when runs are gone as `gone` says by their limits.
     fn occupied(&self, cluster: &Cluster, node: NodeId, at: Time, gone: impl Fn(Time) -> Time) -> Amount {
         let holds = cluster.nodes[node.index()].holds.iter();
@@ -189,8 +194,12 @@ impl Promises {
         if pledges.is_none() && need.within(cluster.free_of(node)) {
             return now;
         }
+        let holds = &cluster.nodes[node.index()].holds;
+        if let ([hold], None) = (holds.as_slice(), pledges) {
+            return gone(hold.until, now);
+        }
         edges.clear();
-        edges.extend(cluster.nodes[node.index()].holds.iter().map(|hold| (gone(hold.until, now), true, hold.amount)));
+        edges.extend(holds.iter().map(|hold| (gone(hold.until, now), true, hold.amount)));
         for (job, amount) in pledges.into_iter().flatten() {
             let pledge = &self.by_job[job];
             if pledge.end() > now {

@@ -18,7 +18,7 @@ use crate::place::{self, Candidate, Now, Pick, assemble, enough, first_that_hold
 use crate::prey::{Found, Leaving, Prey};
 use crate::promise::{GRACE, Pledge, Promises};
 use crate::scheduler::{Run, Scheduler};
-use crate::shape::{Fitting, Shape};
+use crate::shape::{Fitting, PartPlan, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use madang_model::{Allocation, JobId, NodeId, Qos, RunId, Time};
@@ -340,6 +340,9 @@ impl Search<'_> {
         let mut offers: BTreeMap<(u32, usize), Vec<(u128, NodeId)>> = BTreeMap::new();
         let estate = self.draft.cluster().estate.clone();
         let shape = self.shape;
+        if !shape.parts.iter().all(|plan| self.may_be_made(plan)) {
+            return None;
+        }
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
                 let nodes = estate.pools[fit.pool].nodes.iter();
@@ -362,6 +365,20 @@ impl Search<'_> {
         first_that_holds(&costs, enough, attempt).map(|(_, picks)| picks)
     }
 
+    /// True if enough nodes could be had for the part, were all their prey gone and were there no promises.
+    fn may_be_made(&self, plan: &PartPlan) -> bool {
+        let cluster = self.draft.cluster();
+        let lets = |fit: &Fitting, node: NodeId| {
+            let here = self.here.on(node).iter();
+            fit.need.within(here.fold(cluster.free_of(node), |sum, (_, amount)| sum.plus(*amount)))
+        };
+        let nodes = |fit: &Fitting| {
+            let nodes = cluster.estate.pools[fit.pool].nodes.iter();
+            nodes.filter(|node| cluster.nodes[node.index()].up && lets(fit, **node)).count()
+        };
+        plan.fitting.iter().map(nodes).sum::<usize>() >= plan.nodes as usize
+    }
+
     /// What it costs to make room on the node, and whose going makes it; `None` if nothing does.
     fn room_on(&mut self, node: NodeId, need: Amount) -> Option<(u128, Vec<usize>)> {
         let cluster = self.draft.cluster();
@@ -373,7 +390,7 @@ impl Search<'_> {
         let mut gone: Vec<(u128, usize, Amount)> = Vec::new();
         if !need.within(free) {
             let here = self.here.on(node).iter().filter(|(at, _)| !self.banned.contains(at));
-            if here.clone().count() == 0 {
+            if !need.within(here.clone().fold(free, |sum, (_, amount)| sum.plus(*amount))) {
                 return None;
             }
             let mut here: Vec<(u128, usize, Amount)> =
@@ -404,7 +421,7 @@ impl Search<'_> {
 
     /// True if no promise of others would be delayed there with these gone.
     fn is_clear(&mut self, node: NodeId, need: Amount, gone: &[(u128, usize, Amount)]) -> bool {
-        if self.promises.on(node).is_empty() {
+        if !self.promises.are_on(node) {
             return true;
         }
         let part = |at: usize| {
@@ -420,8 +437,10 @@ impl Search<'_> {
 
     /// A run's price as far as one node goes: a gang that makes room on several nodes is paid for once.
     fn part_of(&self, prey: &Prey) -> u128 {
+        let nodes = prey.nodes.min(u64::from(self.shape.nodes()));
         match self.order {
-            VictimOrder::LeastLost => prey.price / u128::from(prey.nodes.min(u64::from(self.shape.nodes())).max(1)),
+            VictimOrder::LeastLost if nodes > 1 => prey.price / u128::from(nodes),
+            VictimOrder::LeastLost => prey.price,
             VictimOrder::Youngest | VictimOrder::Largest => prey.price,
         }
     }
