@@ -79,6 +79,8 @@ pub struct Recorder<'a> {
     pub floor: Floor,
     /// What each job holds: (node, GPUs), and since when.
     held: Vec<(Time, Vec<(u32, u32)>)>,
+    /// The jobs that hold something on each node.
+    holders: Vec<Vec<u32>>,
     /// Work of each job that earlier runs have saved.
     saved: Vec<Span>,
     runs: Vec<Run>,
@@ -101,6 +103,7 @@ impl<'a> Recorder<'a> {
             workload,
             floor: Floor::new(machine),
             held: vec![(Time::default(), Vec::new()); workload.jobs.len()],
+            holders: vec![Vec::new(); machine.nodes() as usize],
             saved: vec![Span::ZERO; workload.jobs.len()],
             runs: Vec::with_capacity(workload.jobs.len()),
             frames: Vec::new(),
@@ -139,14 +142,20 @@ impl<'a> Recorder<'a> {
     pub fn starts(&mut self, now: Time, job: usize, on: Vec<(u32, u32)>) {
         self.waiting -= 1;
         self.wanted -= self.workload.jobs[job].gang();
-        on.iter().for_each(|(node, gpus)| self.floor.take(*node, *gpus));
+        for (node, gpus) in &on {
+            self.floor.take(*node, *gpus);
+            self.holders[*node as usize].push(job as u32);
+        }
         self.held[job] = (now, on);
     }
 
     /// A job's run is gone.
     pub fn ends(&mut self, now: Time, job: usize, how: How) {
         let (start, on) = std::mem::take(&mut self.held[job]);
-        on.iter().for_each(|(node, gpus)| self.floor.give(*node, *gpus));
+        for (node, gpus) in &on {
+            self.floor.give(*node, *gpus);
+            self.holders[*node as usize].retain(|holder| *holder != job as u32);
+        }
         let kept = match how {
             How::Ended | How::TimedOut => now.since(start),
             How::TakenBack | How::NodeLost => {
@@ -170,10 +179,12 @@ impl<'a> Recorder<'a> {
         self.workload.jobs[job].runtime - self.saved[job]
     }
 
-    /// Jobs that hold something on a node.
+    /// Jobs that hold something on a node, ascending.
     pub fn on(&self, node: u32) -> Vec<usize> {
-        let holds = |on: &[(u32, u32)]| on.iter().any(|(other, _)| *other == node);
-        (0..self.held.len()).filter(|job| holds(&self.held[*job].1)).collect()
+        let mut jobs: Vec<usize> = self.holders[node as usize].iter().map(|job| *job as usize).collect();
+        jobs.sort_unstable();
+        jobs.dedup();
+        jobs
     }
 
     /// Jobs that came to their end.
