@@ -12,6 +12,8 @@ const JOBS: u64 = 200_000;
 const KINDS: u64 = 100_000;
 /// Owners of projects that have no share of any site.
 const OWNERS: u64 = 1_000;
+/// Owners that ask for gangs: each promise costs by the promises that stand on its nodes.
+const BUSY: u64 = 50;
 /// Steps that are timed, and nanoseconds after which no other is begun.
 const STEPS: u64 = 300;
 const PATIENCE: u64 = 20_000_000_000;
@@ -45,7 +47,7 @@ const FLOODS: [Flood; 8] = [
     }),
     ("owners", |at, ask| ask.project = ProjectId::new(FIRST + (at % OWNERS) as u32)),
     ("gangs", |at, ask| {
-        ask.project = ProjectId::new(FIRST + (at % OWNERS) as u32);
+        ask.project = ProjectId::new(FIRST + (at % BUSY) as u32);
         ask.request.parts[0].nodes = 2 + (at % 60) as u32;
         ask.request.parts[0].gpus = 8;
         ask.qos = Qos::High;
