@@ -16,6 +16,7 @@ mod plot;
 mod scheduler;
 mod served;
 mod table;
+mod trial;
 
 pub use client::client;
 
@@ -68,14 +69,16 @@ pub struct Group {
 }
 
 /// All groups, in the order of the README's table.
-pub const GROUPS: [Group; 3] = [
+pub const GROUPS: [Group; 4] = [
     Group { name: "served", measure: served_rows },
     Group { name: "scheduler", measure: scheduler::measure },
     Group { name: "lab", measure: lab::measure },
+    Group { name: "trial", measure: trial::measure },
 ];
 
 /// Examples that measure.
-const EXAMPLES: [(&str, &str); 2] = [("madang-sched", "cycle"), ("madang-sim", "easy")];
+const EXAMPLES: [(&str, &str); 4] =
+    [("madang-sched", "cycle"), ("madang-sim", "easy"), ("madang-sim", "trial"), ("madang-sim", "year")];
 
 /// Builds in release, then measures in a process of that build.
 pub fn run(root: &Path, args: &[String]) -> Result<()> {

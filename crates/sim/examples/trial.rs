@@ -37,6 +37,8 @@ fn main() {
         let outcome = tried(&workload, &machine, policy);
         let secs = begun.elapsed().as_secs_f64();
         show(&trial::figures(&workload, &machine, &outcome), secs);
+        let jobs = workload.jobs.len();
+        println!("trial policy={policy} jobs={jobs} per_sec={:.0}", jobs as f64 / secs);
     }
 }
 

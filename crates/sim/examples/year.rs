@@ -18,11 +18,9 @@ fn main() {
     let begun = Instant::now();
     let outcome = trial::madang::run(&workload, &machine, &settings, &mut |_| ()).expect("it can be tried");
     let secs = begun.elapsed().as_secs_f64();
-    let rate = workload.jobs.len() as f64 / secs;
-    println!("{secs:.2} s, {rate:.0} jobs/s, {} runs", outcome.runs.len());
-    if let Some(kib) = peak_kib() {
-        println!("{} MiB at most", kib / 1024);
-    }
+    let (jobs, mib) = (workload.jobs.len(), peak_kib().unwrap_or(0) / 1024);
+    let rate = jobs as f64 / secs;
+    println!("year days={days} load={load_percent} jobs={jobs} secs={secs:.2} per_sec={rate:.0} mib={mib}");
     let figures = trial::figures(&workload, &machine, &outcome);
     println!(
         "mean wait {} s, utilisation {} ppm, unmet {} GPUh, taken back {}",
