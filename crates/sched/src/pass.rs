@@ -266,24 +266,28 @@ impl Scheduler {
 
     fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
         let owner = self.shares.owner_of(leaf);
-        if pass.places[owner] == 0
-            && let Some(job) = self.overtaken_by(leaf, &turn.rank)
-        {
-            self.break_promise(job, BrokenBy::Overtaken(turn.job), step);
-            pass.places[owner] += 1;
-            pass.full = pass.full.min(owner);
-        }
+        let full = pass.places[owner] == 0;
+        let overtaken = if full { self.overtaken_by(leaf, &turn.rank) } else { None };
+        // Lifted and not yet broken: whoever overtakes may find no start around windows.
+        overtaken.into_iter().for_each(|job| self.promises.lift(job));
         let (memo, rate) = (self.queue.shapes[turn.shape].memo, self.queue.shapes[turn.shape].rate);
-        match self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting)) {
+        let given = self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting));
+        match given {
             Some(_) => {
-                pass.places[owner] -= 1;
+                match overtaken {
+                    Some(job) => self.break_promise(job, BrokenBy::Overtaken(turn.job), step),
+                    None => pass.places[owner] -= 1,
+                }
                 self.move_on(leaf, turn, pass);
                 pass.ranking.served(&self.shares, Ranking::charge(rate));
+                return;
             }
-            None if self.note_barren(turn.head.1) => pass.futile += 1,
-            None => {
-                pass.barren.insert(turn.shape);
-            }
+            None => overtaken.into_iter().for_each(|job| self.promises.lower(job)),
+        }
+        if self.note_barren(turn.head.1) {
+            pass.futile += 1;
+        } else {
+            pass.barren.insert(turn.shape);
         }
     }
 

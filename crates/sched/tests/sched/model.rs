@@ -12,12 +12,12 @@ const GRACE: Span = Span::from_mins(1);
 /// A reservation to be made, in minutes from then.
 #[derive(Clone, Debug)]
 pub struct Booked {
-    kind: usize,
-    first: u32,
-    count: u32,
-    from: u64,
-    len: u64,
-    every: Option<(u64, u64)>,
+    pub kind: usize,
+    pub first: u32,
+    pub count: u32,
+    pub from: u64,
+    pub len: u64,
+    pub every: Option<(u64, u64)>,
 }
 
 pub fn booked() -> impl Strategy<Value = Booked> {

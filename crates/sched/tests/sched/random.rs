@@ -488,3 +488,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_promise_is_given_up_for_one_that_cannot_be_given() {
+    let book = |kind, first, count, from, len, every| Act::Reserve(Booked { kind, first, count, from, len, every });
+    let ask = |kind, limit, user, project, qos| Act::Submit { kind, limit, user, project, qos };
+    let windows = [book(2, 1, 1, 10, 42, None), book(0, 2, 3, 0, 74, None), Act::Wait(0)];
+    let inside = Act::Inside { kind: 3, limit: 7, pick: 1 };
+    let nodes = [book(0, 0, 1, 19, 7, Some((10, 2))), ask(0, 1, 0, 1, 0), ask(0, 1, 0, 1, 0), inside, Act::Wait(186)];
+    let asks = [ask(10, 5, 1, 1, 1), ask(0, 4, 0, 2, 0), ask(2, 5, 2, 1, 4), ask(6, 4, 0, 3, 1), ask(4, 4, 0, 2, 2)];
+    let later = [ask(2, 1, 2, 1, 2), ask(5, 3, 2, 1, 3)];
+    let mut life =
+        live(2, true, windows.into_iter().chain(nodes).chain([Act::End(0)]).chain(asks).chain(later).collect());
+    // A job that overtakes finds no start around the windows when one of them begins.
+    let before = life.promised.clone();
+    life.wait(at(600));
+    for ask in before.keys().filter_map(|job| life.asks.get(job)) {
+        assert!(life.promised.contains_key(&ask.run.job), "{ask:?}");
+    }
+}
