@@ -48,6 +48,36 @@ fn a_restart_keeps_everything() {
     up.stop().expect("a clean stop");
 }
 
+#[test]
+fn the_past_can_be_tried_again() {
+    use madang_sim::trial::{Policy, figures, past};
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let ann = up.client("ann");
+    for (gpus, runtime) in [(2, 40), (8, 20)] {
+        let done = ann.submit(job(gpus, runtime));
+        ann.until(&format!("/api/v1/jobs/{done}"), |job| job["state"] == "COMPLETED");
+    }
+    let mut held = job(1, 1);
+    held["held"] = json!(true);
+    let held = ann.submit(held);
+    ann.call("DELETE", &format!("/api/v1/jobs/{held}"), None).ok();
+    ann.until(&format!("/api/v1/jobs/{held}"), |job| job["state"] == "CANCELLED");
+    up.stop().expect("a clean stop");
+    let read = madang_server::store::past::read(&dir.0).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let workload = past::workload("past", &read.founding, &read.owners, &read.jobs);
+    let gangs: Vec<u64> = workload.jobs.iter().map(madang_sim::trial::Job::gang).collect();
+    assert_eq!(gangs, [2, 8]);
+    assert!(workload.jobs[0].runtime.millis() >= 40, "as long as it ran: {:?}", workload.jobs[0]);
+    assert_eq!(workload.owners[workload.jobs[0].owner as usize].name, "public");
+    assert!(workload.notes[1].contains("1 that never ran"), "{:?}", workload.notes);
+    let machine = past::machine(&read.founding);
+    let outcome = Policy::Madang.run(&workload, &machine, &mut |_| ()).expect("it can be tried");
+    assert_eq!(figures(&workload, &machine, &outcome).all.jobs, 2);
+    let nowhere = madang_server::store::past::read(Path::new("/nonexistent")).expect_err("there is none");
+    assert!(nowhere.fact.contains("is no data folder"), "{nowhere}");
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("writable");
     for entry in std::fs::read_dir(from).expect("listed").flatten() {

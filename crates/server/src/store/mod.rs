@@ -11,6 +11,7 @@ pub mod folder;
 pub mod history;
 pub mod journal;
 pub mod keep;
+pub mod past;
 pub mod snapshots;
 
 pub use folder::Folder;

@@ -12,6 +12,7 @@ pub mod generate;
 mod machine;
 pub mod madang;
 mod measure;
+pub mod past;
 pub mod peers;
 pub mod philly;
 mod policy;

@@ -3,6 +3,7 @@ use super::variant::Variant;
 use super::{Simulate, beside, machine, output, write};
 use crate::commands::Context;
 use crate::fail::{Fail, USAGE};
+use madang_server::store::past::Past;
 use madang_sim::report::{Case, Report, Tried, html};
 use madang_sim::trial::{self, Policy};
 use std::io::{IsTerminal as _, Write as _};
@@ -14,6 +15,8 @@ pub enum Source<'a> {
     File(&'a [u8]),
     /// A recipe by its name.
     Recipe(&'a str),
+    /// What a centre's data folder says of its past.
+    Past(&'a Past),
 }
 
 /// Simulates and says how it went.

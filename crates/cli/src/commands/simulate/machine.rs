@@ -4,7 +4,7 @@ use super::{Simulate, read};
 use crate::fail::{Fail, USAGE};
 use madang_sim::report::Case;
 use madang_sim::trial::generate::{self, Amount, Order};
-use madang_sim::trial::{Machine, Workload, philly, reader};
+use madang_sim::trial::{Machine, Workload, past, philly, reader};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -31,6 +31,13 @@ pub fn case(simulate: &Simulate, source: &Source, seed: u64) -> Result<Case, Fai
             let workload = reader::read(&simulate.input, bytes, &simulate.reading(seed)).map_err(wrong)?;
             let machine = named.unwrap_or_else(|| sized(simulate, &workload));
             (workload, machine)
+        }
+        Source::Past(past) => {
+            let workload = past::workload(&simulate.input, &past.founding, &past.owners, &past.jobs);
+            if workload.jobs.is_empty() {
+                return Err(Fail::new(format!("{}: no job of it has run and ended", simulate.input)));
+            }
+            (workload, named.unwrap_or_else(|| past::machine(&past.founding)))
         }
         Source::Recipe(name) => {
             let machine = named.unwrap_or_else(|| Machine::plain(NODES, simulate.gpus_per_node));

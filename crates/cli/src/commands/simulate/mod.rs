@@ -25,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   madang simulate LOG.swf.gz --nodes 64 --report out.html       the same as GPU jobs on 64 nodes of 8 GPUs
   madang simulate philly.csv.gz --load 90 --compare madang easy --report out.html
   madang simulate generate:national --centre centre.toml --seeds 5 --days 14 --report out.html
+  madang simulate DATA --compare madang madang:promises=1       a centre's own past, from its data folder
   madang simulate generate:helios --compare madang madang:promises=1 madang:backfill=oldest-first:reclaim=no
 
 Policies on interchangeable processors: fcfs, easy, easy-clairvoyant, easy-sjbf, easy-sjbf-clairvoyant, conservative.
@@ -37,7 +38,8 @@ in the centre file of --centre, else as by default.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Simulate {
-    /// Job log or GPU trace, plain or gzip, known by its content; or generate:NAME for a recipe's workload
+    /// Job log or GPU trace, plain or gzip, known by its content; the data folder of a centre; or generate:NAME for a
+    /// recipe's workload
     #[arg(value_name = "INPUT")]
     input: String,
     /// Policies, commas between [default: easy on interchangeable processors, madang on nodes]
@@ -161,6 +163,11 @@ impl Simulate {
 pub fn simulate(context: &Context, simulate: &Simulate) -> Result<u8, Fail> {
     if let Some(name) = simulate.input.strip_prefix(GENERATE) {
         return estate::simulate(context, simulate, &estate::Source::Recipe(name));
+    }
+    if Path::new(&simulate.input).is_dir() {
+        let past = madang_server::store::past::read(Path::new(&simulate.input));
+        let past = past.map_err(|trouble| Fail::new(trouble.fact).hint(trouble.hint))?;
+        return estate::simulate(context, simulate, &estate::Source::Past(&past));
     }
     let bytes = read(Path::new(&simulate.input))?;
     let plain = simulate.centre.is_none() && simulate.nodes.is_none();
