@@ -598,7 +598,7 @@ fn policies() {
         ("promises = 1", "promises = 1.5"),
         ("reclaim = false", "reclaim = \"perhaps\""),
         ("victims = \"youngest\"", "victims = \"poorest\""),
-        ("reason = \"r\"", ""),
+        ("reason = \"r\"", "# reason"),
         ("owner = \"private\"", "owner = \"privat\""),
         ("keep = \"10%\"", "keep = \"101%\""),
         ("[[policy.lending]]", "[policy.lending]"),
@@ -637,7 +637,7 @@ fn policies() {
         x.toml:64:11: victims cannot be "poorest"
           hint: least-lost, youngest or largest
 
-        reason = "r" > 
+        reason = "r" > # reason
         x.toml:59:1: missing key reason in policy
 
         owner = "private" > owner = "privat"
