@@ -2,8 +2,8 @@
 //! `cargo run --release -p madang-sim --example reclaim [-- PHILLY.csv.gz [NODES]]`.
 //!
 //! Without a file: a week of the recipes `national` and `helios` at 85% of 64 nodes of 8 GPUs. A trace says nothing of
-//! checkpoints, so that each run taken back there has lost all that it did; a file is tried as it is, and with a
-//! checkpoint every hour.
+//! checkpoints: a file is tried with one every hour, as it is read, and with none, so that each run taken back has lost
+//! all that it did.
 use madang_model::{Span, policy::VictimOrder};
 use madang_sched::{Config, Taking};
 use madang_sim::trial::generate::{self, Amount, Order};
@@ -17,9 +17,9 @@ fn main() {
     if let Some(file) = args.next() {
         let nodes = args.next().map_or(72, |text| text.parse().expect("nodes are a number"));
         let mut workload = read(&file);
-        rows("Philly", &workload, &Machine::plain(nodes, 8));
-        workload.jobs.iter_mut().for_each(|job| job.checkpoint = Span::from_hours(1));
         rows("Philly, checkpoints every hour", &workload, &Machine::plain(nodes, 8));
+        workload.jobs.iter_mut().for_each(|job| job.checkpoint = Span::ZERO);
+        rows("Philly, nothing saved", &workload, &Machine::plain(nodes, 8));
         return;
     }
     let machine = Machine::plain(64, 8);
