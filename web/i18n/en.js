@@ -90,6 +90,8 @@ export default {
   'overview.out_more': 'GPUs drained or down',
   'overview.sites': 'Sites',
   'overview.no_sites': 'This centre has no sites yet.',
+  'site.fragmentation': 'Fragmentation',
+  'site.fragmentation_of': '{stranded} idle GPUs on partly used nodes; largest gang {gang} nodes, {packed} if packed',
   'overview.site_bar': '{busy} GPUs in use, {free} free, {out} out of service',
   'overview.site_of': 'of {n} GPUs in use · {share}',
   'overview.history': 'GPUs in use over time',

@@ -91,6 +91,8 @@ export default {
   'overview.out_more': '점검·장애 노드의 GPU',
   'overview.sites': '거점',
   'overview.no_sites': '아직 등록된 거점이 없습니다.',
+  'site.fragmentation': '단편화',
+  'site.fragmentation_of': '일부만 쓰는 노드의 유휴 GPU {stranded}장, 통째로 비어 있는 최대 묶음 {gang}노드(모으면 {packed}노드)',
   'overview.site_bar': 'GPU {busy}장 사용 중, {free}장 유휴, {out}장 사용 불가',
   'overview.site_of': '장 사용 중 / 전체 {n}장 · {share}',
   'overview.history': '시간대별 GPU 사용량',

@@ -97,6 +97,16 @@ function siteCard(site, index) {
           : null,
       ],
       [
+        t('site.fragmentation'),
+        site.gpus
+          ? t('site.fragmentation_of', {
+              stranded: site.gpus_stranded,
+              gang: site.largest_gang,
+              packed: site.largest_gang_packed,
+            })
+          : null,
+      ],
+      [
         t('overview.running'),
         h('a', { href: `#/queue?state=RUNNING&site=${encodeURIComponent(site.name)}` }, num(site.running)),
       ],

@@ -37,6 +37,12 @@ pub struct SiteView {
     pub gpus_busy: u32,
     /// GPUs on nodes that are drained or down and hold no run.
     pub gpus_out: u32,
+    /// Idle GPUs on nodes that hold something already: of no use to a gang of whole nodes.
+    pub gpus_stranded: u32,
+    /// Nodes of the largest gang of whole nodes that one island has idle.
+    pub largest_gang: u32,
+    /// The most that gang could be if what holds parts of nodes were packed; a bound, not a plan.
+    pub largest_gang_packed: u32,
     /// CPUs.
     pub cpus: u32,
     /// Jobs running.

@@ -410,7 +410,8 @@ pub fn whoami(context: &Context) -> Result<u8, Fail> {
 pub fn overview(context: &Context) -> Result<u8, Fail> {
     let overview: Overview = context.client()?.get("/overview")?;
     context.show(&overview, |overview| {
-        let mut sites = Table::new(&["SITE", ">NODES", ">GPUS", ">BUSY", ">OUT", ">RUNNING", "NOTE"]);
+        let mut sites =
+            Table::new(&["SITE", ">NODES", ">GPUS", ">BUSY", ">OUT", ">STRANDED", ">LARGEST GANG", ">RUNNING", "NOTE"]);
         for site in &overview.sites {
             let note = if site.modelled {
                 "modelled"
@@ -419,9 +420,14 @@ pub fn overview(context: &Context) -> Result<u8, Fail> {
             } else {
                 ""
             };
-            let numbers = [site.nodes, site.gpus, site.gpus_busy, site.gpus_out, site.running];
+            let numbers = [site.nodes, site.gpus, site.gpus_busy, site.gpus_out, site.gpus_stranded];
             let mut row = vec![site.name.clone()];
             row.extend(numbers.map(|number| number.to_string()));
+            row.push(match site.largest_gang_packed {
+                packed if packed > site.largest_gang => format!("{} nodes ({packed} if packed)", site.largest_gang),
+                _ => format!("{} nodes", site.largest_gang),
+            });
+            row.push(site.running.to_string());
             row.push(note.to_owned());
             sites.row(row);
         }

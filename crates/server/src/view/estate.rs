@@ -14,6 +14,13 @@ pub fn sites(centre: &Centre, estate: &Estate) -> Vec<SiteView> {
     for node in &estate.founding.nodes {
         add_node(&mut views[node.site.index()], centre, node);
     }
+    for island in centre.scheduler().into_iter().flat_map(|scheduler| scheduler.fragmentation()) {
+        let view = &mut views[island.site.index()];
+        let count = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
+        view.gpus_stranded += count(island.stranded);
+        view.largest_gang = view.largest_gang.max(count(island.gang));
+        view.largest_gang_packed = view.largest_gang_packed.max(count(island.packed));
+    }
     for job in centre.jobs() {
         if let JobState::Running { on, .. } = &job.state {
             views[crate::engines::site_of(centre, on).index()].running += 1;
@@ -40,6 +47,9 @@ fn bare_site(estate: &Estate, site: &Site) -> SiteView {
         gpus: 0,
         gpus_busy: 0,
         gpus_out: 0,
+        gpus_stranded: 0,
+        largest_gang: 0,
+        largest_gang_packed: 0,
         cpus: 0,
         running: 0,
         source: site.source.clone(),
