@@ -247,7 +247,9 @@ impl Centre {
         let Some((_, record)) = self.arrays.range(..=id).next_back() else { return Fate::Unknown };
         let order = id.number() - record.id.number();
         match order {
-            0 if record.is_over() && record.failed > 0 => Fate::Ended(Outcome::Failed { exit: 1, signal: 0 }),
+            0 if record.is_over() && (record.failed > 0 || record.cancelled) => {
+                Fate::Ended(Outcome::Failed { exit: 1, signal: 0 })
+            }
             0 if record.is_over() => Fate::Ended(Outcome::Completed),
             0 if record.waiting() == 0 && record.queued == 0 => Fate::Started(record.submitted),
             0 => Fate::Waiting,

@@ -20,3 +20,12 @@ fn a_seed_has_one_course() {
     let [once, again] = [madang_sim::run(7, 200), madang_sim::run(7, 200)];
     assert_eq!(once.expect("seed 7 passes"), again.expect("seed 7 passes"));
 }
+
+/// A cancelled array of which no task had failed counted as ended well until its record left, and as ended badly then:
+/// an array that waited for its failure was never looked at again.
+#[test]
+fn a_cancelled_array_has_one_end() {
+    if let Err(failure) = madang_sim::run(502_874, 400) {
+        panic!("{failure}");
+    }
+}
