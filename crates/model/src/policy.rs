@@ -62,7 +62,7 @@ pub struct Taking {
     pub times: u32,
     /// See [`Taking::times`]; 24 hours by default.
     pub window: Span,
-    /// Nothing is taken back for a job that would start so much later without; 5 minutes by default.
+    /// Nothing is taken back for a job that would start without it no more than this later; 5 minutes by default.
     pub gain: Span,
     /// Most jobs in one step for which something is taken back; 16 by default.
     pub jobs: u32,
