@@ -1,43 +1,21 @@
 //! `madang placement` as a user runs it, on a cluster small enough to work out by hand.
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and stops")]
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod common;
+
+use common::{Folder, text};
 
 /// One node is short of CPU, the other is not.
 const NODES: &str = "sn,cpu_milli,memory_mib,gpu,model\na,2000,8192,2,G2\nb,8000,8192,2,T4\n";
 const PODS: &str =
     "cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n1000,1024,1,1000,\n6000,1024,0,0,\n1000,1024,2,1000,T4\n";
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let folder = std::env::temp_dir().join(format!("madang-placement-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder to work in");
-        std::fs::write(folder.join("nodes.csv"), NODES).expect("a file to read");
-        std::fs::write(folder.join("pods.csv"), PODS).expect("a file to read");
-        Folder(folder)
-    }
-
-    fn madang(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
-        command.current_dir(&self.0).arg("placement").args(args).output().expect("the program runs")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn folder(name: &str) -> Folder {
+    Folder::new("placement", name, &[("nodes.csv", NODES), ("pods.csv", PODS)])
 }
 
 #[test]
 fn policies_are_summed_up_and_written_out() {
-    let folder = Folder::new("sum");
+    let folder = folder("sum");
     let out =
         folder.madang(&["nodes.csv", "pods.csv", "--policy", "fgd,worth,fgd", "--seeds", "2", "--csv", "out.csv"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
@@ -46,7 +24,7 @@ fn policies_are_summed_up_and_written_out() {
     let head = "modelled: 2 nodes, 4 GPUs; arrivals ask 130% of the GPUs; means of 2 runs from seed 42\n\n";
     assert!(said.starts_with(head), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("pods  ")).count(), 2, "a policy once: {said}");
-    let csv = std::fs::read_to_string(folder.0.join("out.csv")).expect("a file that was written");
+    let csv = folder.read("out.csv");
     assert!(csv.starts_with("list,policy,seed,arrived_percent,allocated,fragmented,fragmented_of_idle\n"), "{csv}");
     assert!(csv.contains("\npods,worth,43,75,"), "{csv}");
     let out = folder.madang(&["nodes.csv", "pods.csv", "--compare", "--policy", "best-fit,worth"]);
@@ -59,7 +37,7 @@ fn policies_are_summed_up_and_written_out() {
 
 #[test]
 fn wrong_lists_are_named() {
-    let folder = Folder::new("wrong");
+    let folder = folder("wrong");
     let out = folder.madang(&["pods.csv", "nodes.csv"]);
     assert_eq!(out.status.code(), Some(2));
     let want = "error: pods.csv: line 1: the header has no column sn\n\

@@ -1,7 +1,8 @@
 //! `madang simulate` as a user runs it, on a log small enough to work out by hand.
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and stops")]
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod common;
+
+use common::{Folder, text};
 
 /// Four processors; the second job needs all of them, the third may go ahead of it, the fourth may not.
 const LOG: &str = "; MaxProcs: 4
@@ -11,39 +12,13 @@ const LOG: &str = "; MaxProcs: 4
 4 2 -1 9 -1 -1 -1 1 9 -1 1 8 -1 -1 -1 -1 -1 -1
 ";
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let folder = std::env::temp_dir().join(format!("madang-simulate-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder to work in");
-        std::fs::write(folder.join("in.swf"), LOG).expect("a file to read");
-        Folder(folder)
-    }
-
-    fn madang(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
-        command.current_dir(&self.0).arg("simulate").args(args).output().expect("the program runs")
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.join(name)).expect("a file that was written")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn folder(name: &str) -> Folder {
+    Folder::new("simulate", name, &[("in.swf", LOG)])
 }
 
 #[test]
 fn policies_are_summed_up_and_written_out() {
-    let folder = Folder::new("sum");
+    let folder = folder("sum");
     let out = folder.madang(&["in.swf", "--policy", "easy,fcfs", "--csv", "out.csv", "--swf", "out.swf"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     assert_eq!(text(&out.stderr), "", "no progress where there is no terminal");
@@ -63,7 +38,7 @@ fn policies_are_summed_up_and_written_out() {
 
 #[test]
 fn policies_stand_side_by_side_and_as_json() {
-    let folder = Folder::new("side");
+    let folder = folder("side");
     let out = folder.madang(&["in.swf", "--policy", "fcfs,easy", "--compare", "--pass", "instant"]);
     let said = text(&out.stdout);
     assert!(said.contains("FCFS") && said.contains("5.500 (-37.1%)"), "{said}");
@@ -73,9 +48,9 @@ fn policies_stand_side_by_side_and_as_json() {
 
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
-    let folder = Folder::new("wrong");
-    std::fs::write(folder.0.join("bad.swf"), "; a log\n1 0 x\n").expect("a file to read");
-    std::fs::write(folder.0.join("mute.swf"), LOG.replace("MaxProcs", "Note")).expect("a file to read");
+    let folder = folder("wrong");
+    folder.write("bad.swf", "; a log\n1 0 x\n");
+    folder.write("mute.swf", &LOG.replace("MaxProcs", "Note"));
     let said = |args: &[&str]| {
         let out = folder.madang(args);
         (out.status.code(), text(&out.stderr))
@@ -98,9 +73,9 @@ const PHILLY: &str = "timestamp,duration,num_gpus,gpu_time,cluster
 
 #[test]
 fn gpu_traces_meet_nodes_and_leave_a_page() {
-    let folder = Folder::new("estate");
-    std::fs::write(folder.0.join("in.csv"), PHILLY).expect("a file to read");
-    std::fs::write(folder.0.join("vc.csv"), "vc,node num\na,1\nb,1\n").expect("a file to read");
+    let folder = folder("estate");
+    folder.write("in.csv", PHILLY);
+    folder.write("vc.csv", "vc,node num\na,1\nb,1\n");
     let args = ["in.csv", "--nodes", "2", "--owners", "vc.csv", "--limits", "exact", "--seeds", "2"];
     let out = ["--policy", "madang,fifo", "--report", "out.html", "--csv", "out.csv", "--swf", "out.swf"];
     let run = || folder.madang(&[&args[..], &out[..]].concat());
@@ -128,7 +103,7 @@ fn gpu_traces_meet_nodes_and_leave_a_page() {
 
 #[test]
 fn logs_and_recipes_meet_nodes_and_centres() {
-    let folder = Folder::new("sources");
+    let folder = folder("sources");
     let json = |args: &[&str]| {
         let out = folder.madang(&[args, &["--json"]].concat());
         assert_eq!(text(&out.stderr), "", "{args:?}");
@@ -146,9 +121,9 @@ fn logs_and_recipes_meet_nodes_and_centres() {
 
 #[test]
 fn what_does_not_fit_together_is_said_with_its_mend() {
-    let folder = Folder::new("unfit");
-    std::fs::write(folder.0.join("in.csv"), PHILLY).expect("a file to read");
-    std::fs::write(folder.0.join("odd.csv"), "when,what\n1,2\n").expect("a file to read");
+    let folder = folder("unfit");
+    folder.write("in.csv", PHILLY);
+    folder.write("odd.csv", "when,what\n1,2\n");
     let table: [(&[&str], i32, &str); 6] = [
         (&["in.csv", "--policy", "conservative"], 2, "hint: on nodes there are madang, fifo, easy, multifactor, kueue"),
         (&["in.csv", "--nodes", "1"], 1, "hint: a larger machine: --nodes N and --gpus-per-node G"),
