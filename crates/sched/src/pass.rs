@@ -271,19 +271,16 @@ impl Scheduler {
         // Lifted and not yet broken: whoever overtakes may find no start around windows.
         overtaken.into_iter().for_each(|job| self.promises.lift(job));
         let (memo, rate) = (self.queue.shapes[turn.shape].memo, self.queue.shapes[turn.shape].rate);
-        let given = self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting));
-        match given {
-            Some(_) => {
-                match overtaken {
-                    Some(job) => self.break_promise(job, BrokenBy::Overtaken(turn.job), step),
-                    None => pass.places[owner] -= 1,
-                }
-                self.move_on(leaf, turn, pass);
-                pass.ranking.served(&self.shares, Ranking::charge(rate));
-                return;
+        if self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting)).is_some() {
+            match overtaken {
+                Some(job) => self.break_promise(job, BrokenBy::Overtaken(turn.job), step),
+                None => pass.places[owner] -= 1,
             }
-            None => overtaken.into_iter().for_each(|job| self.promises.lower(job)),
+            self.move_on(leaf, turn, pass);
+            pass.ranking.served(&self.shares, Ranking::charge(rate));
+            return;
         }
+        overtaken.into_iter().for_each(|job| self.promises.lower(job));
         if self.note_barren(turn.head.1) {
             pass.futile += 1;
         } else {
