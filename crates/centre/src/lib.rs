@@ -22,6 +22,7 @@ mod people;
 pub mod refusal;
 mod report;
 mod reserve;
+mod rows;
 mod snapshot;
 mod state;
 mod submit;

@@ -6,6 +6,7 @@ use crate::effect::Reply;
 use crate::input::{Booking, NodesWanted, Wanted};
 use crate::people::check_name;
 use crate::refusal::{Code, Refusal};
+use crate::rows::overlap;
 use crate::state::Centre;
 use alloc::format;
 use alloc::string::String;
@@ -22,8 +23,6 @@ const MOST: usize = 1_000;
 const SHORTEST: Span = Span::from_mins(1);
 /// The latest end of a last window, from now.
 const HORIZON: Span = Span::from_days(3_660);
-/// Windows of two rows that are compared before they count as overlapping.
-const COMPARED: u32 = 10_000;
 
 impl Centre {
     pub(crate) fn reserve(&mut self, by: &str, booking: Booking) -> Result<Reply, Refusal> {
@@ -103,11 +102,16 @@ impl Centre {
     /// A job that names a reservation fits into a window of it.
     pub(crate) fn check_own_window(&self, request: &Request, limit: Span) -> Result<(), Refusal> {
         let Some(own) = request.reservation.and_then(|id| self.reservations.get(&id)) else { return Ok(()) };
-        // Of a single window only the rest counts.
-        let from = if own.every.is_some() { own.first.from } else { own.first.from.max(self.now) };
-        let longest = own.first.until.since(from);
+        // Of a window that is open only the rest counts; every later one is whole.
+        let open = own.next(self.now);
+        let later = open.and_then(|window| own.next(window.until));
+        let lasts = |window: Window| window.until.since(window.from.max(self.now));
+        let longest = open.into_iter().chain(later).map(lasts).max().unwrap_or(Span::ZERO);
         if limit > longest {
-            let fact = format!("asks for {limit}, a window of reservation {} lasts {longest}", own.name);
+            let fact = format!(
+                "asks for {limit}, no window of reservation {} lasts longer than {longest} from now on",
+                own.name
+            );
             return Err(Refusal::new(Code::Impossible, fact));
         }
         Ok(())
@@ -320,19 +324,6 @@ impl Centre {
             }
         }
     }
-}
-
-/// True when two rows of windows have a moment in common that is still to come.
-fn overlap(one: &Reservation, other: &Reservation, now: Time) -> bool {
-    let mut at = now;
-    for _ in 0..COMPARED {
-        let (Some(a), Some(b)) = (one.next(at), other.next(at)) else { return false };
-        if a.from < b.until && b.from < a.until {
-            return true;
-        }
-        at = a.until.min(b.until);
-    }
-    true
 }
 
 fn begins_in(span: Span) -> String {
