@@ -266,7 +266,7 @@ pub struct Submit {
     /// Free text, at most 4,096 bytes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
-    /// Check and forecast only: nothing is submitted.
+    /// Check and forecast only: nothing is submitted. What would be refused is refused.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
 }
@@ -278,6 +278,28 @@ pub struct Submitted {
     pub job: u64,
     /// Number of tasks; 1 for a plain job.
     pub tasks: u32,
+    /// Of a dry run: what would become of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
+}
+
+/// What would become of a job, or of an array's first task, if it was submitted now. Nothing is kept for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Outlook {
+    /// The id that it would have now.
+    pub job: u64,
+    /// When it would start if every run takes its whole limit and nothing else is submitted; absent if that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ms: Option<u64>,
+    /// CPUs that it would hold in all.
+    pub cpus: u64,
+    /// Its nodes in Slurm's compressed form, if they are known by now.
+    pub node_list: String,
+    /// Its partition.
+    pub partition: String,
+    /// What it would wait for; absent if it would start at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Block>,
 }
 
 /// Slurm's names of states.

@@ -168,19 +168,7 @@ impl Centre {
             spec.begin = None;
             spec.after = task_waits(&self.arrays, &spec.after, task);
             let submitted = self.arrays[&id].submitted;
-            let record = Job {
-                id: job,
-                spec,
-                submitted,
-                eligible: None,
-                task: Some((id, task)),
-                held: false,
-                state: JobState::Pending { why: madang_model::Blocked::Fresh },
-                runs: Vec::new(),
-                attempts: 0,
-                sent: None,
-                saved: None,
-            };
+            let record = Job { task: Some((id, task)), ..crate::submit::waiting(job, spec, submitted) };
             self.jobs.insert(job, Box::new(record));
             self.notice(Notice::Job(job));
             self.enter_queue(job);

@@ -124,6 +124,14 @@ impl Centre {
         }
     }
 
+    /// What keeps a job from queueing, if anything does.
+    pub(crate) fn shut(&self, job: &Job) -> Option<Blocked> {
+        match self.gate(job) {
+            Gate::Open => None,
+            Gate::Shut { why, .. } => Some(why),
+        }
+    }
+
     fn gate(&self, job: &Job) -> Gate {
         if job.held {
             return Gate::Shut { why: Blocked::Held, look_at: None };

@@ -18,6 +18,7 @@ pub mod input;
 mod keys;
 mod lifecycle;
 mod nodes;
+mod outlook;
 mod people;
 pub mod refusal;
 mod report;

@@ -168,16 +168,18 @@ impl Centre {
         }
     }
 
+    pub(crate) fn check_founded(&self) -> Result<(), Refusal> {
+        let fact = "the centre is not founded yet";
+        self.founding.as_ref().map(|_| ()).ok_or_else(|| Refusal::new(Code::WrongTime, fact))
+    }
+
     fn apply(&mut self, by: &str, input: Input) -> Result<Reply, Refusal> {
         let input = match input {
             Input::Found(founding) => return self.found(founding),
             Input::Tick => return Ok(Reply::Done),
-            other if self.founding.is_none() => {
-                drop(other);
-                return Err(Refusal::new(Code::WrongTime, "the centre is not founded yet"));
-            }
             other => other,
         };
+        self.check_founded()?;
         match input {
             Input::Found(_) | Input::Tick => Ok(Reply::Done),
             Input::User { name, role } => self.set_user(name, role),

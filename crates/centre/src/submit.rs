@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
     Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Partition, ProjectId, Request,
-    Role, SiteId, Span, UserId,
+    Role, SiteId, Span, Time, UserId,
 };
 
 pub(crate) const NAME_MOST: usize = 1024;
@@ -21,8 +21,41 @@ const PARTS_MOST: usize = 16;
 const WAITS_MOST: usize = 1024;
 const NODES_NAMED_MOST: usize = 4096;
 
+/// What a submission asks for.
+pub(crate) enum Fresh {
+    Job(Box<Job>),
+    Array(Box<ArrayRecord>),
+}
+
 impl Centre {
     pub(crate) fn submit(&mut self, by: &str, submission: Submission) -> Result<Reply, Refusal> {
+        let fresh = self.fresh(by, submission)?;
+        let id = JobId::new(self.next_job);
+        match fresh {
+            Fresh::Job(job) => {
+                self.next_job += 1;
+                self.count_project(job.spec.project, 1, 0);
+                self.counts.waiting += 1;
+                self.jobs.insert(id, job);
+                self.enter_queue(id);
+            }
+            Fresh::Array(record) => {
+                self.next_job += 1 + u64::from(record.count);
+                self.count_project(record.spec.project, i64::from(record.count), 0);
+                self.counts.waiting += record.count;
+                for wait in &record.spec.after {
+                    self.index.waiters.entry(wait.on).or_default().insert(id);
+                }
+                self.arrays.insert(id, *record);
+                self.todo.push_back(Todo::Fill(id));
+            }
+        }
+        self.notice(Notice::Job(id));
+        Ok(Reply::Job(id))
+    }
+
+    /// The job or array that a submission asks for, as it would be taken in now; everything is checked here.
+    pub(crate) fn fresh(&self, by: &str, submission: Submission) -> Result<Fresh, Refusal> {
         let active = u64::from(self.counts.waiting) + u64::from(self.counts.running);
         if active >= crate::MOST_JOBS {
             let fact = format!("{active} jobs wait or run, the most there may be");
@@ -31,41 +64,10 @@ impl Centre {
         let (array, held) = (submission.array.clone(), submission.held);
         let spec = self.spec_of(by, submission)?;
         let id = JobId::new(self.next_job);
-        match array {
-            None => {
-                self.next_job += 1;
-                self.count_project(spec.project, 1, 0);
-                self.counts.waiting += 1;
-                let job = Job {
-                    id,
-                    spec,
-                    submitted: self.now,
-                    eligible: None,
-                    task: None,
-                    held,
-                    state: JobState::Pending { why: Blocked::Fresh },
-                    runs: Vec::new(),
-                    attempts: 0,
-                    sent: None,
-                    saved: None,
-                };
-                self.jobs.insert(id, Box::new(job));
-                self.enter_queue(id);
-            }
-            Some(array) => {
-                let record = ArrayRecord::new(id, spec, self.now, array, held)?;
-                self.next_job += 1 + u64::from(record.count);
-                self.count_project(record.spec.project, i64::from(record.count), 0);
-                self.counts.waiting += record.count;
-                for wait in &record.spec.after {
-                    self.index.waiters.entry(wait.on).or_default().insert(id);
-                }
-                self.arrays.insert(id, record);
-                self.todo.push_back(Todo::Fill(id));
-            }
-        }
-        self.notice(Notice::Job(id));
-        Ok(Reply::Job(id))
+        Ok(match array {
+            None => Fresh::Job(Box::new(Job { held, ..waiting(id, spec, self.now) })),
+            Some(array) => Fresh::Array(Box::new(ArrayRecord::new(id, spec, self.now, array, held)?)),
+        })
     }
 
     fn spec_of(&self, by: &str, submission: Submission) -> Result<JobSpec, Refusal> {
@@ -251,6 +253,23 @@ impl Centre {
             Ok(Dependency { on, kind: wait.kind, delay: wait.delay })
         };
         waits.iter().map(resolve).collect()
+    }
+}
+
+/// A job as it begins to wait.
+pub(crate) fn waiting(id: JobId, spec: JobSpec, submitted: Time) -> Job {
+    Job {
+        id,
+        spec,
+        submitted,
+        eligible: None,
+        task: None,
+        held: false,
+        state: JobState::Pending { why: Blocked::Fresh },
+        runs: Vec::new(),
+        attempts: 0,
+        sent: None,
+        saved: None,
     }
 }
 

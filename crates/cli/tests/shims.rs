@@ -180,6 +180,15 @@ fn script_shapes(centre: &Centre) {
 }
 
 fn a_job_and_what_is_said_of_it(centre: &Centre) {
+    for (program, command) in [("sbatch", &["--wrap", "true"][..]), ("srun", &["true"])] {
+        let args = |nodes| [&[nodes, "-c3", "--test-only"], command].concat();
+        let said = String::from_utf8(centre.run(program, &args("-N2")).stderr).expect("text");
+        let (start, rest) = said.split_once(" using ").expect("a start");
+        assert!(start.starts_with(&format!("{program}: Job 1 to start at 2")), "{said}");
+        assert_eq!(rest, "6 processors on nodes here[1-2] in partition gpu\n");
+        let (exit, said) = centre.fails(program, &args("-N9"));
+        assert!(exit == 1 && said.contains("Requested node configuration is not available"), "{said}");
+    }
     assert_eq!(centre.says("sbatch", &["-J", "first", "--wrap", "exit 3"]), "Submitted batch job 1\n");
     centre.ends("1", "FAILED");
     let rows = centre.says("sacct", &["-j", "1", "-P", "-o", "jobid,jobname,state,exitcode,nodelist"]);

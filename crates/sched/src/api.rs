@@ -111,6 +111,17 @@ pub struct Promise {
     pub given: Time,
 }
 
+/// What would become of a job that is not asked for yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// When it would start if every run lasts to its limit and nothing else comes, as far as that can be told.
+    pub start: Option<Time>,
+    /// Where, if that is known by now.
+    pub on: Option<Allocation>,
+    /// What it would wait for, unless it would start at once.
+    pub why: Option<Blocked>,
+}
+
 /// What became of a promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PromiseEnd {

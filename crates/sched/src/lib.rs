@@ -26,6 +26,7 @@ mod explain;
 pub mod frag;
 mod gaps;
 mod lend;
+mod outlook;
 mod pass;
 mod place;
 mod prey;

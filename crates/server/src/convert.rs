@@ -83,8 +83,16 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         None => None,
     };
     let topology = topology(submit.topology)?;
-    let first = &mut parts[0].nodes;
-    *first = first.saturating_add(topology.spares);
+    let first = parts[0].nodes.saturating_add(topology.spares);
+    if first > most::NODES {
+        let fact = format!(
+            "is {}: with its spares, parts[0] asks for {first} nodes, at most {}",
+            topology.spares,
+            most::NODES
+        );
+        return Err(Fault::invalid("topology.spares", fact));
+    }
+    parts[0].nodes = first;
     let submission = Submission {
         user: user.to_owned(),
         name: submit.name,

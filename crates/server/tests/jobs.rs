@@ -70,15 +70,57 @@ fn what_is_absent_is_filled_in() {
     refuse(json!({ "limit_secs": 0 }), "invalid", "limit_secs");
     refuse(json!({ "parts": [{ "nodes": 0 }] }), "invalid", "parts[0].nodes is 0");
     refuse(json!({ "batch": { "script": "#!/bin/sh\n", "cwd": "relative" } }), "invalid", "not absolute");
+    let spared = json!({ "parts": [{ "nodes": 65_536 }], "topology": { "spares": 65_536 } });
+    refuse(spared, "invalid", "topology.spares is 65536");
     assert_eq!(ann.post("/api/v1/jobs", &json!({ "nice": -5 })).problem(403), "forbidden");
     assert_eq!(ann.post("/api/v1/jobs", &json!({ "project": "beta" })).problem(404), "not_found");
     let answer = ann.post("/api/v1/jobs", &json!({ "parts": [{ "gpu": 1 }] }));
     assert_eq!(answer.problem(400), "bad_request");
     assert!(answer.json()["detail"].as_str().expect("detail").contains("parts[0]"), "{}", answer.text);
+    up.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_dry_run_refuses_what_a_submission_would_and_tells_what_would_become_of_it() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let ann = up.client("ann");
+    let dry = |mut body: Value| {
+        body["dry_run"] = json!(true);
+        ann.post("/api/v1/jobs", &body)
+    };
+    for body in [
+        json!({ "limit_secs": 400 * 86_400 }),
+        json!({ "after": [{ "job": "99", "kind": "any" }] }),
+        json!({ "reservation": "none" }),
+        json!({ "name": "two\nlines" }),
+        json!({ "parts": [{ "nodes": 9 }] }),
+        json!({ "parts": [{ "nodes": 2, "gpus_per_node": 4 }], "topology": { "required": "rack", "segment": 3 } }),
+        json!({ "include": ["a1", "b1"], "parts": [{ "nodes": 2 }] }),
+        json!({ "project": "beta" }),
+    ] {
+        let (real, dry) = (ann.post("/api/v1/jobs", &body), dry(body.clone()));
+        assert!(real.status >= 400, "{body}: {}", real.text);
+        assert_eq!((dry.status, dry.text), (real.status, real.text), "{body}");
+    }
+    let outlook = |body: Value| dry(body).ok()["outlook"].clone();
+    let four = json!({ "array": "0-3", "parts": [{ "nodes": 2, "gpus_per_node": 4, "cpus_per_node": 8 }] });
+    let answer = dry(four.clone()).ok();
+    assert_eq!((&answer["job"], &answer["tasks"]), (&json!(0), &json!(4)));
+    let at_once = &answer["outlook"];
     assert_eq!(
-        ann.post("/api/v1/jobs", &json!({ "dry_run": true, "array": "0-3" })).ok(),
-        json!({ "job": 0, "tasks": 4 })
+        (&at_once["cpus"], &at_once["node_list"], &at_once["waits"]),
+        (&json!(16), &json!("a[1-2]"), &Value::Null)
     );
+    // Every node is taken for an hour; what comes then starts as that hour ends.
+    ann.submit(json!({ "parts": [{ "nodes": 8, "gpus_per_node": 4 }], "across_islands": true, "model": { "runtime_ms": 3_600_000 } }));
+    let later = outlook(four);
+    let ahead = later["start_ms"].as_u64().expect("a start") - at_once["start_ms"].as_u64().expect("a start");
+    assert!((3_600_000..3_900_000).contains(&ahead), "{ahead} ms: {later}");
+    assert_eq!(later["waits"]["reason"], "Resources", "{later}");
+    let held = outlook(json!({ "held": true }));
+    assert_eq!((&held["start_ms"], &held["waits"]["reason"]), (&Value::Null, &json!("JobHeldUser")));
+    assert_eq!(ids(&ann.get("/api/v1/jobs?state=all").ok()).len(), 1, "nothing else was submitted");
     up.stop().expect("a clean stop");
 }
 

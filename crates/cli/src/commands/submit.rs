@@ -54,12 +54,11 @@ fn send(context: &Context, submit: &Submit) -> Result<Option<(Client, bool, Subm
     let mut submit = sbatch::complete(&client, &mut asked, script)?;
     submit.dry_run = asked.has("test-only");
     sbatch::say(&asked, "madang");
-    if submit.dry_run {
-        let _: serde_json::Value = client.post("/jobs", &submit)?;
-        eprintln!("the job would be accepted; nothing was submitted");
+    let done = sbatch::send(&client, &asked, submit)?;
+    if let Some(outlook) = &done.outlook {
+        eprintln!("{}", sbatch::foretold(outlook));
         return Ok(None);
     }
-    let done = sbatch::send(&client, &asked, submit)?;
     Ok(Some((client, context.json || asked.has("json"), done)))
 }
 

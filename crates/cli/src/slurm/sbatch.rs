@@ -6,7 +6,7 @@ use super::{directives, export, jobtable, options};
 use crate::client::{Client, fresh_key};
 use crate::fail::Fail;
 use crate::time::now_ms;
-use madang_api::{Batch, JobView, Page, PartitionView, Submit, Submitted};
+use madang_api::{Batch, JobView, Outlook, Page, PartitionView, Submit, Submitted};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,12 +38,11 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
     let mut submit = complete(&client, &mut asked, script)?;
     submit.dry_run = asked.has("test-only");
     say(&asked, "sbatch");
-    if submit.dry_run {
-        let _: serde_json::Value = client.post("/jobs", &submit).map_err(refusal)?;
-        eprintln!("sbatch: the job would be accepted; nothing was submitted");
+    let done = send(&client, &asked, submit).map_err(refusal)?;
+    if let Some(outlook) = &done.outlook {
+        eprintln!("sbatch: {}", foretold(outlook));
         return Ok(0);
     }
-    let done = send(&client, &asked, submit).map_err(refusal)?;
     if asked.has("parsable") {
         crate::fail::print(&format!("{}\n", done.job));
     } else if !asked.has("quiet") {
@@ -149,6 +148,20 @@ pub fn send(client: &Client, asked: &Asked, mut submit: Submit) -> Result<Submit
             sent => return sent,
         }
     }
+}
+
+/// What a dry run has to say: Slurm's sentence where a start can be told.
+pub fn foretold(outlook: &Outlook) -> String {
+    let Some(start) = outlook.start_ms else {
+        let why = outlook.waits.as_ref().map_or("no start can be told", |block| &block.text);
+        return format!("Job {} would be accepted and wait: {why}", outlook.job);
+    };
+    let nodes = if outlook.node_list.is_empty() { "(not known yet)" } else { &outlook.node_list };
+    let (start, partition) = (crate::time::local(start), &outlook.partition);
+    format!(
+        "Job {} to start at {start} using {} processors on nodes {nodes} in partition {partition}",
+        outlook.job, outlook.cpus
+    )
 }
 
 /// Slurm's sentence before the server's.

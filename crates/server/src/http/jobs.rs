@@ -9,13 +9,14 @@ use crate::store::Blob;
 use crate::store::journal::hex;
 use crate::view::job::Detail;
 use crate::view::list::{self, Filter, States};
+use crate::view::words;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use madang_api::{Page, StateName, Submit, Submitted};
-use madang_centre::{Centre, Input, Key, Reply, Submission};
-use madang_model::{Launch, NodeId, Request as Gang, ReservationId, SiteId};
+use madang_api::{Outlook, Page, StateName, Submit, Submitted};
+use madang_centre::{Input, Key, Reply, Submission};
+use madang_model::{Launch, Time};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -40,19 +41,19 @@ pub(super) async fn submit(
     let dry_run = submit.dry_run;
     let Converted { mut submission, launched, tasks } =
         convert::submission(&app.estate, &caller.name, caller.is_operator(), submit)?;
-    if dry_run {
-        check_only(&app, &submission)?;
-        return Ok(json(&Submitted { job: 0, tasks }));
-    }
     let blob = match launched.map(|launched| serde_json::to_vec(&launched)).transpose() {
         Ok(blob) => blob.map(Blob::of),
         Err(error) => return Err(Fault::bad(format!("the batch cannot be kept: {error}"))),
     };
     submission.launch = blob.as_ref().map(|blob| Launch(blob.name.clone()));
+    if dry_run {
+        let outlook = blocking(move || Ok(outlook(&app, &caller.name, submission))).await??;
+        return Ok(json(&Submitted { job: 0, tasks, outlook: Some(outlook) }));
+    }
     let key = name.map(|name| Key { name, print: hex(&Sha256::digest(&body)) });
     let reply = app.ask(&caller.name, key, Input::Submit(Box::new(submission)), blob).await?;
     let Reply::Job(job) = reply else { return Err(Fault::internal()) };
-    let mut response = json_with(StatusCode::CREATED, &Submitted { job: job.number(), tasks });
+    let mut response = json_with(StatusCode::CREATED, &Submitted { job: job.number(), tasks, outlook: None });
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.number())) {
         response.headers_mut().insert(header::LOCATION, place);
     }
@@ -66,39 +67,20 @@ fn key_name(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     name.map(|name| Some(name.to_owned())).ok_or_else(wrong)
 }
 
-/// What a dry run can say without changing anything: that the project is the caller's, and that nodes exist for it.
-fn check_only(app: &App, submission: &Submission) -> Result<(), Fault> {
+/// The same checks as a submission's, on the centre as it stands, and a forecast.
+fn outlook(app: &App, by: &str, submission: Submission) -> Result<Outlook, Fault> {
     let centre = app.centre();
-    let user = centre.user(&submission.user).ok_or_else(Fault::internal)?;
-    if let Some(name) = &submission.project {
-        let project = centre.project(name).filter(|project| user.projects.contains(&project.id));
-        project.ok_or_else(|| Fault::not_found(format!("project {name}")))?;
-    } else if user.projects.is_empty() {
-        return Err(Fault::new(403, "not_allowed", format!("{} is a member of no project", user.name)));
-    }
-    let node = |name: &String| app.estate.node(name).map(|node| node.id);
-    let mut gang = Gang {
-        parts: submission.parts.clone(),
-        sites: submission.sites.iter().filter_map(|name| site(app, name)).collect(),
-        include: submission.include.iter().filter_map(node).collect::<Vec<NodeId>>(),
-        exclude: submission.exclude.iter().filter_map(node).collect::<Vec<NodeId>>(),
-        across_islands: submission.across_islands,
-        topology: submission.topology.clone(),
-        reservation: submission.reservation.as_deref().map(|name| reservation(&centre, name)).transpose()?,
-    };
-    gang.include.sort_unstable();
-    gang.exclude.sort_unstable();
-    let fits = centre.scheduler().map_or(Ok(()), |sched| sched.fits_ever(&gang));
-    fits.map_err(|fact| Fault::new(422, "impossible", fact.to_string()))
-}
-
-fn reservation(centre: &Centre, name: &str) -> Result<ReservationId, Fault> {
-    let found = centre.reservations().find(|reservation| reservation.name == name);
-    found.map(|reservation| reservation.id).ok_or_else(|| Fault::not_found(format!("reservation {name}")))
-}
-
-fn site(app: &App, name: &str) -> Option<SiteId> {
-    app.estate.founding.sites.iter().find(|site| site.name == name).map(|site| site.id)
+    let (job, found) = centre.outlook(app.now(), by, submission)?;
+    let spec = &job.spec;
+    let waits = found.why.map(|why| words::block(&why, &centre, spec.request.reservation, &crate::view::job::moment));
+    Ok(Outlook {
+        job: job.id.number(),
+        start_ms: found.start.map(Time::millis),
+        cpus: spec.request.parts.iter().map(|part| u64::from(part.nodes) * u64::from(part.cpus)).sum(),
+        node_list: found.on.map(|on| app.look(&centre).node_list(&on)).unwrap_or_default(),
+        partition: app.estate.founding.partitions[spec.partition.index()].name.clone(),
+        waits,
+    })
 }
 
 /// What of the list is asked for.

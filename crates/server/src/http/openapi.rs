@@ -282,6 +282,7 @@ fn schemas() -> Map<String, Value> {
         Overview,
         OwnerView,
         PartitionView,
+        Outlook,
         Problem,
         ProjectView,
         ReservationSpec,

@@ -8,7 +8,7 @@ use crate::slurm::ask::{Asked, Source, variables};
 use crate::slurm::options::Given;
 use crate::slurm::{export, sbatch, submission};
 use crate::time::now_ms;
-use madang_api::{Batch, Changed, JobView, NodeView, StateName};
+use madang_api::{Batch, Changed, JobView, NodeView, StateName, Submit, Submitted};
 use madang_engine::environ::{Surroundings, environment};
 use madang_engine::{LaunchSpec, NodeShare, Order, PartInfo};
 use madang_model::{JobId, RunId, Span, Time};
@@ -37,6 +37,17 @@ pub fn gather(on: u8, prefix: &str, parts: &[Vec<Given>]) -> Result<Asked, Fail>
 
 /// Submits the holding job; its id.
 pub fn submit(client: &Client, asked: &mut Asked, name: &str) -> Result<u64, Fail> {
+    let submit = holding(client, asked, name)?;
+    send(client, asked, submit).map(|done| done.job)
+}
+
+/// What would become of the holding job; nothing is submitted.
+pub fn try_out(client: &Client, asked: &mut Asked, name: &str) -> Result<Submitted, Fail> {
+    let submit = holding(client, asked, name)?;
+    send(client, asked, Submit { dry_run: true, ..submit })
+}
+
+fn holding(client: &Client, asked: &mut Asked, name: &str) -> Result<Submit, Fail> {
     let mut submit = sbatch::sized(client, asked)?;
     let here = sbatch::text_of(&sbatch::current_folder()?)?;
     if submit.name.is_empty() {
@@ -45,17 +56,22 @@ pub fn submit(client: &Client, asked: &mut Asked, name: &str) -> Result<u64, Fai
     // Nobody restarts a shell.
     submit.requeue = Some(false);
     submit.batch = Some(Batch { hold_only: true, cwd: here, submit_host: sbatch::host(), ..Batch::default() });
+    Ok(submit)
+}
+
+/// Sends it; of several partitions the first that takes the job gets it.
+fn send(client: &Client, asked: &Asked, mut submit: Submit) -> Result<Submitted, Fail> {
     let mut names = asked.job.partitions.iter().peekable();
     loop {
         submit.partition = names.next().cloned();
-        match client.post_once::<madang_api::Submitted>("/jobs", &fresh_key(), &submit) {
+        match client.post_once::<Submitted>("/jobs", &fresh_key(), &submit) {
             Err(fail) if fail.code.is_some() && names.peek().is_some() => continue,
             Err(fail) => {
                 let fail = sbatch::refusal(fail);
                 let fact = fail.fact.replacen("Batch job submission failed", "Unable to allocate resources", 1);
                 return Err(Fail { fact, ..fail });
             }
-            Ok(done) => return Ok(done.job),
+            Ok(done) => return Ok(done),
         }
     }
 }

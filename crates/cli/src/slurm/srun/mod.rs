@@ -139,10 +139,8 @@ fn outside(parts: &[Vec<Given>], operands: Vec<String>) -> Result<u8, Fail> {
     sbatch::say(&asked, "srun");
     let name = operands[0].rsplit('/').next().unwrap_or("srun").to_owned();
     if asked.has("test-only") {
-        let mut submit = sbatch::sized(&client, &mut asked)?;
-        submit.dry_run = true;
-        let _: serde_json::Value = client.post("/jobs", &submit).map_err(sbatch::refusal)?;
-        eprintln!("srun: the job would be accepted; nothing was submitted");
+        let done = allocation::try_out(&client, &mut asked, &name)?;
+        eprintln!("srun: {}", done.outlook.as_ref().map_or(String::new(), sbatch::foretold));
         return Ok(0);
     }
     let signals = listen()?;
