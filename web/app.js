@@ -66,6 +66,7 @@ function setQuery(values) {
 }
 
 function leave() {
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close('no');
   current?.abort.abort();
   current?.end?.();
   current = null;

@@ -8,6 +8,7 @@ import { jobNumber } from '../parts/job-table.js';
 import { logView } from '../parts/log.js';
 import { isOver, provenance, reasonText, stateMark, tone } from '../parts/state.js';
 import { facts } from '../parts/table.js';
+import { titles } from '../parts/titles.js';
 
 /** Who may do what to it: members of its project, and operators. The server decides; this only hides what it refuses. */
 const mayAct = (me, job) => me.role === 'operator' || me.role === 'admin' || me.projects.includes(job.project);
@@ -188,7 +189,7 @@ function held(job) {
   );
 }
 
-function details(job) {
+function details(job, named) {
   return h(
     'section.card',
     h('h2', t('job.asked')),
@@ -196,9 +197,9 @@ function details(job) {
     facts([
       [t('queue.project'), h('a', { href: `#/projects/${encodeURIComponent(job.project)}` }, job.project)],
       [t('queue.user'), job.user],
-      [t('job.owner'), job.owner],
+      [t('job.owner'), named.owner(job.owner)],
       [t('queue.partition'), job.partition],
-      [t('queue.site'), job.site],
+      [t('queue.site'), job.site && named.site(job.site)],
       [t('job.qos'), t(`qos.${job.qos}`)],
       [t('queue.limit'), span(job.limit_secs)],
       [t('job.most'), job.gpus ? gpuTime(job.gpus * job.limit_secs * 1e6) : null],
@@ -312,7 +313,11 @@ export default {
   title: ([id]) => t('job.id', { id }),
   async render(main, { params: [id], me, signal }) {
     const path = `/jobs/${encodeURIComponent(id)}`;
-    const [first, sites] = await Promise.all([get(path, { full: true }, signal), optional(list('/sites', {}, signal))]);
+    const [first, sites, named] = await Promise.all([
+      get(path, { full: true }, signal),
+      optional(list('/sites', {}, signal)),
+      titles(),
+    ]);
     const head = h('header.head');
     const life = h('section.card', { 'aria-label': t('job.timeline') });
     const why = h('div');
@@ -327,7 +332,7 @@ export default {
       line?.end();
       line = lifeLine(job, now);
       put(life, line.element, moments(job, now));
-      put(more, details(job), held(job));
+      put(more, details(job, named), held(job));
       put(why, await asWhy(job, path, signal));
     };
     const reread = async () => {

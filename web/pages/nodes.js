@@ -116,7 +116,7 @@ function results(filter, { operator, signal }) {
     const fit = nodes.filter((one) => fits(one, filter));
     if (first >= fit.length) first = 0;
     table.update(fit.slice(first, first + PAGE));
-    put(body, fit.length ? table.element : empty(t('node.none')));
+    put(body, fit.length ? table.element : empty(t(filter.state === 'out' && !filter.text ? 'node.none_out' : 'node.none')));
     put(note, t('node.shown', { n: fit.length, of: num(nodes.length) }));
     const to = (place) =>
       place < 0 || place >= fit.length

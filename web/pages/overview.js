@@ -1,6 +1,6 @@
 // The centre at a glance: capacity by site with what is modelled said aloud, owners' shares, use over time, money.
 import { calm, get, live } from '../api.js';
-import { bp, gpuTime, moment, month, num, own, pct, t, won, wonShort } from '../i18n/index.js';
+import { gpuTime, moment, month, num, own, pct, t, won, wonShort } from '../i18n/index.js';
 import { bar, key } from '../parts/bar.js';
 import { stacked } from '../parts/chart.js';
 import { h, put } from '../parts/dom.js';
@@ -54,6 +54,17 @@ function headline(centre) {
   );
 }
 
+/** What fragmentation costs: idle GPUs that no whole node offers, and the largest gang that could start now. */
+function fragmentation(site, free) {
+  if (!free) return t('site.fragmentation_none');
+  const gain = site.largest_gang_packed > site.largest_gang;
+  return [
+    t('site.stranded', { n: site.gpus_stranded }),
+    t(site.largest_gang ? 'site.largest_gang' : 'site.no_whole_node', { n: site.largest_gang }) +
+      (gain ? t('site.largest_packed', { n: site.largest_gang_packed }) : ''),
+  ].join('; ');
+}
+
 function siteCard(site, index) {
   const free = Math.max(0, site.gpus - site.gpus_busy - site.gpus_out);
   const words = t('overview.site_bar', { busy: site.gpus_busy, free, out: site.gpus_out });
@@ -98,13 +109,7 @@ function siteCard(site, index) {
       ],
       [
         t('site.fragmentation'),
-        site.gpus
-          ? t('site.fragmentation_of', {
-              stranded: site.gpus_stranded,
-              gang: site.largest_gang,
-              packed: site.largest_gang_packed,
-            })
-          : null,
+        site.gpus ? fragmentation(site, free) : null,
       ],
       [
         t('overview.running'),
@@ -117,18 +122,19 @@ function siteCard(site, index) {
 
 function ownerRow(owner, index) {
   const tone = `o${(index % 6) + 1}`;
-  const gap = owner.delivered_bp - owner.entitled_bp;
+  // In tenths of a point, as it is shown.
+  const gap = Math.round((owner.delivered_bp - owner.entitled_bp) / 10);
   const line = (word, share, name, mark) =>
     h(
       'div.share',
       h('span', word),
       h(
         'div.track',
-        { role: 'img', 'aria-label': `${word} ${bp(share)}` },
+        { role: 'img', 'aria-label': `${word} ${pct(share / 10000)}` },
         h(`span.fill.${name}`, { style: { width: `${share / 100}%` } }),
         mark !== undefined && h('span.tick', { style: { left: `${mark / 100}%` } }),
       ),
-      h('b', bp(share)),
+      h('b', pct(share / 10000)),
     );
   return h(
     'article.owner',
@@ -138,7 +144,7 @@ function ownerRow(owner, index) {
       owner.delivered_gpu_us > 0 &&
         h(
           'span.gap',
-          t(gap > 0 ? 'owner.above' : gap < 0 ? 'owner.below' : 'owner.even', { n: num(Math.abs(gap) / 100, 1) }),
+          t(gap > 0 ? 'owner.above' : gap < 0 ? 'owner.below' : 'owner.even', { n: num(Math.abs(gap) / 10, 1) }),
         ),
     ),
     line(t('owner.entitled'), owner.entitled_bp, `${tone}.pale`),

@@ -7,6 +7,7 @@ import { h, put } from '../parts/dom.js';
 import { jobPage, jobTable, newestEnded, shown } from '../parts/job-table.js';
 import { empty } from '../parts/state.js';
 import { facts } from '../parts/table.js';
+import { titles } from '../parts/titles.js';
 
 const DAY = 86400000;
 const GPU_HOUR = 3.6e9;
@@ -44,10 +45,10 @@ function awards(project, now) {
   );
 }
 
-function standing(project, now) {
+function standing(project, named, now) {
   const lasts = runway(project, now);
   return facts([
-    [t('project.owner'), project.owner],
+    [t('project.owner'), named.owner(project.owner)],
     [t('project.class'), tOr(`class.${project.class}`, project.class)],
     [t('project.rate'), project.rate_bp ? t('project.rate_of', { n: bp(project.rate_bp) }) : t('project.rate_free')],
     [t('project.owed'), won(project.owed_won)],
@@ -103,10 +104,10 @@ const people = (project) =>
       : empty(t('project.no_members')),
   );
 
-const cards = (project, now) =>
+const cards = (project, named, now) =>
   h(
     'div.two',
-    h('section.card', h('h2', t('project.budget')), budget(project), standing(project, now)),
+    h('section.card', h('h2', t('project.budget')), budget(project), standing(project, named, now)),
     h('div.stack', h('section.card', h('h2', t('award.title')), awards(project, now)), people(project)),
   );
 
@@ -143,14 +144,15 @@ export default {
     const jobs = h('div');
     const note = h('p.fine');
     const read = async () => {
-      const [project, active, over] = await Promise.all([
+      const [named, project, active, over] = await Promise.all([
+        titles(),
         get(`/projects/${encodeURIComponent(name)}`, {}, signal),
         jobPage({ state: 'active', project: name, limit: 50 }, signal),
         newestEnded({ project: name, want: 25 }, signal),
       ]);
       const rows = [...active.items, ...over.items.slice(0, 25)];
       if (!head.contains(document.activeElement)) put(head, heading(project));
-      put(top, cards(project, Date.now()));
+      put(top, cards(project, named, Date.now()));
       burn.update(project);
       table.update(rows);
       put(jobs, rows.length ? table.element : empty(t('queue.none.all')));

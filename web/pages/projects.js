@@ -5,8 +5,9 @@ import { budgetBar } from '../parts/budget.js';
 import { h, put } from '../parts/dom.js';
 import { empty } from '../parts/state.js';
 import { liveTable } from '../parts/table.js';
+import { titles } from '../parts/titles.js';
 
-const columns = () => [
+const columns = (named) => [
   {
     key: 'name',
     label: t('project.name'),
@@ -16,7 +17,7 @@ const columns = () => [
   {
     key: 'class',
     label: t('project.class'),
-    cell: (one) => [tOr(`class.${one.class}`, one.class), h('small', one.owner)],
+    cell: (one) => [tOr(`class.${one.class}`, one.class), h('small', named.owner(one.owner))],
   },
   {
     key: 'budget',
@@ -50,7 +51,7 @@ const columns = () => [
 export default {
   title: () => t('nav.projects'),
   async render(main, { signal }) {
-    const table = liveTable({ caption: t('nav.projects'), columns: columns(), keyOf: (one) => one.name });
+    const table = liveTable({ caption: t('nav.projects'), columns: columns(await titles()), keyOf: (one) => one.name });
     const body = h('div');
     const read = async () => {
       const projects = await list('/projects', {}, signal);
