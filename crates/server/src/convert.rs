@@ -83,16 +83,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         None => None,
     };
     let topology = topology(submit.topology)?;
-    let first = parts[0].nodes.saturating_add(topology.spares);
-    if first > most::NODES {
-        let fact = format!(
-            "is {}: with its spares, parts[0] asks for {first} nodes, at most {}",
-            topology.spares,
-            most::NODES
-        );
-        return Err(Fault::invalid("topology.spares", fact));
-    }
-    parts[0].nodes = first;
+    add_spares(&mut parts[0], &topology)?;
     let submission = Submission {
         user: user.to_owned(),
         name: submit.name,
@@ -346,6 +337,17 @@ fn node_names(estate: &Estate, field: &str, names: &[String]) -> Result<(), Faul
         Some(name) => Err(Fault::invalid(field, format!("names {name:?}, which is not a node here"))),
         None => Ok(()),
     }
+}
+
+/// Spares are counted among the first part's nodes.
+fn add_spares(first: &mut Part, topology: &Topology) -> Result<(), Fault> {
+    let (nodes, spares) = (first.nodes.saturating_add(topology.spares), topology.spares);
+    if nodes > most::NODES {
+        let fact = format!("is {spares}: parts[0] asks for {nodes} nodes with them, at most {}", most::NODES);
+        return Err(Fault::invalid("topology.spares", fact));
+    }
+    first.nodes = nodes;
+    Ok(())
 }
 
 /// Whether the levels exist, and the segments divide, the scheduler says by what fits.
