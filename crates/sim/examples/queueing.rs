@@ -31,17 +31,18 @@ seeds 1 to 3, with the farthest of them behind ±. Bold is the best of a column.
 const CLOSING: &str = "\
 ## Reading it
 
-On Philly, `helios` and `acme` the centre has the shortest mean wait and the least slowdown. It meets guarantees best on
-Philly and `helios`, and within what seeds differ on the others. It pays in two places. Where it takes back, some goodput
-is lost (0.3 points on Philly against the best, 3.4 on `helios` against EASY, which owes no owner anything). And its
-longest waits are not the shortest: an owner that asks for more than its share waits for its own work, while one queue
-for all lets it push others back, so EASY has the best P99 on Philly and the worst guarantees but for FIFO.
+Mean wait and slowdown say how a job of anybody fares; *unmet* says how far owners were from what is guaranteed to them,
+and *lost* what taking back cost for it, which goodput pays. So these three are read together: whoever takes
+nothing back loses nothing and leaves owners waiting for their own.
 
-On `national`, whose largest gangs ask for half the machine and more, Kueue's P99 and slowdown are far better. Its pods take
-whatever is free, and nothing is kept for a large gang; with promises smaller gangs wait for what is kept. By size, gangs
-of 256 GPUs and more wait for 128, 227 and 96 hours on average under the centre in these three seeds, for 145, 259 and 169
-under Kueue (`madang simulate generate:national --nodes 64 --gpus-per-node 8 --days 14 --load 90 --seeds 3 --compare madang
-kueue --json`). Fewer promises (`--policy madang:promises=1`) shift that balance.
+The longest waits are of two kinds. An owner that asks for more than its share waits for its own work, while one queue for
+all lets it push others back: a low P99 under EASY stands beside what is unmet there. And a large gang waits for
+nodes to empty. With promises smaller gangs wait for what is kept for it; Kueue's pods take whatever is free and nothing is
+kept, which is kind to the P99 of all and hard on the largest. `madang simulate generate:national --nodes 64
+--gpus-per-node 8 --days 14 --load 90 --seeds 3 --compare madang kueue --json` tells waits by size, and fewer promises
+(`--policy madang:promises=1`) shift that balance.
+
+Where ± of two policies overlap, the seeds do not tell them apart.
 ";
 
 /// A row's figures over seeds, and how to say them.
