@@ -87,20 +87,7 @@ fn main() {
 
 fn compare(recipe: &Recipe) {
     if let Some(row) = recipe.published {
-        line(
-            &format!("{}, published", recipe.name),
-            Summary {
-                jobs: 0,
-                mean_run: row.mean_run,
-                median_run: row.median_run,
-                mean_gpus: row.mean_gpus,
-                median_gpus: row.median_gpus,
-                max_gpus: row.max_gpus,
-                rates: row.rates,
-                gpu_time: row.gpu_time,
-                mean_gpu_secs: row.mean_gpu_secs,
-            },
-        );
+        line(&format!("{}, published", recipe.name), row);
     }
     line(&format!("{}, tables", recipe.name), Summary::expected(recipe));
     line(&format!("{}, drawn", recipe.name), Summary::drawn(recipe, 1, DRAWN));

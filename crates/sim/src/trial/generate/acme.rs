@@ -1,6 +1,7 @@
 //! Shanghai AI Laboratory's Acme: two clusters that train language models, fitted to the rows that were published.
 use super::helios::{CLOCK, DAYS, HOURS};
-use super::recipe::{Asker, Kind, Published, Recipe, Source};
+use super::recipe::{Asker, Kind, Recipe, Source};
+use super::summary::Summary;
 
 /// What is submitted to Seren; the tables were made as those of Helios.
 const SEREN: [Kind; 5] = [
@@ -153,7 +154,7 @@ const KALOS: [Kind; 5] = [
 /// GPU jobs of the two, which is how often one or the other submits where both are one centre.
 const JOBS: [u64; 2] = [663_813, 19_907];
 
-const SEREN_ROW: Published = Published {
+const SEREN_ROW: Summary = Summary {
     mean_run: 1_414_335,
     median_run: 122_000,
     mean_gpus: 5680,
@@ -163,7 +164,7 @@ const SEREN_ROW: Published = Published {
     gpu_time: [212, 664, 124],
     mean_gpu_secs: 32_405,
 };
-const KALOS_ROW: Published = Published {
+const KALOS_ROW: Summary = Summary {
     mean_run: 1_259_689,
     median_run: 124_000,
     mean_gpus: 26_770,
@@ -178,7 +179,7 @@ const ROWS: Source = Source {
     licence: "CC-BY-4.0",
 };
 
-fn one(name: &'static str, title: &'static str, kinds: Vec<Kind>, published: Published) -> Recipe {
+fn one(name: &'static str, title: &'static str, kinds: Vec<Kind>, published: Summary) -> Recipe {
     let asker = |rank: u32| Asker { name: format!("team-{rank}"), weight: 24 / rank, demand: 1000 / rank, users: 20 };
     Recipe {
         name,

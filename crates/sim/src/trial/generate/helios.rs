@@ -1,5 +1,6 @@
 //! SenseTime's Helios: 6,220 GPUs of four clusters in 2020, fitted to the row that its authors published.
-use super::recipe::{Asker, Kind, Published, Recipe, Source};
+use super::recipe::{Asker, Kind, Recipe, Source};
+use super::summary::Summary;
 
 /// Virtual clusters of Earth in the middle of May 2020 and their GPUs.
 const CLUSTERS: [(&str, u32); 16] = [
@@ -104,7 +105,7 @@ pub(super) const HOURS: [u32; 24] = [
 pub(super) const DAYS: [u32; 7] = [100, 105, 105, 105, 100, 60, 55];
 
 /// The published row of the GPU jobs of all four clusters.
-const PUBLISHED: Published = Published {
+const PUBLISHED: Summary = Summary {
     mean_run: 6_651_681,
     median_run: 206_000,
     mean_gpus: 3716,

@@ -22,7 +22,7 @@ mod shape;
 pub mod summary;
 
 pub use draw::{Amount, Order, Refused, generate};
-pub use recipe::{End, Kind, Published, Recipe};
+pub use recipe::{End, Kind, Recipe};
 pub use summary::Summary;
 
 /// All recipes, by name.

@@ -1,5 +1,6 @@
 //! Microsoft's Philly: 352 nodes in 2017, fitted to the public table of its jobs and to the row published elsewhere.
-use super::recipe::{Asker, Kind, Published, Recipe, Source};
+use super::recipe::{Asker, Kind, Recipe, Source};
+use super::summary::Summary;
 
 /// What is submitted. Run times are the table's own quantiles; how a job ended is not in it, so ends are dealt out by
 /// run time until the shares of jobs and of GPU time by end are those of the published row.
@@ -88,7 +89,7 @@ const HOURS: [u32; 24] = [
 const DAYS: [u32; 7] = [6761, 8838, 8997, 10_005, 11_241, 5552, 5326];
 
 /// The table's own figures; rates and shares by end are of the published row, which counts more jobs.
-const PUBLISHED: Published = Published {
+const PUBLISHED: Summary = Summary {
     mean_run: 14_085_826,
     median_run: 1_433_000,
     mean_gpus: 1220,

@@ -1,5 +1,6 @@
 //! The form of a recipe: plain data, so that a new cluster is a new table and no new code.
 use super::quantiles::{Quantiles, Table};
+use super::summary::Summary;
 use crate::rng::Rng;
 
 /// How a job ends that nobody takes back.
@@ -61,27 +62,6 @@ pub struct Breaks {
     pub repairs: Table,
 }
 
-/// What its authors published of a cluster; times in milliseconds, shares in thousandths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Mean run time.
-    pub mean_run: u64,
-    /// Median run time.
-    pub median_run: u64,
-    /// Mean GPUs of a job, in thousandths.
-    pub mean_gpus: u64,
-    /// Median GPUs of a job.
-    pub median_gpus: u64,
-    /// Most GPUs of a job.
-    pub max_gpus: u64,
-    /// Of jobs: completed, cancelled, failed.
-    pub rates: [u64; 3],
-    /// Of GPU time: of jobs that completed, were cancelled, failed.
-    pub gpu_time: [u64; 3],
-    /// Mean GPU-seconds of a job.
-    pub mean_gpu_secs: u64,
-}
-
 /// Where a recipe's figures come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -115,7 +95,7 @@ pub struct Recipe {
     /// What breaks.
     pub breaks: Breaks,
     /// What was published of the cluster that it stands for.
-    pub published: Option<Published>,
+    pub published: Option<Summary>,
 }
 
 /// What every fitted recipe assumes, since no source tells.

@@ -3,14 +3,12 @@ use super::recipe::{End, Ready, Recipe, session_length, sessions};
 use crate::rng::Rng;
 use crate::trial::Workload;
 
-/// Figures of a set of jobs; the fields of [`super::Published`], and a few more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Figures of a set of jobs, of those that authors publish of a cluster; times in milliseconds, shares in thousandths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many.
-    pub jobs: u64,
-    /// Mean run time in milliseconds.
+    /// Mean run time.
     pub mean_run: u64,
-    /// Median run time in milliseconds.
+    /// Median run time.
     pub median_run: u64,
     /// Mean GPUs of a job, in thousandths.
     pub mean_gpus: u64,
@@ -18,9 +16,9 @@ pub struct Summary {
     pub median_gpus: u64,
     /// Most GPUs of a job.
     pub max_gpus: u64,
-    /// Of jobs: completed, cancelled, failed; in thousandths.
+    /// Of jobs: completed, cancelled, failed.
     pub rates: [u64; 3],
-    /// Of GPU time, likewise.
+    /// Of GPU time: of jobs that completed, were cancelled, failed.
     pub gpu_time: [u64; 3],
     /// Mean GPU-seconds of a job.
     pub mean_gpu_secs: u64,
@@ -41,7 +39,6 @@ impl Summary {
         }
         let all: u128 = gpu_millis.iter().sum();
         Summary {
-            jobs: jobs.len() as u64,
             mean_run: (times.iter().map(|time| u128::from(*time)).sum::<u128>() / count) as u64,
             median_run: times.get(times.len() / 2).copied().unwrap_or(0),
             mean_gpus: (sizes.iter().map(|gpus| u128::from(*gpus)).sum::<u128>() * 1000 / count) as u64,
@@ -53,7 +50,7 @@ impl Summary {
         }
     }
 
-    /// What a recipe's tables come to, exactly, before any machine cuts its jobs; of a million jobs.
+    /// What a recipe's tables come to, exactly, before any machine cuts its jobs.
     pub fn expected(recipe: &Recipe) -> Summary {
         let ready = Ready::all(recipe);
         let (mut ends, mut micros, mut gpus, mut time) = ([0u128; 3], [0u128; 3], 0u128, 0u128);
@@ -70,7 +67,6 @@ impl Summary {
         let kinds = recipe.kinds.iter().map(|kind| u128::from(kind.share)).sum::<u128>().max(1);
         let sizes = recipe.kinds.iter().flat_map(|kind| kind.sizes);
         Summary {
-            jobs: 1_000_000,
             mean_run: (time / all / 1000) as u64,
             median_run: median_run(&ready, all),
             mean_gpus: (gpus / kinds / 1000) as u64,
@@ -202,7 +198,6 @@ mod tests {
         let jobs =
             [(1, 1000, End::Completed), (1, 2000, End::Failed), (8, 4000, End::Cancelled), (2, 1000, End::Completed)];
         let expected = Summary {
-            jobs: 4,
             mean_run: 2000,
             median_run: 2000,
             mean_gpus: 3000,
