@@ -13,11 +13,15 @@ struct Centre {
 
 impl Centre {
     fn up(name: &str) -> Centre {
+        Centre::up_with(name, &["--pretend-gpus", "8", "--pretend-nodes", "4"])
+    }
+
+    fn up_with(name: &str, args: &[&str]) -> Centre {
         let folder = std::env::temp_dir().join(format!("madang-shims-{name}-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("work")).expect("a folder to work in");
         let mut server = Command::new(env!("CARGO_BIN_EXE_madang"));
         clean(&mut server);
-        server.args(["up", "--listen", "127.0.0.1:0", "--pretend-gpus", "8", "--pretend-nodes", "4", "--data"]);
+        server.args(["up", "--listen", "127.0.0.1:0"]).args(args).arg("--data");
         let mut server = server.arg(folder.join("data")).stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut said = BufReader::new(server.stdout.take().expect("piped"));
         let mut line = String::new();
@@ -58,6 +62,14 @@ impl Centre {
         let output = self.run(program, args);
         assert!(!output.status.success(), "{program} {args:?}");
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn madang(&self, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
+        self.around(&mut command);
+        let output = command.args(args).output().expect("it runs");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// Submits a command; the job's id.
@@ -370,6 +382,46 @@ fn nodes(centre: &Centre) {
     assert!(centre.says("scontrol", &["show", "node", "here3"]).contains("State=IDLE+DRAIN "));
     centre.says("scontrol", &["update", "NodeName=here[3-4]", "State=RESUME"]);
     assert_eq!(centre.says("sinfo", &["-h", "-p", "gpu", "-t", "drain"]), "");
+}
+
+/// One script saves its work when it is told to go, one does not listen and is killed after the grace; both run again.
+#[test]
+fn what_is_taken_back_runs_again() {
+    let file = std::env::temp_dir().join(format!("madang-taken-{}.toml", std::process::id()));
+    let policy =
+        "\n[policy]\nreason = \"a test\"\napprover = \"a test\"\ngrace = \"1s\"\nsettle = \"0s\"\ngain = \"0s\"\n";
+    std::fs::write(&file, include_str!("../../../centres/here.toml").to_owned() + policy).expect("writable");
+    let centre = Centre::up_with("taken", &["--pretend-gpus", "2", "--centre", file.to_str().expect("text")]);
+    std::fs::remove_file(&file).expect("it was written");
+    let low = |script: &str| centre.submit(&["--qos=low", "--gres=gpu:1", "--requeue"], script);
+    let forever = "while :; do sleep 0.02; done";
+    let saves = low(&format!(
+        "if [ -e saved ]; then echo resumed from $(cat saved); exit 0; fi\n\
+         trap 'echo step 7 > saved; exit 0' TERM\ntouch one; {forever}"
+    ));
+    let stubborn = low(&format!(
+        "if [ -e two ]; then echo run again after $SLURM_RESTART_COUNT; exit 0; fi\ntrap '' TERM\ntouch two; {forever}"
+    ));
+    centre.until("both run", || ["one", "two"].iter().all(|name| centre.work().join(name).exists()));
+    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let urgent = centre.submit(&["--qos=high", "--gres=gpu:2"], "while [ ! -e go ]; do sleep 0.02; done");
+    centre.until("the urgent job runs", || centre.state(&urgent) == "RUNNING");
+    assert_eq!(std::fs::read_to_string(centre.work().join("saved")).expect("a checkpoint"), "step 7\n");
+    let said = centre.says("squeue", &["-h", "-t", "PENDING", "-o", "%i %T %r"]);
+    assert_eq!(lines(&said), [format!("{saves} PENDING Resources"), format!("{stubborn} PENDING Resources")]);
+    std::fs::write(centre.work().join("go"), "").expect("writable");
+    assert_eq!(centre.ends(&saves, "COMPLETED"), "resumed from step 7\n");
+    assert_eq!(centre.ends(&stubborn, "COMPLETED"), "run again after 1\n");
+    let ended = |id: &str| {
+        let job = centre.madang(&["job", id]);
+        let runs: Vec<&str> = lines(&job).into_iter().filter(|line| line.starts_with("Run=")).collect();
+        assert!(runs[0].starts_with("Run=1 State=PREEMPTED") && runs[1].starts_with("Run=2 State=COMPLETED"), "{job}");
+        assert!(job.contains("Restarts=1 "), "{job}");
+        let job: serde_json::Value = serde_json::from_str(&centre.madang(&["job", "--json", id])).expect("JSON");
+        u128::from(job["runs"][0]["ended_ms"].as_u64().expect("a moment"))
+    };
+    let (saved, killed) = (ended(&saves), ended(&stubborn));
+    assert!(before <= saved && saved < killed && killed >= before + 1000, "{before} {saved} {killed}");
 }
 
 #[test]

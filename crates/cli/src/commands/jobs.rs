@@ -7,7 +7,7 @@ use crate::slurm::jobs::{Wanted, display_id, elapsed, long, me, states};
 use crate::slurm::values;
 use crate::table::Table;
 use crate::time::{local, now_ms, short_length};
-use madang_api::{Changed, JobView, LogPiece, StateName, When, Why};
+use madang_api::{Changed, JobView, LogPiece, RunView, StateName, When, Why};
 use madang_model::Span;
 use std::time::Duration;
 
@@ -98,7 +98,21 @@ fn id(text: &str) -> Result<String, Fail> {
 pub fn show(context: &Context, one: &One) -> Result<u8, Fail> {
     let job: JobView = context.client()?.get(&format!("/jobs/{}", id(&one.job)?))?;
     let now = now_ms();
-    context.show(&job, |job| crate::slurm::show::job(job, now, false, true))
+    context.show(&job, |job| crate::slurm::show::job(job, now, false, true).trim_end().to_owned() + "\n" + &runs(job))
+}
+
+/// Runs that ended, where there was more than the present one or the last.
+fn runs(job: &JobView) -> String {
+    let now = u32::from(!job.state.is_over());
+    if job.runs.len() as u32 + now < 2 {
+        return String::new();
+    }
+    let line = |run: &RunView| {
+        let (state, started) = (long(run.state), run.started_ms.map_or("None".to_owned(), local));
+        let (attempt, ended, nodes) = (run.attempt, local(run.ended_ms), &run.nodes);
+        format!("   Run={attempt} State={state} StartTime={started} EndTime={ended} NodeList={nodes}\n")
+    };
+    job.runs.iter().map(line).collect()
 }
 
 /// Why it waits.
