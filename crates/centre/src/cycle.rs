@@ -3,21 +3,19 @@ use crate::input::Report;
 use crate::state::Centre;
 use alloc::format;
 use madang_model::{Blocked, JobState, StopCause};
-use madang_sched::{Event, PromiseEnd, Start};
+use madang_sched::{Budget, Event, PromiseEnd, Start};
 
 /// Most rounds in one step: a start may make room for another task of its array, which may start at once too.
 const ROUNDS: u32 = 8;
 
 impl Centre {
     pub(crate) fn run_cycle(&mut self) {
-        if self.sched.is_none() {
+        self.tell_budgets();
+        // Between what happens and what the scheduler waits for, nothing can be decided differently.
+        if self.events.is_empty() && self.wake.is_none_or(|at| at > self.now) {
             return;
         }
         for _ in 0..ROUNDS {
-            for project in core::mem::take(&mut self.dirty) {
-                let budget = self.budget(project);
-                self.events.push(Event::Budget(project, budget));
-            }
             let events = core::mem::take(&mut self.events);
             let now = self.now;
             let Some(sched) = self.sched.as_mut() else { return };
@@ -45,8 +43,21 @@ impl Centre {
             if self.events.is_empty() {
                 return;
             }
+            self.tell_budgets();
         }
         self.wake = Some(self.now);
+    }
+
+    /// Tells the scheduler what projects may still hold, where that is not what it knows: of what it starts itself it
+    /// keeps count.
+    fn tell_budgets(&mut self) {
+        while let Some(project) = self.dirty.pop_first() {
+            let budget = self.budget(project);
+            let known = self.sched.as_ref().and_then(|sched| sched.left(project));
+            if known.map_or(Budget::NoAward, Budget::Left) != budget {
+                self.events.push(Event::Budget(project, budget));
+            }
+        }
     }
 
     fn begin(&mut self, start: Start) {
