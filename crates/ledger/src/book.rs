@@ -8,9 +8,9 @@ use crate::charges::{Charge, Charges};
 use crate::entry::{Account, Line, Posting, Transaction};
 use crate::{Refusal, charge_of, pairs};
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use alloc::{format, vec};
 use madang_model::{AwardId, EntryId, GpuTime, PartyId, ProjectId, RunId, Time, Won};
 use serde::{Deserialize, Serialize};
 
@@ -57,14 +57,13 @@ impl Book {
             Posting::Void { run } => self.void(run)?,
             Posting::Refund { run } => self.refund(run)?,
         };
-        let lines: Vec<Line> =
-            lines.into_iter().filter(|line| line.time != GpuTime::ZERO || line.won != Won::ZERO).collect();
+        let lines = lines.without_zeros();
         let id = self.next;
         let next = EntryId::new(id.number().checked_add(1).ok_or(Refusal::OutOfRange)?);
-        self.apply(&lines)?;
+        self.apply(lines.as_slice())?;
         self.next = next;
         self.remember(change);
-        self.new.push(Transaction { id, at: now, posting, lines });
+        self.new.push(Transaction { id, at: now, posting, lines: lines.as_slice().to_vec() });
         Ok(self.new.last().expect("pushed on the line above"))
     }
 
@@ -125,7 +124,41 @@ enum Change {
 }
 
 /// What one kind of posting comes to: its lines (some may be zero) and the change that goes with them.
-type Draft = Result<(Vec<Line>, Change), Refusal>;
+type Draft = Result<(Lines, Change), Refusal>;
+
+/// Most lines of one posting.
+const MOST: usize = 5;
+
+/// The lines of one posting, in place: a charge is drafted for every run that ends.
+struct Lines {
+    all: [Line; MOST],
+    count: usize,
+}
+
+impl Lines {
+    fn of<const COUNT: usize>(lines: [Line; COUNT]) -> Lines {
+        let mut all = [time_line(Account::Centre, GpuTime::ZERO); MOST];
+        all[..COUNT].copy_from_slice(&lines);
+        Lines { all, count: COUNT }
+    }
+
+    fn as_slice(&self) -> &[Line] {
+        &self.all[..self.count]
+    }
+
+    fn without_zeros(mut self) -> Lines {
+        let mut kept = 0;
+        for at in 0..self.count {
+            let line = self.all[at];
+            if line.time != GpuTime::ZERO || line.won != Won::ZERO {
+                self.all[kept] = line;
+                kept += 1;
+            }
+        }
+        self.count = kept;
+        self
+    }
+}
 
 /// Each checks its rule and drafts; none changes the book.
 impl Book {
@@ -133,7 +166,8 @@ impl Book {
         if amount <= GpuTime::ZERO {
             return Err(Refusal::NotPositive);
         }
-        Ok((vec![time_line(Account::Centre, -amount), time_line(Account::Free(award), amount)], Change::Nothing))
+        let lines = [time_line(Account::Centre, -amount), time_line(Account::Free(award), amount)];
+        Ok((Lines::of(lines), Change::Nothing))
     }
 
     fn hold(&self, run: RunId, award: AwardId, amount: GpuTime) -> Draft {
@@ -147,8 +181,8 @@ impl Book {
         if amount > GpuTime::ZERO && free < amount {
             return Err(Refusal::Overdrawn { award, needs: amount, free });
         }
-        let lines = vec![time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
-        Ok((lines, Change::Opens(run, award, amount)))
+        let lines = [time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
+        Ok((Lines::of(lines), Change::Opens(run, award, amount)))
     }
 
     fn extend(&self, run: RunId, amount: GpuTime) -> Draft {
@@ -161,13 +195,13 @@ impl Book {
             return Err(Refusal::Overdrawn { award, needs: amount, free });
         }
         let all = held.checked_add(amount).ok_or(Refusal::OutOfRange)?;
-        let lines = vec![time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
-        Ok((lines, Change::Opens(run, award, all)))
+        let lines = [time_line(Account::Free(award), -amount), time_line(Account::Held(award), amount)];
+        Ok((Lines::of(lines), Change::Opens(run, award, all)))
     }
 
     fn charge(&self, run: RunId, used: GpuTime, won: Won, (project, party): (ProjectId, PartyId)) -> Draft {
         let (award, held) = self.hold_of(run).ok_or(Refusal::NoHold { run })?;
-        let lines = vec![
+        let lines = [
             time_line(Account::Held(award), -held),
             time_line(Account::Spent(award), used),
             time_line(Account::Free(award), held - used), // both are zero or more: the difference is in range
@@ -175,13 +209,13 @@ impl Book {
             won_line(Account::Earned(party), -won),
         ];
         let charge = Charge { entry: self.next, run, award, used, won, project, party, refunded: false };
-        Ok((lines, Change::Settles(charge)))
+        Ok((Lines::of(lines), Change::Settles(charge)))
     }
 
     fn void(&self, run: RunId) -> Draft {
         let (award, held) = self.hold_of(run).ok_or(Refusal::NoHold { run })?;
-        let lines = vec![time_line(Account::Held(award), -held), time_line(Account::Free(award), held)];
-        Ok((lines, Change::Releases(run)))
+        let lines = [time_line(Account::Held(award), -held), time_line(Account::Free(award), held)];
+        Ok((Lines::of(lines), Change::Releases(run)))
     }
 
     fn refund(&self, run: RunId) -> Draft {
@@ -189,19 +223,19 @@ impl Book {
         if charge.refunded {
             return Err(Refusal::AlreadyRefunded { run });
         }
-        let lines = vec![
+        let lines = [
             time_line(Account::Spent(charge.award), -charge.used),
             time_line(Account::Free(charge.award), charge.used),
             won_line(Account::Owes(charge.project), -charge.won),
             won_line(Account::Earned(charge.party), charge.won),
         ];
-        Ok((lines, Change::Refunds(run)))
+        Ok((Lines::of(lines), Change::Refunds(run)))
     }
 
     /// Adds the lines to the balances: all of them, or none when one would leave its range. No two are on one account.
     fn apply(&mut self, lines: &[Line]) -> Result<(), Refusal> {
-        let mut after: Vec<(Account, (GpuTime, Won))> = Vec::with_capacity(lines.len());
-        for line in lines {
+        let mut after = [(GpuTime::ZERO, Won::ZERO); MOST];
+        for (line, after) in lines.iter().zip(&mut after) {
             let (time, won) = self.balance(line.account);
             let time = time.checked_add(line.time).ok_or(Refusal::OutOfRange)?;
             let won = won.won().checked_add(line.won.won()).map(Won::new).ok_or(Refusal::OutOfRange)?;
@@ -209,13 +243,13 @@ impl Book {
             if time.micro_secs() == i64::MIN || won.won() == i64::MIN {
                 return Err(Refusal::OutOfRange);
             }
-            after.push((line.account, (time, won)));
+            *after = (time, won);
         }
-        for (account, balance) in after {
+        for (line, balance) in lines.iter().zip(after) {
             if balance == (GpuTime::ZERO, Won::ZERO) {
-                self.balances.remove(&account);
+                self.balances.remove(&line.account);
             } else {
-                self.balances.insert(account, balance);
+                self.balances.insert(line.account, balance);
             }
         }
         Ok(())

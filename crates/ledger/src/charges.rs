@@ -5,9 +5,8 @@
 //! refused as not charged. The bound is a count and not an age, so that memory and snapshots stay bounded under any
 //! load.
 //!
-//! Invariant: `runs` holds for each run of `by_age` its one entry there.
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+//! A run is charged once, unless it is held for anew: its older charge then ages out as others do.
+use alloc::collections::VecDeque;
 use madang_model::{AwardId, EntryId, GpuTime, PartyId, ProjectId, RunId, Won};
 use serde::{Deserialize, Serialize};
 
@@ -27,53 +26,30 @@ pub(crate) struct Charge {
     pub refunded: bool,
 }
 
+/// Ascending by entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Charge>", into = "Vec<Charge>")]
-pub(crate) struct Charges {
-    by_age: BTreeMap<EntryId, Charge>,
-    runs: BTreeMap<RunId, EntryId>,
-}
+#[serde(transparent)]
+pub(crate) struct Charges(VecDeque<Charge>);
 
 impl Charges {
-    /// The last charge of a run, if it is still kept.
+    /// The last charge of a run, if it is still kept. Looked for from the youngest, as a refund follows soon.
     pub fn of(&self, run: RunId) -> Option<&Charge> {
-        self.by_age.get(self.runs.get(&run)?)
+        self.0.iter().rev().find(|charge| charge.run == run)
     }
 
-    /// Keeps a charge in place of the run's older one, and forgets the oldest beyond the bound.
+    /// Keeps a charge, and forgets the oldest beyond the bound.
     pub fn keep(&mut self, charge: Charge) {
-        if let Some(older) = self.runs.insert(charge.run, charge.entry) {
-            self.by_age.remove(&older);
-        }
-        self.by_age.insert(charge.entry, charge);
-        while self.by_age.len() > KEPT_CHARGES
-            && let Some((_, oldest)) = self.by_age.pop_first()
-        {
-            self.runs.remove(&oldest.run);
+        self.0.push_back(charge);
+        if self.0.len() > KEPT_CHARGES {
+            self.0.pop_front();
         }
     }
 
     /// Marks a run's last charge as given back.
     pub fn mark_refunded(&mut self, run: RunId) {
-        if let Some(charge) = self.runs.get(&run).and_then(|entry| self.by_age.get_mut(entry)) {
+        if let Some(charge) = self.0.iter_mut().rev().find(|charge| charge.run == run) {
             charge.refunded = true;
         }
-    }
-}
-
-impl From<Vec<Charge>> for Charges {
-    fn from(kept: Vec<Charge>) -> Charges {
-        let mut charges = Charges::default();
-        for charge in kept {
-            charges.keep(charge);
-        }
-        charges
-    }
-}
-
-impl From<Charges> for Vec<Charge> {
-    fn from(charges: Charges) -> Vec<Charge> {
-        charges.by_age.into_values().collect()
     }
 }
 
@@ -107,7 +83,6 @@ mod tests {
         charges.keep(charge(1_000_001, 1_000_001));
         assert_eq!(charges.of(first).map(|kept| kept.entry), Some(EntryId::new(1_000_000)));
         assert_eq!(charges.of(second), None);
-        assert_eq!(charges.by_age.len(), KEPT_CHARGES);
-        assert_eq!(charges.runs.len(), KEPT_CHARGES);
+        assert_eq!(charges.0.len(), KEPT_CHARGES);
     }
 }
