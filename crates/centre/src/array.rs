@@ -6,9 +6,9 @@ use crate::effect::{Effect, Keep, Notice};
 use crate::input::Array;
 use crate::refusal::{Code, Refusal};
 use crate::state::{Centre, Todo};
-use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use madang_model::{Dependency, DependencyKind, Job, JobId, JobSpec, JobState, Outcome, Time};
 use serde::{Deserialize, Serialize};
@@ -169,7 +169,7 @@ impl Centre {
             spec.after = task_waits(&self.arrays, &spec.after, task);
             let submitted = self.arrays[&id].submitted;
             let record = Job { task: Some((id, task)), ..crate::submit::waiting(job, spec, submitted) };
-            self.jobs.insert(job, Box::new(record));
+            self.jobs.insert(record);
             self.notice(Notice::Job(job));
             self.enter_queue(job);
         }
@@ -261,7 +261,7 @@ impl Centre {
             sent: None,
             saved: None,
         };
-        let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Box::new(task(one))))).collect();
+        let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Arc::new(task(one))))).collect();
         let (project, count) = (record.spec.project, tasks.len() as u32);
         // Others may wait for one of these tasks by its own id, as `aftercorr` does.
         let ended: Vec<JobId> = tasks.iter().map(|(order, _)| record.job_at(*order)).collect();

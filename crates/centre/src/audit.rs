@@ -28,7 +28,7 @@ impl Centre {
         let mut holding = BTreeMap::new();
         for job in self.jobs.values() {
             if let Some((run, on)) = job.state.holding() {
-                holding.insert(run, (job.as_ref(), on));
+                holding.insert(run, (job, on));
             }
         }
         holding

@@ -51,7 +51,9 @@ impl Centre {
     /// Tells the scheduler what projects may still hold, where that is not what it knows: of what it starts itself it
     /// keeps count.
     fn tell_budgets(&mut self) {
-        while let Some(project) = self.dirty.pop_first() {
+        self.dirty.sort_unstable();
+        self.dirty.dedup();
+        for project in core::mem::take(&mut self.dirty) {
             let budget = self.budget(project);
             let known = self.sched.as_ref().and_then(|sched| sched.left(project));
             if known.map_or(Budget::NoAward, Budget::Left) != budget {

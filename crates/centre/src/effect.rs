@@ -2,6 +2,7 @@
 //! projections (history and statements) and is safe to repeat.
 use crate::refusal::Refusal;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use madang_ledger::Transaction;
 use madang_model::{
@@ -108,7 +109,7 @@ pub enum Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// A job that ended: its whole record, by id.
-    Job(alloc::boxed::Box<Job>),
+    Job(Arc<Job>),
     /// Transactions posted to the ledger, by entry id.
     Ledger(Vec<Transaction>),
     /// Something that did not fit, for operators.

@@ -3,7 +3,9 @@
 //! Everything that opens a gate names the job on a list ([`Todo`]) and [`Centre::settle`] works it off, so that long
 //! chains of dependents cost no stack.
 use crate::state::{Centre, Todo};
-use madang_model::{Blocked, Dependency, DependencyKind, Job, JobId, JobState, Outcome, RunId, Time};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use madang_model::{Blocked, Dependency, DependencyKind, Job, JobId, JobState, Outcome, RunId, Time, UserId};
 use madang_sched::{Ask, Event};
 
 /// What is known of a job or an array as something to wait for.
@@ -50,9 +52,42 @@ impl Centre {
         for wait in &job.spec.after {
             self.index.waiters.entry(wait.on).or_default().insert(id);
         }
-        let name = (job.spec.user, job.spec.name.clone());
-        self.index.named.entry(name).or_default().insert(id);
+        self.enter_name(id);
         self.todo.push_back(Todo::Gate(id));
+    }
+
+    /// An active job enters the list of its name. The lists are made when the first job comes that heeds them.
+    pub(crate) fn enter_name(&mut self, id: JobId) {
+        let spec = &self.jobs[&id].spec;
+        if self.index.named.is_none() && spec.singleton {
+            self.index.named = Some(self.names());
+        } else if let Some(named) = &mut self.index.named {
+            named.entry((spec.user, spec.name.clone())).or_default().insert(id);
+        }
+    }
+
+    /// The active jobs by user and name.
+    pub(crate) fn names(&self) -> BTreeMap<(UserId, String), BTreeSet<JobId>> {
+        let mut named: BTreeMap<_, BTreeSet<JobId>> = BTreeMap::new();
+        for job in self.jobs.values().filter(|job| !matches!(job.state, JobState::Ended { .. })) {
+            named.entry((job.spec.user, job.spec.name.clone())).or_default().insert(job.id);
+        }
+        named
+    }
+
+    /// An active job leaves the list of its name; the next of that name may be free to go.
+    pub(crate) fn unname(&mut self, id: JobId) {
+        let Some(named) = &mut self.index.named else { return };
+        let spec = &self.jobs[&id].spec;
+        let name = (spec.user, spec.name.clone());
+        let Some(ids) = named.get_mut(&name) else { return };
+        ids.remove(&id);
+        match ids.first().copied() {
+            Some(next) => self.todo.push_back(Todo::Gate(next)),
+            None => {
+                named.remove(&name);
+            }
+        }
     }
 
     /// A job no longer waits: nothing need wake it.
@@ -144,7 +179,8 @@ impl Centre {
         }
         if job.spec.singleton {
             let name = (job.spec.user, job.spec.name.clone());
-            let before = self.index.named.get(&name).and_then(|ids| ids.first().copied());
+            let named = self.index.named.as_ref().and_then(|named| named.get(&name));
+            let before = named.and_then(|ids| ids.first().copied());
             if let Some(on) = before.filter(|first| *first < job.id) {
                 return Gate::Shut { why: Blocked::Dependency { on }, look_at: None };
             }

@@ -24,6 +24,7 @@ pub mod refusal;
 mod report;
 mod reserve;
 mod rows;
+mod shelf;
 mod snapshot;
 mod state;
 mod submit;

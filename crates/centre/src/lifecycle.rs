@@ -1,6 +1,6 @@
 //! A job's life: sent to an engine, stopped, ended, queued again; and what each end means for the books.
 use crate::effect::{Effect, Keep, Notice};
-use crate::state::{Centre, Todo};
+use crate::state::{Centre, seat};
 use alloc::format;
 use madang_ledger::Posting;
 use madang_model::{
@@ -20,7 +20,7 @@ impl Centre {
         self.leave_queue(run.job);
         let site = self.site_of(&on);
         for slot in &on.slots {
-            self.index.on_node.entry(slot.node).or_default().insert(run.job);
+            self.index.enter_node(slot.node, run.job);
             self.out.push(Effect::Notice(Notice::Node(slot.node)));
         }
         let now = self.now;
@@ -100,10 +100,12 @@ impl Centre {
         self.release_nodes(id, &ended.on);
         self.events.push(Event::Ended(run));
         let job = self.jobs.get_mut(&id).expect("ended jobs are there");
-        job.runs.push(ended);
-        if job.runs.len() > RUNS_KEPT {
+        if job.runs.len() >= RUNS_KEPT {
             job.runs.remove(0);
         }
+        // Nearly all jobs have one run, and the record stays for years.
+        job.runs.reserve_exact(1);
+        job.runs.push(ended);
         job.eligible = None;
         let again = match outcome {
             Outcome::Requeued => true,
@@ -146,7 +148,8 @@ impl Centre {
         let job = self.jobs.get_mut(&id).expect("ended jobs are there");
         job.state = JobState::Ended { outcome, at };
         let task = job.task;
-        self.out.push(Effect::Keep(Keep::Job(job.clone())));
+        let record = self.jobs.shared(id).expect("ended jobs are there");
+        self.out.push(Effect::Keep(Keep::Job(record)));
         self.counts.ended += 1;
         self.ended.push_back((at, id));
         self.notice(Notice::Job(id));
@@ -156,28 +159,9 @@ impl Centre {
         self.wake_waiters(id);
     }
 
-    /// An active job leaves the list of its name; the next of that name may be free to go.
-    pub(crate) fn unname(&mut self, id: JobId) {
-        let job = &self.jobs[&id];
-        let name = (job.spec.user, job.spec.name.clone());
-        let Some(ids) = self.index.named.get_mut(&name) else { return };
-        ids.remove(&id);
-        match ids.first().copied() {
-            Some(next) => self.todo.push_back(Todo::Gate(next)),
-            None => {
-                self.index.named.remove(&name);
-            }
-        }
-    }
-
     fn release_nodes(&mut self, id: JobId, on: &Allocation) {
         for slot in &on.slots {
-            if let Some(jobs) = self.index.on_node.get_mut(&slot.node) {
-                jobs.remove(&id);
-                if jobs.is_empty() {
-                    self.index.on_node.remove(&slot.node);
-                }
-            }
+            self.index.leave_node(slot.node, id);
             self.out.push(Effect::Notice(Notice::Node(slot.node)));
         }
     }
@@ -185,7 +169,7 @@ impl Centre {
     /// Charge what a run used, give it back where the provider was at fault, release the rest.
     fn settle_run(&mut self, id: JobId, ended: &EndedRun) {
         let project = self.jobs[&id].spec.project;
-        self.dirty.insert(project);
+        self.dirty.push(project);
         let run = ended.run;
         let Some(started) = ended.started else {
             self.post(Posting::Void { run });
@@ -249,7 +233,7 @@ impl Centre {
 
     /// A run's GPUs begin or cease to flow to an owner.
     pub(crate) fn flow(&mut self, owner: madang_model::PartyId, milli: u32, since: Time, begins: bool) {
-        let (gpus, weighted) = self.index.flowing.entry(owner.number()).or_default();
+        let (gpus, weighted) = seat(&mut self.index.flowing, owner.index());
         let part = u128::from(milli) * u128::from(since.millis());
         if begins {
             *gpus += u64::from(milli);
@@ -261,7 +245,7 @@ impl Centre {
     }
 
     pub(crate) fn count_project(&mut self, project: ProjectId, waiting: i64, running: i64) {
-        let counts = self.index.by_project.entry(project).or_default();
+        let counts = seat(&mut self.index.by_project, project.index());
         counts.0 = (i64::from(counts.0) + waiting) as u32;
         counts.1 = (i64::from(counts.1) + running) as u32;
     }

@@ -55,7 +55,7 @@ impl Centre {
         self.index.projects.insert(name.clone(), id);
         self.projects.push(Project { id, name, title, owner: owner_id, class: class_at as u32, awards: Vec::new() });
         self.events.push(Event::Project { id, owner: owner_id, weight: 1 });
-        self.dirty.insert(id);
+        self.dirty.push(id);
         self.notice(Notice::Project(id));
         Ok(Reply::Project(id))
     }
@@ -85,7 +85,7 @@ impl Centre {
         // What has begun already is dealt with now; a restart, too, knows only of moments that are still to come.
         let coming = [from, until].into_iter().filter(|at| *at > self.now);
         self.index.award_edges.extend(coming.map(|at| (at, project)));
-        self.dirty.insert(project);
+        self.dirty.push(project);
         self.notice(Notice::Project(project));
         Ok(Reply::Award(id))
     }
@@ -123,7 +123,7 @@ impl Centre {
         let Some(award) = fitting.min_by_key(|award| (award.until, award.id)).map(|award| award.id) else {
             return false;
         };
-        self.dirty.insert(project);
+        self.dirty.push(project);
         self.book.post(self.now, Posting::Hold { run, award, amount: need }).is_ok()
     }
 

@@ -3,7 +3,6 @@ use crate::effect::{Effect, Notice};
 use crate::input::Report;
 use crate::state::{Centre, Todo};
 use alloc::format;
-use alloc::vec::Vec;
 use madang_model::{JobState, Outcome, RunId, StopCause, Time};
 use madang_sched::Event;
 
@@ -21,7 +20,7 @@ impl Centre {
         }
         while let Some(&(at, project)) = self.index.award_edges.first().filter(|(at, _)| *at <= self.now) {
             self.index.award_edges.remove(&(at, project));
-            self.dirty.insert(project);
+            self.dirty.push(project);
         }
         while let Some(&(at, run)) = self.index.overdue.first().filter(|(at, _)| *at <= self.now) {
             self.index.overdue.remove(&(at, run));
@@ -69,11 +68,13 @@ impl Centre {
             None => self.stale_start(run),
             Some(JobState::Starting { on, since: sent, .. }) => {
                 let since = at.clamp(*sent, self.now);
-                let on = on.clone();
                 self.flow(owner_of(self), on.gpus().milli(), since, true);
                 let job = self.jobs.get_mut(&run.job).expect("a current run has a job");
                 let until = since + job.spec.limit;
-                job.state = JobState::Running { run, on, since, until };
+                if let JobState::Starting { on, .. } = &mut job.state {
+                    let on = core::mem::take(on);
+                    job.state = JobState::Running { run, on, since, until };
+                }
                 self.index.overdue.insert((last_call(until), run));
                 self.wake_waiters(run.job);
                 self.notice(Notice::Job(run.job));
@@ -142,7 +143,7 @@ impl Centre {
     }
 
     pub(crate) fn stop_all_on(&mut self, node: madang_model::NodeId) {
-        let jobs: Vec<_> = self.index.on_node.get(&node).into_iter().flatten().copied().collect();
+        let jobs = self.index.jobs_on(node).to_vec();
         for id in jobs {
             match self.jobs[&id].state {
                 JobState::Starting { .. } | JobState::Running { .. } => self.stop_run(id, StopCause::NodeLost),

@@ -7,8 +7,8 @@ use crate::effect::Reply;
 use crate::input::Key;
 use crate::keys::Keys;
 use crate::refusal::{Code, Refusal};
-use crate::state::{Centre, Counts, Index};
-use alloc::boxed::Box;
+use crate::state::{Centre, Counts, Index, seat};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -72,7 +72,7 @@ impl Centre {
             projects: self.projects.clone(),
             next_award: self.next_award,
             next_job: self.next_job,
-            jobs: self.jobs.values().map(|job| job.as_ref().clone()).collect(),
+            jobs: self.jobs.values().cloned().collect(),
             arrays: self.arrays.values().cloned().collect(),
             ended: self.ended.iter().copied().collect(),
             outcomes: self.outcomes.iter().map(|(id, outcome)| (*id, *outcome)).collect(),
@@ -84,7 +84,7 @@ impl Centre {
             overdue: self.index.overdue.iter().copied().collect(),
             wake: self.wake,
             events: self.events.clone(),
-            dirty: self.dirty.iter().copied().collect(),
+            dirty: self.dirty.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
             next_reservation: self.next_reservation,
             reservations: self.reservations.values().cloned().collect(),
         }
@@ -114,7 +114,7 @@ impl Centre {
         centre.projects = from.projects;
         centre.next_award = from.next_award;
         centre.next_job = from.next_job;
-        centre.jobs = from.jobs.into_iter().map(|job| (job.id, Box::new(job))).collect();
+        from.jobs.into_iter().for_each(|job| centre.jobs.insert(job));
         centre.arrays = from.arrays.into_iter().map(|record| (record.id, record)).collect();
         centre.ended = from.ended.into_iter().collect();
         centre.outcomes = from.outcomes.into_iter().collect();
@@ -124,7 +124,7 @@ impl Centre {
         centre.promises = from.promises;
         centre.wake = from.wake;
         centre.events = from.events;
-        centre.dirty = from.dirty.into_iter().collect();
+        centre.dirty = from.dirty;
         centre.next_reservation = from.next_reservation.max(1);
         centre.reservations = from.reservations.into_iter().map(|one| (one.id, one)).collect();
         centre.derive_index();
@@ -149,9 +149,12 @@ impl Centre {
             self.derive_job(job);
         }
         self.jobs = jobs;
+        if self.jobs.values().any(|job| job.spec.singleton && !matches!(job.state, JobState::Ended { .. })) {
+            self.index.named = Some(self.names());
+        }
         for record in self.arrays.values() {
             let waiting = record.waiting();
-            self.index.by_project.entry(record.spec.project).or_default().0 += waiting;
+            seat(&mut self.index.by_project, record.spec.project.index()).0 += waiting;
             if waiting > 0 {
                 for wait in &record.spec.after {
                     self.index.waiters.entry(wait.on).or_default().insert(record.id);
@@ -161,7 +164,7 @@ impl Centre {
     }
 
     fn derive_job(&mut self, job: &Job) {
-        let counts = self.index.by_project.entry(job.spec.project).or_default();
+        let counts = seat(&mut self.index.by_project, job.spec.project.index());
         let (on, since) = match &job.state {
             JobState::Ended { .. } => return,
             JobState::Pending { .. } => {
@@ -175,12 +178,10 @@ impl Centre {
             JobState::Running { on, since, .. } => (Some(on), Some(*since)),
             JobState::Completing { on, since, .. } => (Some(on), *since),
         };
-        let name = (job.spec.user, job.spec.name.clone());
-        self.index.named.entry(name).or_default().insert(job.id);
         let Some(on) = on else { return };
-        self.index.by_project.entry(job.spec.project).or_default().1 += 1;
+        seat(&mut self.index.by_project, job.spec.project.index()).1 += 1;
         for slot in &on.slots {
-            self.index.on_node.entry(slot.node).or_default().insert(job.id);
+            self.index.enter_node(slot.node, job.id);
         }
         if let Some(since) = since {
             let owner = self.projects[job.spec.project.index()].owner;

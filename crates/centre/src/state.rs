@@ -4,15 +4,15 @@ use crate::effect::{Effect, Keep, Notice, Reply};
 use crate::input::{Input, Signed};
 use crate::keys::Keys;
 use crate::refusal::{Code, Refusal};
-use alloc::boxed::Box;
+use crate::shelf::Shelf;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Book;
 use madang_model::{
-    Founding, GpuTime, Health, Job, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId,
-    Time, User, UserId,
+    Founding, GpuTime, Health, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId, Time,
+    User, UserId,
 };
 use madang_sched::{Event, Scheduler};
 
@@ -30,7 +30,7 @@ pub struct Centre {
     pub(crate) next_reservation: u32,
     /// Those that are not over.
     pub(crate) reservations: BTreeMap<ReservationId, Reservation>,
-    pub(crate) jobs: BTreeMap<JobId, Box<Job>>,
+    pub(crate) jobs: Shelf,
     pub(crate) arrays: BTreeMap<JobId, ArrayRecord>,
     /// Ended jobs in the order of their ends; they leave after [`crate::RETAIN`].
     pub(crate) ended: VecDeque<(Time, JobId)>,
@@ -47,8 +47,8 @@ pub struct Centre {
     pub(crate) out: Vec<Effect>,
     /// What the scheduler is to be told.
     pub(crate) events: Vec<Event>,
-    /// Projects whose budget changed in this step.
-    pub(crate) dirty: BTreeSet<ProjectId>,
+    /// Projects whose budget may have changed in this step.
+    pub(crate) dirty: Vec<ProjectId>,
     /// What is to be looked at before the step ends. A list and not recursion: a chain of a hundred thousand
     /// dependents must not grow the stack.
     pub(crate) todo: VecDeque<Todo>,
@@ -85,22 +85,53 @@ pub(crate) struct Index {
     pub waiters: BTreeMap<JobId, BTreeSet<JobId>>,
     /// When the core stops waiting for the engine to end a run.
     pub overdue: BTreeSet<(Time, RunId)>,
-    /// Waiting and running jobs by user and name, for those that are one at a time.
-    pub named: BTreeMap<(UserId, String), BTreeSet<JobId>>,
+    /// Waiting and running jobs by user and name, for those that are one at a time; from when there is the first such.
+    pub named: Option<BTreeMap<(UserId, String), BTreeSet<JobId>>>,
     /// Names of users and projects.
     pub users: BTreeMap<String, UserId>,
     /// See `users`.
     pub projects: BTreeMap<String, ProjectId>,
     /// Names of nodes.
     pub nodes: BTreeMap<String, NodeId>,
-    /// Runs on each node.
-    pub on_node: BTreeMap<NodeId, BTreeSet<JobId>>,
+    /// Jobs on each node, ascending; as far as a node has had one.
+    pub on_node: Vec<Vec<JobId>>,
     /// Moments at which awards begin or end.
     pub award_edges: BTreeSet<(Time, ProjectId)>,
-    /// For each owner: GPUs held now, and the sum of GPUs x start of those runs.
-    pub flowing: BTreeMap<u32, (u64, u128)>,
-    /// Waiting and running jobs of each project.
-    pub by_project: BTreeMap<ProjectId, (u32, u32)>,
+    /// For each owner, as far as one has held any: GPUs held now, and the sum of GPUs x start of those runs.
+    pub flowing: Vec<(u64, u128)>,
+    /// Waiting and running jobs of each project, as far as one has had any.
+    pub by_project: Vec<(u32, u32)>,
+}
+
+/// The place of a dense id in a list that grows as far as it is asked for.
+pub(crate) fn seat<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
+    if list.len() <= at {
+        list.resize_with(at + 1, T::default);
+    }
+    &mut list[at]
+}
+
+impl Index {
+    /// A job holds something of a node.
+    pub fn enter_node(&mut self, node: NodeId, job: JobId) {
+        let jobs = seat(&mut self.on_node, node.index());
+        if let Err(place) = jobs.binary_search(&job) {
+            jobs.insert(place, job);
+        }
+    }
+
+    /// A job holds nothing of a node any more.
+    pub fn leave_node(&mut self, node: NodeId, job: JobId) {
+        let jobs = seat(&mut self.on_node, node.index());
+        if let Ok(place) = jobs.binary_search(&job) {
+            jobs.remove(place);
+        }
+    }
+
+    /// Jobs that hold something of a node, ascending.
+    pub fn jobs_on(&self, node: NodeId) -> &[JobId] {
+        self.on_node.get(node.index()).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Centre {
@@ -118,7 +149,7 @@ impl Centre {
             next_job: 1,
             next_reservation: 1,
             reservations: BTreeMap::new(),
-            jobs: BTreeMap::new(),
+            jobs: Shelf::default(),
             arrays: BTreeMap::new(),
             ended: VecDeque::new(),
             outcomes: BTreeMap::new(),
@@ -130,7 +161,7 @@ impl Centre {
             wake: None,
             out: Vec::new(),
             events: Vec::new(),
-            dirty: BTreeSet::new(),
+            dirty: Vec::new(),
             todo: VecDeque::new(),
         }
     }
@@ -141,6 +172,7 @@ impl Centre {
     pub fn step(&mut self, now: Time, inputs: Vec<Signed>) -> Vec<Effect> {
         assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
         self.now = now;
+        self.out.reserve(inputs.len() * 4);
         self.let_time_pass();
         for signed in inputs {
             self.take(signed);
@@ -248,7 +280,7 @@ impl Centre {
 
     fn forget(&mut self, id: JobId) {
         const OUTCOMES: usize = 1_000_000;
-        let Some(job) = self.jobs.remove(&id) else { return };
+        let Some(job) = self.jobs.remove(id) else { return };
         if let madang_model::JobState::Ended { outcome, .. } = job.state {
             self.outcomes.insert(id, outcome);
         }

@@ -10,8 +10,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
-    Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Partition, ProjectId, Request,
-    Role, SiteId, Span, Time, UserId,
+    Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition, ProjectId,
+    Request, Role, SiteId, Span, Time, UserId,
 };
 
 pub(crate) const NAME_MOST: usize = 1024;
@@ -36,7 +36,7 @@ impl Centre {
                 self.next_job += 1;
                 self.count_project(job.spec.project, 1, 0);
                 self.counts.waiting += 1;
-                self.jobs.insert(id, job);
+                self.jobs.insert(*job);
                 self.enter_queue(id);
             }
             Fresh::Array(record) => {
@@ -55,13 +55,13 @@ impl Centre {
     }
 
     /// The job or array that a submission asks for, as it would be taken in now; everything is checked here.
-    pub(crate) fn fresh(&self, by: &str, submission: Submission) -> Result<Fresh, Refusal> {
+    pub(crate) fn fresh(&self, by: &str, mut submission: Submission) -> Result<Fresh, Refusal> {
         let active = u64::from(self.counts.waiting) + u64::from(self.counts.running);
         if active >= crate::MOST_JOBS {
             let fact = format!("{active} jobs wait or run, the most there may be");
             return Err(Refusal::new(Code::TooMany, fact).hint("try again when some have ended"));
         }
-        let (array, held) = (submission.array.clone(), submission.held);
+        let (array, held) = (submission.array.take(), submission.held);
         let spec = self.spec_of(by, submission)?;
         let id = JobId::new(self.next_job);
         Ok(match array {
@@ -70,13 +70,14 @@ impl Centre {
         })
     }
 
-    fn spec_of(&self, by: &str, submission: Submission) -> Result<JobSpec, Refusal> {
+    fn spec_of(&self, by: &str, mut submission: Submission) -> Result<JobSpec, Refusal> {
         let user = self.submitter(by, &submission.user)?;
         let project = self.payer(user, submission.project.as_deref())?;
         check_text("name", &submission.name, NAME_MOST)?;
         check_text("comment", &submission.comment, COMMENT_MOST)?;
         let partition = self.partition(submission.partition.as_deref())?;
-        let request = self.request(partition, project, &submission)?;
+        let parts = core::mem::take(&mut submission.parts);
+        let request = self.request(partition, project, parts, &submission)?;
         let limit = submission.limit.unwrap_or(partition.default_limit);
         check_limit(limit, partition)?;
         self.check_own_window(&request, limit)?;
@@ -163,8 +164,13 @@ impl Centre {
         })
     }
 
-    fn request(&self, partition: &Partition, project: ProjectId, submission: &Submission) -> Result<Request, Refusal> {
-        let parts = submission.parts.clone();
+    fn request(
+        &self,
+        partition: &Partition,
+        project: ProjectId,
+        parts: Vec<Part>,
+        submission: &Submission,
+    ) -> Result<Request, Refusal> {
         if parts.is_empty() || parts.len() > PARTS_MOST {
             let fact = format!("a gang has 1 to {PARTS_MOST} parts, this one {}", parts.len());
             return Err(Refusal::new(Code::Invalid, fact));

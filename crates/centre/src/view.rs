@@ -21,15 +21,15 @@ impl Centre {
     }
     /// A job that is live, or ended a short while ago.
     pub fn job(&self, id: JobId) -> Option<&Job> {
-        self.jobs.get(&id).map(AsRef::as_ref)
+        self.jobs.get(&id)
     }
     /// All of them, by id.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
-        self.jobs.values().map(AsRef::as_ref)
+        self.jobs.values()
     }
     /// Those from an id on, by id.
     pub fn jobs_from(&self, id: JobId) -> impl DoubleEndedIterator<Item = &Job> {
-        self.jobs.range(id..).map(|(_, job)| job.as_ref())
+        self.jobs.from(id)
     }
     /// The live jobs that a target means; an array's tasks that are jobs already.
     pub fn resolve(&self, target: Target) -> Vec<JobId> {
@@ -116,7 +116,7 @@ impl Centre {
     }
     /// Jobs of a project that (wait, run).
     pub fn project_load(&self, id: ProjectId) -> (u32, u32) {
-        self.index.by_project.get(&id).copied().unwrap_or_default()
+        self.index.by_project.get(id.index()).copied().unwrap_or_default()
     }
     /// A node by name.
     pub fn node(&self, name: &str) -> Option<NodeId> {
@@ -132,12 +132,12 @@ impl Centre {
     }
     /// Jobs that hold something of a node.
     pub fn node_jobs(&self, id: NodeId) -> Vec<JobId> {
-        self.index.on_node.get(&id).into_iter().flatten().copied().collect()
+        self.index.jobs_on(id).to_vec()
     }
     /// GPU time delivered to an owner's projects, running jobs counted up to the last step.
     pub fn delivered(&self, owner: PartyId) -> GpuTime {
         let ended = self.delivered.get(owner.index()).copied().unwrap_or_default();
-        let (gpus, weighted) = self.index.flowing.get(&owner.number()).copied().unwrap_or_default();
+        let (gpus, weighted) = self.index.flowing.get(owner.index()).copied().unwrap_or_default();
         let running = (u128::from(gpus) * u128::from(self.now.millis())).saturating_sub(weighted);
         let running = GpuTime::from_micro_secs(i64::try_from(running).unwrap_or(i64::MAX));
         ended.checked_add(running).unwrap_or(GpuTime::from_micro_secs(i64::MAX))

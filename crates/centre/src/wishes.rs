@@ -6,7 +6,7 @@ use crate::state::{Centre, Todo};
 use alloc::format;
 use alloc::vec::Vec;
 use madang_ledger::{Account, Posting};
-use madang_model::{AwardId, GpuTime, Job, JobId, JobState, Outcome, Span, StopCause};
+use madang_model::{AwardId, GpuTime, JobId, JobState, Outcome, Span, StopCause};
 use madang_sched::Event;
 
 /// What a target means.
@@ -238,9 +238,7 @@ impl Centre {
             self.events.push(Event::Queued(ask));
         }
         if named {
-            let job = &self.jobs[&id];
-            let name = (job.spec.user, job.spec.name.clone());
-            self.index.named.entry(name).or_default().insert(id);
+            self.enter_name(id);
             // Under another name a singleton waits for others, or for nobody.
             self.todo.push_back(Todo::Gate(id));
         }
@@ -259,7 +257,7 @@ impl Centre {
             self.out.push(Effect::Limit { site, run, limit });
         }
         if let Some((_, amount)) = more {
-            self.dirty.insert(project);
+            self.dirty.push(project);
             if let Err(refusal) = self.book.post(self.now, Posting::Extend { run, amount }) {
                 self.anomaly(format!("the hold of {run} was not extended: {refusal}"));
             }
@@ -314,10 +312,8 @@ impl Centre {
     pub(crate) fn live_tasks(&self, array: JobId) -> Vec<JobId> {
         let Some(record) = self.arrays.get(&array) else { return Vec::new() };
         let last = record.job_at(record.count);
-        let live = |(id, job): (&JobId, &alloc::boxed::Box<Job>)| {
-            (!matches!(job.state, JobState::Ended { .. })).then_some(*id)
-        };
-        self.jobs.range(record.job_at(0)..last).filter_map(live).collect()
+        let tasks = self.jobs.from(record.job_at(0)).take_while(|job| job.id < last);
+        tasks.filter(|job| !matches!(job.state, JobState::Ended { .. })).map(|job| job.id).collect()
     }
 }
 

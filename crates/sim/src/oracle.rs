@@ -10,6 +10,7 @@ use madang_model::{
     Slot, Span, Time, Won,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A run as it really was.
 #[derive(Clone, Debug)]
@@ -103,7 +104,7 @@ impl Oracle {
                 };
                 self.compare(&job)?;
                 let (id, text) = (job.id, format!("{job:?}"));
-                match self.ended.insert(id, *job) {
+                match self.ended.insert(id, Arc::unwrap_or_clone(job)) {
                     Some(before) if format!("{before:?}") != text => Err(format!("{id} changed after its end")),
                     _ => Ok(()),
                 }

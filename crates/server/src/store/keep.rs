@@ -3,6 +3,7 @@
 use madang_ledger::{Account, Transaction};
 use madang_model::{Job, JobState, RunId, Span, Time};
 use rusqlite::{Connection, params};
+use std::sync::Arc;
 
 /// One day in milliseconds.
 const DAY: u64 = 86_400_000;
@@ -17,7 +18,7 @@ pub enum Kept {
         /// Its project's name.
         project: String,
         /// Its whole record.
-        job: Box<Job>,
+        job: Arc<Job>,
     },
     /// A transaction of the ledger.
     Ledger {
