@@ -8,7 +8,9 @@
 use crate::model_engine::Phase::{Ended, Running, Sent};
 use madang_centre::input::Report;
 use madang_model::{ModelRun, Outcome, RunId, Span, StopCause, Time};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 /// How many ended runs are remembered, so that a doubled effect of one of them does nothing.
 const REMEMBERED: usize = 65_536;
@@ -20,7 +22,10 @@ const DEADLY: [i32; 3] = [2, 9, 15];
 #[derive(Clone, Debug, Default)]
 pub struct ModelEngine {
     runs: BTreeMap<RunId, Phase>,
-    due: BTreeSet<(Time, RunId)>,
+    /// When each run next has something to report, and moments that no longer hold; the first one does.
+    due: BinaryHeap<Reverse<(Time, RunId)>>,
+    /// How many of them no longer hold.
+    stale: usize,
     ended: VecDeque<RunId>,
     ready: Vec<Report>,
 }
@@ -36,6 +41,22 @@ enum Phase {
     Ended,
 }
 
+impl Phase {
+    /// When the run next has something to report.
+    fn next(self) -> Option<Time> {
+        match self {
+            Sent { at, .. } => Some(at),
+            Running { end, .. } => Some(end),
+            Ended => None,
+        }
+    }
+
+    /// Whether it has something to report at this very moment.
+    fn is_due(self, when: Time) -> bool {
+        self.next() == Some(when)
+    }
+}
+
 impl ModelEngine {
     /// An engine that knows no run.
     pub fn new() -> ModelEngine {
@@ -44,23 +65,21 @@ impl ModelEngine {
 
     /// Starts a run now. A run known already stays as it is.
     pub fn start(&mut self, now: Time, run: RunId, limit: Span, model: Option<ModelRun>) {
-        if self.runs.contains_key(&run) {
-            return;
+        if let Entry::Vacant(place) = self.runs.entry(run) {
+            let (end, outcome) = fate(now, limit, model);
+            place.insert(Sent { at: now, end, outcome });
+            self.due.push(Reverse((now, run)));
         }
-        let (end, outcome) = fate(now, limit, model);
-        self.runs.insert(run, Sent { at: now, end, outcome });
-        self.due.insert((now, run));
     }
 
     /// Takes up a run that an earlier engine started and reported, after a restart. Its end may lie in the past; it is
     /// then due at once and still reported with its own time.
     pub fn adopt(&mut self, run: RunId, since: Time, limit: Span, model: Option<ModelRun>) {
-        if self.runs.contains_key(&run) {
-            return;
+        if let Entry::Vacant(place) = self.runs.entry(run) {
+            let (end, outcome) = fate(since, limit, model);
+            place.insert(Running { end, outcome });
+            self.due.push(Reverse((end, run)));
         }
-        let (end, outcome) = fate(since, limit, model);
-        self.runs.insert(run, Running { end, outcome });
-        self.due.insert((end, run));
     }
 
     /// Ends a run for this cause: now, or when the grace of a pre-emption is over. Of an unknown run it reports just
@@ -78,12 +97,13 @@ impl ModelEngine {
         match self.runs.get_mut(&run) {
             Some(Sent { end, outcome: by_itself, .. }) if *end > last => (*end, *by_itself) = (last, outcome),
             Some(Running { end, outcome: by_itself }) if *end > last => {
-                self.due.remove(&(*end, run));
-                self.due.insert((last, run));
+                self.stale += 1;
+                self.due.push(Reverse((last, run)));
                 (*end, *by_itself) = (last, outcome);
             }
             _ => {}
         }
+        self.drop_stale();
     }
 
     /// Delivers a signal: those that kill by default end the run as failed, others pass by.
@@ -106,39 +126,62 @@ impl ModelEngine {
         match self.runs.get_mut(&run) {
             Some(Sent { end, outcome, .. }) => (*end, *outcome) = (new_end, new_outcome),
             Some(Running { end, outcome }) => {
-                self.due.remove(&(*end, run));
-                self.due.insert((new_end, run));
+                self.stale += 1;
+                self.due.push(Reverse((new_end, run)));
                 (*end, *outcome) = (new_end, new_outcome);
             }
             Some(Ended) | None => {}
         }
+        self.drop_stale();
     }
 
     /// When it next has something to report; `None` for never.
     pub fn next_due(&self) -> Option<Time> {
-        let first = self.due.first().map(|(at, _)| *at);
+        let first = self.due.peek().map(|Reverse((at, _))| *at);
         if self.ready.is_empty() { first } else { Some(Time::default()) }
     }
 
     /// Everything that is to be reported by now, in order.
     pub fn due(&mut self, now: Time) -> Vec<Report> {
         let mut reports = std::mem::take(&mut self.ready);
-        while let Some((at, run)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
-            self.due.remove(&(at, run));
-            match self.runs.get(&run).copied() {
-                Some(Sent { at, end, outcome }) => {
+        while let Some(Reverse((at, run))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.due.pop();
+            let Some(phase) = self.runs.get_mut(&run).filter(|phase| phase.is_due(at)) else {
+                self.stale -= 1;
+                continue;
+            };
+            match *phase {
+                Sent { at, end, outcome } => {
                     reports.push(Report::Started { run, at });
-                    self.runs.insert(run, Running { end, outcome });
-                    self.due.insert((end, run));
+                    *phase = Running { end, outcome };
+                    self.due.push(Reverse((end, run)));
                 }
-                Some(Running { end, outcome }) => {
-                    reports.push(Report::Ended { run, at: end, outcome });
+                Running { outcome, .. } => {
+                    reports.push(Report::Ended { run, at, outcome });
+                    *phase = Ended;
                     self.remember_ended(run);
                 }
-                Some(Ended) | None => unreachable!("only live runs are due"),
+                Ended => {}
             }
         }
+        self.drop_stale();
         reports
+    }
+
+    /// Moments that no longer hold are dropped once they come first, or when they are many.
+    fn drop_stale(&mut self) {
+        if self.stale > self.due.len() / 2 + 1024 {
+            let next = |(run, phase): (&RunId, &Phase)| Some(Reverse((phase.next()?, *run)));
+            self.due = self.runs.iter().filter_map(next).collect();
+            self.stale = 0;
+        }
+        while self.stale > 0
+            && let Some(Reverse((at, run))) = self.due.peek()
+            && self.runs.get(run).is_none_or(|phase| !phase.is_due(*at))
+        {
+            self.due.pop();
+            self.stale -= 1;
+        }
     }
 
     /// The runs that are not over, ascending.
@@ -154,23 +197,23 @@ impl ModelEngine {
     fn end(&mut self, now: Time, run: RunId, outcome: Outcome) {
         match self.runs.get(&run).copied() {
             Some(Sent { at, .. }) => {
-                self.due.remove(&(at, run));
                 self.ready.push(Report::Started { run, at });
                 self.ready.push(Report::Ended { run, at: now.max(at), outcome });
             }
             // What was over before it was stopped ended by itself, though nobody asked in between.
             Some(Running { end, outcome: by_itself }) => {
-                self.due.remove(&(end, run));
                 let (at, outcome) = if end <= now { (end, by_itself) } else { (now, outcome) };
                 self.ready.push(Report::Ended { run, at, outcome });
             }
             Some(Ended) | None => return,
         }
+        self.runs.insert(run, Ended);
+        self.stale += 1;
         self.remember_ended(run);
+        self.drop_stale();
     }
 
     fn remember_ended(&mut self, run: RunId) {
-        self.runs.insert(run, Ended);
         self.ended.push_back(run);
         if self.ended.len() > REMEMBERED
             && let Some(oldest) = self.ended.pop_front()

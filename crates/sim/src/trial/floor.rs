@@ -1,6 +1,41 @@
 //! Free GPUs node by node: the ground that peers place on, and that every trial is measured by.
 use super::machine::Machine;
-use std::collections::BTreeSet;
+use fixedbitset::FixedBitSet;
+
+/// Some nodes of one fabric.
+#[derive(Clone, Debug)]
+struct Crowd {
+    /// The fabric's first node.
+    first: u32,
+    /// Counted from it.
+    nodes: FixedBitSet,
+    count: usize,
+}
+
+impl Crowd {
+    fn new(first: u32, nodes: u32) -> Crowd {
+        Crowd { first, nodes: FixedBitSet::with_capacity(nodes as usize), count: 0 }
+    }
+
+    fn insert(&mut self, node: u32) {
+        self.count += usize::from(!self.nodes.put((node - self.first) as usize));
+    }
+
+    fn remove(&mut self, node: u32) {
+        let at = (node - self.first) as usize;
+        self.count -= usize::from(self.nodes.contains(at));
+        self.nodes.remove(at);
+    }
+
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Ascending.
+    fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.nodes.ones().map(|at| self.first + at as u32)
+    }
+}
 
 /// Nodes of a machine and what is free on them.
 #[derive(Clone, Debug)]
@@ -13,7 +48,7 @@ pub struct Floor {
     fabric: Vec<u32>,
     down: Vec<bool>,
     /// By fabric, by free GPUs: the nodes that are up.
-    ready: Vec<Vec<BTreeSet<u32>>>,
+    ready: Vec<Vec<Crowd>>,
     busy: u64,
     lost: u64,
 }
@@ -32,8 +67,8 @@ impl Floor {
         };
         for (index, fabric) in (0..).zip(&machine.fabrics) {
             let first = floor.free.len() as u32;
-            let mut ready = vec![BTreeSet::new(); fabric.gpus as usize + 1];
-            ready[fabric.gpus as usize] = (first..first + fabric.nodes).collect();
+            let mut ready = vec![Crowd::new(first, fabric.nodes); fabric.gpus as usize + 1];
+            (first..first + fabric.nodes).for_each(|node| ready[fabric.gpus as usize].insert(node));
             floor.ready.push(ready);
             for _ in 0..fabric.nodes {
                 floor.free.push(fabric.gpus);
@@ -62,11 +97,11 @@ impl Floor {
 
     /// The nodes for a gang: all of one fabric, each the fullest that fits; the fabric with the fewest to spare.
     pub fn find(&self, nodes: u32, gpus: u32) -> Option<Vec<u32>> {
-        let fitting = |ready: &[BTreeSet<u32>]| -> usize { ready.iter().skip(gpus as usize).map(BTreeSet::len).sum() };
+        let fitting = |ready: &[Crowd]| -> usize { ready.iter().skip(gpus as usize).map(Crowd::len).sum() };
         let enough =
             self.ready.iter().map(|ready| (fitting(ready), ready)).filter(|(count, _)| *count >= nodes as usize);
         let (_, ready) = enough.min_by_key(|(count, _)| *count)?;
-        Some(ready.iter().skip(gpus as usize).flatten().copied().take(nodes as usize).collect())
+        Some(ready.iter().skip(gpus as usize).flat_map(Crowd::iter).take(nodes as usize).collect())
     }
 
     /// The nodes for a gang as [`Floor::find`] has them, of those that are allowed.
@@ -86,8 +121,7 @@ impl Floor {
 
     /// Whether a gang has a place now.
     pub fn fits(&self, nodes: u32, gpus: u32) -> bool {
-        let fitting =
-            |ready: &Vec<BTreeSet<u32>>| -> usize { ready.iter().skip(gpus as usize).map(BTreeSet::len).sum() };
+        let fitting = |ready: &Vec<Crowd>| -> usize { ready.iter().skip(gpus as usize).map(Crowd::len).sum() };
         self.ready.iter().any(|ready| fitting(ready) >= nodes as usize)
     }
 
@@ -118,7 +152,7 @@ impl Floor {
 
     /// Nodes of a fabric that are up with so many GPUs free, the fullest first.
     pub fn ready(&self, fabric: usize, gpus: u32) -> impl DoubleEndedIterator<Item = u32> {
-        self.ready[fabric].iter().skip(gpus as usize).flatten().copied()
+        self.ready[fabric].iter().skip(gpus as usize).flat_map(Crowd::iter)
     }
 
     /// Holds so many GPUs on a node.
@@ -143,7 +177,7 @@ impl Floor {
         }
         let ready = &mut self.ready[self.fabric[at] as usize][self.free[at] as usize];
         if down {
-            ready.remove(&node);
+            ready.remove(node);
             self.lost += u64::from(self.total[at]);
         } else {
             ready.insert(node);
@@ -156,7 +190,7 @@ impl Floor {
         let at = node as usize;
         if !self.down[at] {
             let ready = &mut self.ready[self.fabric[at] as usize];
-            ready[self.free[at] as usize].remove(&node);
+            ready[self.free[at] as usize].remove(node);
             ready[free as usize].insert(node);
         }
         self.free[at] = free;
@@ -164,14 +198,13 @@ impl Floor {
 
     /// GPUs of the largest gang of whole nodes that could start now.
     pub fn largest_gang(&self) -> u64 {
-        let whole =
-            |ready: &Vec<BTreeSet<u32>>| (ready.len() as u64 - 1) * ready.last().map_or(0, |all| all.len() as u64);
+        let whole = |ready: &Vec<Crowd>| (ready.len() as u64 - 1) * ready.last().map_or(0, |all| all.len() as u64);
         self.ready.iter().map(whole).max().unwrap_or(0)
     }
 
     /// GPUs that are free on nodes which hold something already: no use to a gang of whole nodes.
     pub fn stranded(&self) -> u64 {
-        let partly = |ready: &Vec<BTreeSet<u32>>| -> u64 {
+        let partly = |ready: &Vec<Crowd>| -> u64 {
             let parts = ready.iter().enumerate().take(ready.len() - 1);
             parts.map(|(free, nodes)| free as u64 * nodes.len() as u64).sum()
         };

@@ -33,6 +33,7 @@ pub fn run(
         recorder: Recorder::new(workload, machine),
         engine: ModelEngine::new(),
         names: founding.nodes.iter().map(|node| node.name.clone()).collect(),
+        users: users(workload),
         now: Time::default(),
         next: 0,
         faults: 0,
@@ -43,7 +44,7 @@ pub fn run(
         seen,
     };
     let mut opening = vec![Input::Found(founding)];
-    opening.extend(people(workload));
+    opening.extend(people(workload, &trial.users));
     let effects = centre.step(Time::default(), opening.into_iter().map(Signed::own).collect());
     trial.perform(Time::default(), effects, &centre);
     drive(&mut centre, &mut trial);
@@ -55,8 +56,20 @@ pub fn run(
     Ok(recorder.close(policy.name.clone(), centre.promises_kept()))
 }
 
+/// Who submits, as (owner, user), ascending, with a login name each.
+fn users(workload: &Workload) -> Vec<((u32, u32), String)> {
+    let mut users: Vec<(u32, u32)> = workload.jobs.iter().map(|job| (job.owner, job.user)).collect();
+    users.sort_unstable();
+    users.dedup();
+    let named = |(owner, user): (u32, u32)| {
+        let name = format!("{}-{user}", workload.owners[owner as usize].name);
+        ((owner, user), name)
+    };
+    users.into_iter().map(named).collect()
+}
+
 /// Projects, users and awards of the owners.
-fn people(workload: &Workload) -> Vec<Input> {
+fn people(workload: &Workload, users: &[((u32, u32), String)]) -> Vec<Input> {
     let mut inputs = Vec::new();
     for owner in &workload.owners {
         let project = Input::Project {
@@ -70,19 +83,11 @@ fn people(workload: &Workload) -> Vec<Input> {
         let award = Input::Award { project: owner.name.clone(), granted, from: Time::default(), until: Time::MAX };
         inputs.extend([project, award]);
     }
-    let mut users: Vec<(u32, u32)> = workload.jobs.iter().map(|job| (job.owner, job.user)).collect();
-    users.sort_unstable();
-    users.dedup();
-    for (owner, user) in users {
-        let name = user_name(workload, owner, user);
+    for ((owner, _), name) in users {
         inputs.push(Input::User { name: name.clone(), role: Role::Researcher });
-        inputs.push(Input::Member { project: workload.owners[owner as usize].name.clone(), user: name });
+        inputs.push(Input::Member { project: workload.owners[*owner as usize].name.clone(), user: name.clone() });
     }
     inputs
-}
-
-fn user_name(workload: &Workload, owner: u32, user: u32) -> String {
-    format!("{}-{user}", workload.owners[owner as usize].name)
 }
 
 struct Trial<'a> {
@@ -90,6 +95,7 @@ struct Trial<'a> {
     recorder: Recorder<'a>,
     engine: ModelEngine,
     names: Vec<String>,
+    users: Vec<((u32, u32), String)>,
     now: Time,
     /// The next job to submit, and the next fault.
     next: usize,
@@ -115,7 +121,9 @@ impl Trial<'_> {
 
     fn submit(&self, index: usize) -> Signed {
         let job = &self.workload.jobs[index];
-        let submission = submission(self.workload, job);
+        let user = self.users.binary_search_by_key(&(job.owner, job.user), |(user, _)| *user);
+        let user = user.expect("whoever submits is among the users");
+        let submission = submission(self.workload, job, self.users[user].1.clone());
         Signed { ticket: index as u64 + 1, ..Signed::own(Input::Submit(Box::new(submission))) }
     }
 
@@ -170,15 +178,18 @@ impl World for Trial<'_> {
         self.recorder.pass(self.now);
         let mut inputs = Vec::new();
         self.breaks(&mut inputs);
-        for report in self.engine.due(self.now) {
+        let reports = self.engine.due(self.now);
+        let come = self.workload.jobs[self.next..].iter().take_while(|job| job.submit <= self.now).count();
+        inputs.reserve_exact(reports.len() + come);
+        for report in reports {
             let signed = self.report(report);
             inputs.push(signed);
         }
-        while self.workload.jobs.get(self.next).is_some_and(|job| job.submit <= self.now) {
-            inputs.push(self.submit(self.next));
-            self.recorder.waits(self.next);
-            self.next += 1;
+        for index in self.next..self.next + come {
+            inputs.push(self.submit(index));
+            self.recorder.waits(index);
         }
+        self.next += come;
         if self.recorder.finished() >= self.told + EVERY {
             self.told = self.recorder.finished();
             (self.seen)(self.told);
@@ -198,7 +209,7 @@ impl World for Trial<'_> {
                     self.engine.start(now, run, limit, Some(self.model(run)));
                     let held = |slot: &madang_model::Slot| (slot.node.number(), slot.devices.count_ones());
                     let job = self.job_of(run.job);
-                    self.recorder.starts(now, job, on.slots.iter().map(held).collect());
+                    self.recorder.starts(now, job, on.slots.iter().map(held));
                 }
                 Effect::Stop { run, cause, .. } => self.engine.stop(now, run, cause),
                 _ => {}
@@ -208,7 +219,7 @@ impl World for Trial<'_> {
 }
 
 /// The job as its owner's people would submit it.
-fn submission(workload: &Workload, job: &Job) -> Submission {
+fn submission(workload: &Workload, job: &Job, user: String) -> Submission {
     let part = Part {
         nodes: job.nodes,
         gpus: job.gpus,
@@ -225,6 +236,6 @@ fn submission(workload: &Workload, job: &Job) -> Submission {
         qos: job.qos,
         requeue: true,
         checkpoint: (job.checkpoint > Span::ZERO).then_some(job.checkpoint),
-        ..crate::load::plain(user_name(workload, job.owner, job.user))
+        ..crate::load::plain(user)
     }
 }

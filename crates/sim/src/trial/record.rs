@@ -77,8 +77,12 @@ pub struct Recorder<'a> {
     workload: &'a Workload,
     /// What is free now; whoever places for a peer looks here.
     pub floor: Floor,
-    /// What each job holds: (node, GPUs), and since when.
+    /// What jobs that run hold: (node, GPUs), and since when; the places of others are empty.
     held: Vec<(Time, Vec<(u32, u32)>)>,
+    /// Empty places.
+    empty: Vec<u32>,
+    /// Each job's place.
+    place: Vec<u32>,
     /// The jobs that hold something on each node.
     holders: Vec<Vec<u32>>,
     /// Work of each job that earlier runs have saved.
@@ -102,7 +106,9 @@ impl<'a> Recorder<'a> {
         Recorder {
             workload,
             floor: Floor::new(machine),
-            held: vec![(Time::default(), Vec::new()); workload.jobs.len()],
+            held: Vec::new(),
+            empty: Vec::new(),
+            place: vec![u32::MAX; workload.jobs.len()],
             holders: vec![Vec::new(); machine.nodes() as usize],
             saved: vec![Span::ZERO; workload.jobs.len()],
             runs: Vec::with_capacity(workload.jobs.len()),
@@ -139,23 +145,33 @@ impl<'a> Recorder<'a> {
     }
 
     /// A job begins to run on these (node, GPUs).
-    pub fn starts(&mut self, now: Time, job: usize, on: Vec<(u32, u32)>) {
+    pub fn starts(&mut self, now: Time, job: usize, on: impl IntoIterator<Item = (u32, u32)>) {
         self.waiting -= 1;
         self.wanted -= self.workload.jobs[job].gang();
-        for (node, gpus) in &on {
-            self.floor.take(*node, *gpus);
-            self.holders[*node as usize].push(job as u32);
+        let place = self.empty.pop().unwrap_or_else(|| {
+            self.held.push((now, Vec::new()));
+            self.held.len() as u32 - 1
+        });
+        self.place[job] = place;
+        let (since, held) = &mut self.held[place as usize];
+        *since = now;
+        for (node, gpus) in on {
+            self.floor.take(node, gpus);
+            self.holders[node as usize].push(job as u32);
+            held.push((node, gpus));
         }
-        self.held[job] = (now, on);
     }
 
     /// A job's run is gone.
     pub fn ends(&mut self, now: Time, job: usize, how: How) {
-        let (start, on) = std::mem::take(&mut self.held[job]);
-        for (node, gpus) in &on {
-            self.floor.give(*node, *gpus);
-            self.holders[*node as usize].retain(|holder| *holder != job as u32);
+        let place = std::mem::replace(&mut self.place[job], u32::MAX);
+        let (start, held) = &mut self.held[place as usize];
+        let start = *start;
+        for (node, gpus) in held.drain(..) {
+            self.floor.give(node, gpus);
+            self.holders[node as usize].retain(|holder| *holder != job as u32);
         }
+        self.empty.push(place);
         let kept = match how {
             How::Ended | How::TimedOut => now.since(start),
             How::TakenBack | How::NodeLost => {

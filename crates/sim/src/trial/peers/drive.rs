@@ -88,7 +88,7 @@ impl<'a> Ground<'a> {
     pub fn start(&mut self, job: usize, on: Vec<u32>) {
         let spec = self.job(job);
         assert!(on.len() == spec.nodes as usize, "a gang starts whole");
-        self.recorder.starts(self.now, job, on.iter().map(|node| (*node, spec.gpus)).collect());
+        self.recorder.starts(self.now, job, on.iter().map(|node| (*node, spec.gpus)));
         let end = self.now.after(self.recorder.left(job).min(spec.limit));
         self.ends.insert((end, job));
         self.end_of[job] = end;
