@@ -130,6 +130,7 @@ function whySection(job, why, when) {
       ),
     ),
     why.ahead > 0 && h('p', t('why.ahead', { n: why.ahead })),
+    why.warning && h('p', h('b', own(why, 'warning'))),
     why.change
       ? h('div.change', h('h3', t('why.change')), h('p', own(why, 'change')), h('p.fine', t('why.tried')))
       : h('p.fine', t('why.no_change')),
@@ -202,6 +203,8 @@ function details(job, named) {
       [t('queue.site'), job.site && named.site(job.site)],
       [t('job.qos'), t(`qos.${job.qos}`)],
       [t('queue.limit'), span(job.limit_secs)],
+      [t('job.limit_min'), job.limit_min_secs ? span(job.limit_min_secs) : null],
+      [t('job.deadline'), job.deadline_ms ? moment(job.deadline_ms) : null],
       [t('job.most'), job.gpus ? gpuTime(job.gpus * job.limit_secs * 1e6) : null],
       [t('job.nice'), job.nice ? num(job.nice) : null],
       [t('job.requeue'), t(job.requeue ? 'job.requeue_yes' : 'job.requeue_no')],

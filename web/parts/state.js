@@ -34,6 +34,7 @@ const GLYPHS = {
   BOOT_FAIL: '✕',
   REQUEUED: '↻',
   PREEMPTED: '↶',
+  DEADLINE: '■',
 };
 const TONES = {
   PENDING: 'wait',

@@ -15,9 +15,13 @@ pub struct PartSpec {
     /// GPUs over all nodes of the part (Slurm's `--gpus`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus_total: Option<u32>,
-    /// GPU model, as a GRES type.
+    /// GPU model, as a GRES type; or several with a bar between (`h200|h100`), of which one is taken for all nodes: the
+    /// first that can start now, else the one that can start first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_model: Option<String>,
+    /// Each node may have another of the models.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mixed: bool,
     /// Tasks over all nodes of the part; default one per node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<u32>,
@@ -37,7 +41,7 @@ pub struct PartSpec {
     /// Whole nodes, no sharing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exclusive: bool,
-    /// Features every node must have.
+    /// Features every node must have. `a|b` is one of them on each node, `[a|b]` one of them on all nodes alike.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
 }
@@ -177,6 +181,9 @@ pub struct TopologySpec {
     /// Nodes held beside those of the first part, to be used when one is lost; they come last in rank order.
     #[serde(default, skip_serializing_if = "is_none_asked")]
     pub spares: u32,
+    /// How long it waits for the required level, in seconds from when it may start; then the level is only preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_secs: Option<u64>,
 }
 
 fn is_none_asked(number: &u32) -> bool {
@@ -193,7 +200,8 @@ pub struct Submit {
     /// Who pays; default the caller's first project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Where to queue; default the centre's first partition.
+    /// Where to queue; default the centre's first partition. Several names with commas between: it goes wherever it can
+    /// start first, among those that allow its limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
     /// Sites allowed; default all of the partition's.
@@ -217,9 +225,16 @@ pub struct Submit {
     /// The reservation whose nodes it uses, within its windows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<String>,
-    /// How long it may run; default the partition's.
+    /// How long it may run; default that of the partition, or of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_secs: Option<u64>,
+    /// The shortest limit that it takes: it starts as soon as this fits, with the longest that does, up to `limit_secs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_min_secs: Option<u64>,
+    /// When it must have ended: while it waits it is removed at the first moment at which it no longer can, and its limit
+    /// is cut so that it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
     /// Urgency.
     #[serde(default)]
     pub qos: QosName,
@@ -281,6 +296,9 @@ pub struct Submitted {
     /// Of a dry run: what would become of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlook: Option<Outlook>,
+    /// What a person should know: partitions that were left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What would become of a job, or of an array's first task, if it was submitted now. Nothing is kept for it.
@@ -332,6 +350,8 @@ pub enum StateName {
     Requeued,
     /// Its nodes were taken back for another job.
     Preempted,
+    /// Its deadline came before its end.
+    Deadline,
 }
 
 impl StateName {
@@ -393,7 +413,7 @@ pub struct JobView {
     pub project: String,
     /// The owner out of whose share it computes.
     pub owner: String,
-    /// Where it queues.
+    /// Where it runs or ran; while it waits all partitions that it may go to, with commas between.
     pub partition: String,
     /// Urgency.
     pub qos: QosName,
@@ -420,8 +440,14 @@ pub struct JobView {
     pub memory_mib: u64,
     /// The gang, part by part, as resolved.
     pub parts: Vec<PartView>,
-    /// Limit.
+    /// Limit: the one granted once it has started, else the one asked for.
     pub limit_secs: u64,
+    /// The shortest limit that it takes, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_min_secs: Option<u64>,
+    /// When it must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
     /// Submitted.
     pub submitted_ms: u64,
     /// Could have queued since.
@@ -479,7 +505,7 @@ pub struct PartView {
     pub nodes: u32,
     /// GPUs on each.
     pub gpus: u32,
-    /// GPU model asked for.
+    /// GPU model: where several were asked for, all with bars between until it has started, then the one it got.
     pub gpu_model: Option<String>,
     /// CPUs on each.
     pub cpus: u32,
@@ -522,6 +548,12 @@ pub struct Why {
     /// On which nodes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub promised_nodes: String,
+    /// What will happen to it if nothing changes: a deadline that it will miss; English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// The same in Korean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_ko: Option<String>,
     /// The smallest change found that would start it now, tried on a draft; English.
     pub change: Option<String>,
     /// The same in Korean.
@@ -595,7 +627,7 @@ pub struct FinishSpec {
     pub exit: i32,
 }
 
-/// The answer to cancel, hold, release, requeue, alter, signal, finish.
+/// The answer to cancel, hold, release, requeue, alter, signal, checkpoint, finish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
     /// How many jobs were changed.

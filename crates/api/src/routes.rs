@@ -67,6 +67,8 @@ pub const OPERATIONS: &[Operation] = &[
     op("POST", "/api/v1/jobs/{id}/release", Access::Member),
     op("POST", "/api/v1/jobs/{id}/requeue", Access::Member),
     op("POST", "/api/v1/jobs/{id}/signal", Access::Member),
+    // Of the members only the one whose job it is.
+    op("POST", "/api/v1/jobs/{id}/checkpoint", Access::Member),
     op("POST", "/api/v1/jobs/{id}/finish", Access::Member),
     op("GET", "/api/v1/jobs/{id}/why", Access::Reader),
     op("GET", "/api/v1/jobs/{id}/when", Access::Reader),

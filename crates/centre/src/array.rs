@@ -151,6 +151,10 @@ fn check_ranges(array: &Array) -> Result<u32, Refusal> {
 impl Centre {
     /// Turn tasks into jobs while the array has room and its own wait is over.
     pub(crate) fn fill_array(&mut self, id: JobId) {
+        let late = self.arrays.get(&id).is_some_and(|record| record.waiting() > 0 && self.is_too_late(&record.spec));
+        if late {
+            self.array_end_rest(id, Outcome::Deadline);
+        }
         if !self.array_gate_is_open(id) {
             return;
         }
@@ -214,6 +218,9 @@ impl Centre {
 
     fn array_perhaps_gone(&mut self, array: JobId) {
         let gone = self.arrays.get(&array).is_some_and(|record| record.is_over() && record.in_sight == 0);
+        if gone {
+            self.unwatch_deadline(array);
+        }
         if gone && let Some(record) = self.arrays.remove(&array) {
             let all_well = record.failed == 0 && !record.cancelled;
             let outcome = if all_well { Outcome::Completed } else { Outcome::Failed { exit: 1, signal: 0 } };
@@ -228,8 +235,8 @@ impl Centre {
         }
     }
 
-    /// Cancel what is not a job yet: each of those tasks gets its record, as if it had become a job and ended.
-    pub(crate) fn array_cancel_rest(&mut self, array: JobId) -> u32 {
+    /// End what is not a job yet: each of those tasks gets its record, as if it had become a job and ended.
+    pub(crate) fn array_end_rest(&mut self, array: JobId, outcome: Outcome) -> u32 {
         let Some(record) = self.arrays.get_mut(&array) else { return 0 };
         let rest = record.waiting();
         let all = record.ranges.iter().flat_map(|&(first, last, step)| (first..=last).step_by(step as usize));
@@ -239,14 +246,14 @@ impl Centre {
         record.cancelled = true;
         record.failed += rest;
         if !cancelled_before {
-            self.keep_never_run(array, &tasks);
+            self.keep_never_run(array, &tasks, outcome);
         }
         self.array_perhaps_over(array);
         rest
     }
 
     /// Records of tasks, by (order, index), that ended before they became jobs.
-    fn keep_never_run(&mut self, array: JobId, tasks: &[(u32, u32)]) {
+    fn keep_never_run(&mut self, array: JobId, tasks: &[(u32, u32)], outcome: Outcome) {
         let record = &self.arrays[&array];
         let task = |(order, index): &(u32, u32)| Job {
             id: record.job_at(*order),
@@ -255,11 +262,12 @@ impl Centre {
             eligible: None,
             task: Some((array, *index)),
             held: false,
-            state: JobState::Ended { outcome: Outcome::Cancelled, at: self.now },
+            state: JobState::Ended { outcome, at: self.now },
             runs: Vec::new(),
             attempts: 0,
             sent: None,
             saved: None,
+            granted: None,
         };
         let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Arc::new(task(one))))).collect();
         let (project, count) = (record.spec.project, tasks.len() as u32);
@@ -280,7 +288,7 @@ impl Centre {
         }
         record.failed += 1;
         let index = record.task_at(order);
-        self.keep_never_run(array, &[(order, index)]);
+        self.keep_never_run(array, &[(order, index)], Outcome::Cancelled);
         self.array_perhaps_over(array);
     }
 }

@@ -63,7 +63,7 @@ impl Centre {
     }
 
     fn begin(&mut self, start: Start) {
-        let Start { run, on, .. } = start;
+        let Start { run, on, until } = start;
         let spec = match self.jobs.get(&run.job) {
             Some(job) if matches!(job.state, JobState::Pending { .. }) => &job.spec,
             _ => {
@@ -71,9 +71,10 @@ impl Centre {
                 return self.anomaly(format!("the scheduler started {run}, which does not wait"));
             }
         };
-        let (project, limit, gpus) = (spec.project, spec.limit, spec.request.gpus());
+        let limit = until.before(crate::GRACE).since(self.now).min(spec.limit);
+        let (project, gpus) = (spec.project, spec.request.gpus());
         if self.hold_budget(run, project, gpus, limit) {
-            return self.start_run(run, on);
+            return self.start_run(run, on, limit);
         }
         self.events.push(Event::Ended(run));
         self.anomaly(format!("the scheduler started {run} beyond its budget; the job is held"));
@@ -89,7 +90,8 @@ impl Centre {
         let begins = self.index.begins.first().map(|(at, _)| *at);
         let edges = self.index.award_edges.first().map(|(at, _)| *at);
         let overdue = self.index.overdue.first().map(|(at, _)| *at);
-        [self.wake, begins, edges, overdue, self.next_reservation_end()].into_iter().flatten().min()
+        let deadlines = self.index.deadlines.first().map(|(at, _)| *at);
+        [self.wake, begins, edges, overdue, deadlines, self.next_reservation_end()].into_iter().flatten().min()
     }
 }
 

@@ -5,7 +5,9 @@
 use crate::state::{Centre, Todo};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
-use madang_model::{Blocked, Dependency, DependencyKind, Job, JobId, JobState, Outcome, RunId, Time, UserId};
+use madang_model::{
+    Blocked, Dependency, DependencyKind, Job, JobId, JobState, Outcome, Request, RunId, Time, Topology, UserId,
+};
 use madang_sched::{Ask, Event};
 
 /// What is known of a job or an array as something to wait for.
@@ -53,6 +55,7 @@ impl Centre {
             self.index.waiters.entry(wait.on).or_default().insert(id);
         }
         self.enter_name(id);
+        self.watch_deadline(id);
         self.todo.push_back(Todo::Gate(id));
     }
 
@@ -92,6 +95,7 @@ impl Centre {
 
     /// A job no longer waits: nothing need wake it.
     pub(crate) fn leave_queue(&mut self, id: JobId) {
+        self.unwatch_deadline(id);
         let job = &self.jobs[&id];
         for on in job.spec.after.iter().map(|wait| wait.on) {
             if let Some(waiting) = self.index.waiters.get_mut(&on) {
@@ -114,9 +118,12 @@ impl Centre {
     pub(crate) fn look_at_gate(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let JobState::Pending { .. } = job.state else { return };
+        if self.is_too_late(&job.spec) {
+            return self.end_waiting(id, Outcome::Deadline);
+        }
         let queued = job.eligible.is_some();
         match self.gate(job) {
-            Gate::Open if queued => {}
+            Gate::Open if queued => self.lose_patience(id),
             Gate::Open => self.ask(id),
             Gate::Shut { why, look_at } => {
                 self.index.begins.extend(look_at.map(|at| (at, id)));
@@ -140,18 +147,23 @@ impl Centre {
         job.eligible = Some(now);
         job.state = JobState::Pending { why: Blocked::Fresh };
         let since = if job.attempts == 0 { now } else { job.submitted };
+        self.index.begins.extend(job.spec.request.topology.patience.map(|patience| (now.after(patience), id)));
         let ask = self.ask_of(&self.jobs[&id], since);
         self.events.push(Event::Queued(ask));
     }
 
-    /// What the scheduler is told of a job. Its limit is what the hold covers, so promises count on the grace too.
+    /// What the scheduler is told of a job. Its limits are what the hold covers, so promises count on the grace too.
     pub(crate) fn ask_of(&self, job: &Job, since: Time) -> Ask {
+        // How long it waits for its level is for the centre to know; jobs that ask for the same are of one shape.
+        let topology = Topology { patience: None, ..job.spec.request.topology.clone() };
         Ask {
             run: RunId { job: job.id, attempt: job.attempts + 1 },
             project: job.spec.project,
             user: job.spec.user,
-            request: job.spec.request.clone(),
+            request: Request { topology, ..job.spec.request.clone() },
             limit: self.covered(job.spec.limit),
+            limit_min: job.spec.limit_min.map(|least| self.covered(least)),
+            deadline: job.spec.deadline.map(|deadline| deadline + crate::GRACE),
             checkpoint: job.spec.checkpoint,
             qos: job.spec.qos,
             nice: job.spec.nice,
@@ -201,7 +213,7 @@ impl Centre {
                 self.index.begins.extend(look_at.map(|at| (at, id)));
                 let never = matches!(why, Blocked::DependencyNever { .. });
                 if never && self.arrays[&id].spec.kill_on_invalid {
-                    self.array_cancel_rest(id);
+                    self.array_end_rest(id, Outcome::Cancelled);
                 }
                 false
             }

@@ -131,6 +131,11 @@ pub enum Input {
         /// True for the batch shell alone.
         shell: bool,
     },
+    /// The job itself says that it wrote a checkpoint just now.
+    Checkpoint {
+        /// Which.
+        job: Target,
+    },
     /// Stop giving work to a node.
     Drain {
         /// The node's name.
@@ -192,6 +197,9 @@ pub struct Submission {
     pub project: Option<String>,
     /// The partition's name; `None` for the default.
     pub partition: Option<String>,
+    /// Names of further partitions that it may go to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Sites allowed by name; empty for the partition's.
     pub sites: Vec<String>,
     /// The gang.
@@ -205,8 +213,14 @@ pub struct Submission {
     /// What it asks of the tree of domains; spares are counted among the first part's nodes.
     #[serde(default, skip_serializing_if = "Topology::is_default")]
     pub topology: Topology,
-    /// Limit; `None` for the partition's default.
+    /// Limit; `None` for the default of the first partition.
     pub limit: Option<Span>,
+    /// The shortest limit that it takes where that lets it start earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_min: Option<Span>,
+    /// When it must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
     /// Urgency.
     pub qos: Qos,
     /// Slurm's nice.

@@ -12,6 +12,7 @@ extern crate alloc;
 mod array;
 mod audit;
 mod cycle;
+mod deadline;
 pub mod effect;
 mod gate;
 pub mod input;

@@ -15,8 +15,8 @@ const RUNS_KEPT: usize = 16;
 const LAUNCH_TRIES: usize = 3;
 
 impl Centre {
-    /// Send a run to its engine.
-    pub(crate) fn start_run(&mut self, run: RunId, on: Allocation) {
+    /// Send a run to its engine, with the limit that it was granted.
+    pub(crate) fn start_run(&mut self, run: RunId, on: Allocation, limit: Span) {
         self.leave_queue(run.job);
         let site = self.site_of(&on);
         for slot in &on.slots {
@@ -28,8 +28,9 @@ impl Centre {
         job.attempts = run.attempt;
         job.sent = Some(now);
         job.saved = None;
+        job.granted = Some(limit).filter(|limit| *limit != job.spec.limit);
         job.state = JobState::Starting { run, on: on.clone(), since: now };
-        let (limit, task, project) = (job.spec.limit, job.task, job.spec.project);
+        let (task, project) = (job.task, job.spec.project);
         self.counts.waiting -= 1;
         self.counts.running += 1;
         self.count_project(project, -1, 1);
@@ -71,6 +72,7 @@ impl Centre {
     /// A run is gone: settle it, free what it held, and end or queue its job again.
     pub(crate) fn end_run(&mut self, id: JobId, outcome: Outcome, at: Time) {
         let job = self.jobs.get_mut(&id).expect("ended jobs are there");
+        let outcome = crate::deadline::ended_as(job, outcome, at);
         let state = core::mem::replace(&mut job.state, JobState::Pending { why: Blocked::Fresh });
         let (run, on, started) = match state {
             JobState::Starting { run, on, .. } => (run, on, None),
@@ -116,6 +118,7 @@ impl Centre {
         let (project, task) = (job.spec.project, job.task);
         self.counts.running -= 1;
         if again {
+            job.granted = None;
             self.counts.waiting += 1;
             self.count_project(project, 1, -1);
             if let Some((array, _)) = task {
@@ -217,13 +220,23 @@ impl Centre {
         refused.is_none()
     }
 
-    /// The market price that ruled at a moment for the GPU model of an allocation; zero without GPUs or price.
+    /// The market price of a GPU-hour that ruled at a moment for what is held; zero without GPUs or price. Of several
+    /// models it is their mean by GPUs, rounded half up.
     fn price_of(&self, on: &Allocation, at: Time) -> Won {
-        let base = self.base();
-        let with_gpu = on.slots.iter().find(|slot| slot.devices != 0);
-        let device = with_gpu.and_then(|slot| base.nodes[slot.node.index()].device.as_ref());
-        let Some(device) = device else { return Won::ZERO };
-        let ruling = base.prices.iter().filter(|price| price.model == device.model && price.from <= at);
+        let (mut gpus, mut sum) = (0i64, 0i64);
+        for slot in &on.slots {
+            let held = i64::from(slot.devices.count_ones());
+            let device = self.base().nodes[slot.node.index()].device.as_ref().filter(|_| held > 0);
+            let price = device.map_or(Won::ZERO, |device| self.ruling_price(&device.model, at));
+            gpus += held;
+            sum = sum.saturating_add(price.won().saturating_mul(held));
+        }
+        if gpus == 0 { Won::ZERO } else { Won::new(sum.saturating_add(gpus / 2) / gpus) }
+    }
+
+    /// The price of a model that ruled at a moment.
+    fn ruling_price(&self, model: &str, at: Time) -> Won {
+        let ruling = self.base().prices.iter().filter(|price| price.model == model && price.from <= at);
         ruling.max_by_key(|price| price.from).map_or(Won::ZERO, |price| price.won_per_gpu_hour)
     }
 

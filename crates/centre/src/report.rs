@@ -12,10 +12,14 @@ pub(crate) fn last_call(until: Time) -> Time {
 }
 
 impl Centre {
-    /// What the clock alone brings: begin times, awards that begin or end, runs that outlive their limit.
+    /// What the clock alone brings: begin times, deadlines, awards that begin or end, runs that outlive their limit.
     pub(crate) fn let_time_pass(&mut self) {
         while let Some(&(at, id)) = self.index.begins.first().filter(|(at, _)| *at <= self.now) {
             self.index.begins.remove(&(at, id));
+            self.todo.push_back(Todo::Gate(id));
+        }
+        while let Some(&(at, id)) = self.index.deadlines.first().filter(|(at, _)| *at <= self.now) {
+            self.index.deadlines.remove(&(at, id));
             self.todo.push_back(Todo::Gate(id));
         }
         while let Some(&(at, project)) = self.index.award_edges.first().filter(|(at, _)| *at <= self.now) {
@@ -69,8 +73,9 @@ impl Centre {
             Some(JobState::Starting { on, since: sent, .. }) => {
                 let since = at.clamp(*sent, self.now);
                 self.flow(owner_of(self), on.gpus().milli(), since, true);
+                self.cut_at_deadline(run.job, since);
                 let job = self.jobs.get_mut(&run.job).expect("a current run has a job");
-                let until = since + job.spec.limit;
+                let until = since + job.limit();
                 if let JobState::Starting { on, .. } = &mut job.state {
                     let on = core::mem::take(on);
                     job.state = JobState::Running { run, on, since, until };
@@ -120,7 +125,7 @@ impl Centre {
     }
 
     /// A run wrote a checkpoint. What is reported late counts from when it was written.
-    fn saved(&mut self, run: RunId, at: Time) {
+    pub(crate) fn saved(&mut self, run: RunId, at: Time) {
         if self.current(run).is_none() {
             return self.anomaly(format!("{run} reported a checkpoint, but is not the present try of its job"));
         }

@@ -154,11 +154,12 @@ mod tests {
             launch: None,
             model: None,
             comment: Default::default(),
+            also: Vec::new(),
+            deadline: None,
+            limit_min: None,
         };
         let (id, state) = (JobId::new(id), JobState::Pending { why: Blocked::Fresh });
-        let (runs, submitted) = (Vec::new(), Time::default());
-        let (eligible, task, held, sent, saved) = (None, None, false, None, None);
-        Job { id, spec, submitted, eligible, task, held, state, runs, attempts, sent, saved }
+        Job { state, attempts, ..crate::submit::waiting(id, spec, Time::default()) }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 //! Look-ups are derived anew; what is not derivable is stored. A restored centre takes the same inputs to the same
 //! effects as the one it was made from.
 use crate::array::ArrayRecord;
+use crate::deadline::too_late_from;
 use crate::effect::Reply;
 use crate::input::Key;
 use crate::keys::Keys;
@@ -160,6 +161,8 @@ impl Centre {
                     self.index.waiters.entry(wait.on).or_default().insert(record.id);
                 }
             }
+            let late = too_late_from(&record.spec).filter(|at| *at > self.now);
+            self.index.deadlines.extend(late.map(|at| (at, record.id)));
         }
     }
 
@@ -169,6 +172,7 @@ impl Centre {
             JobState::Ended { .. } => return,
             JobState::Pending { .. } => {
                 counts.0 += 1;
+                self.index.deadlines.extend(too_late_from(&job.spec).map(|at| (at, job.id)));
                 for wait in &job.spec.after {
                     self.index.waiters.entry(wait.on).or_default().insert(job.id);
                 }

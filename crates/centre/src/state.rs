@@ -81,6 +81,8 @@ pub struct Counts {
 pub(crate) struct Index {
     /// When something waits for that moment alone.
     pub begins: BTreeSet<(Time, JobId)>,
+    /// When a job or an array that waits can no longer end by its deadline.
+    pub deadlines: BTreeSet<(Time, JobId)>,
     /// Who waits for a job's (or array's) start or end.
     pub waiters: BTreeMap<JobId, BTreeSet<JobId>>,
     /// When the core stops waiting for the engine to end a run.
@@ -226,6 +228,7 @@ impl Centre {
             Input::Finish { job, exit } => self.finish(job, exit),
             Input::Alter { job, change } => self.alter(job, &change),
             Input::Signal { job, signal, shell } => self.signal(job, signal, shell),
+            Input::Checkpoint { job } => self.checkpoint(job),
             Input::Drain { node, why } => self.drain(&node, why),
             Input::Resume { node } => self.resume(&node),
             Input::Reserve(booking) => self.reserve(by, booking),

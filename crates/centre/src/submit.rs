@@ -9,15 +9,17 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use madang_model::choice::MOST_KINDS;
 use madang_model::{
-    Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition, ProjectId,
-    Request, Role, SiteId, Span, Time, UserId,
+    Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition, PartitionId,
+    ProjectId, Request, Role, Site, SiteId, Span, Time, UserId,
 };
 
 pub(crate) const NAME_MOST: usize = 1024;
 pub(crate) const COMMENT_MOST: usize = 4096;
 const NICE_MOST: i32 = 10_000;
 const PARTS_MOST: usize = 16;
+const PARTITIONS_MOST: usize = 64;
 const WAITS_MOST: usize = 1024;
 const NODES_NAMED_MOST: usize = 4096;
 
@@ -47,6 +49,7 @@ impl Centre {
                     self.index.waiters.entry(wait.on).or_default().insert(id);
                 }
                 self.arrays.insert(id, *record);
+                self.watch_deadline(id);
                 self.todo.push_back(Todo::Fill(id));
             }
         }
@@ -75,12 +78,13 @@ impl Centre {
         let project = self.payer(user, submission.project.as_deref())?;
         check_text("name", &submission.name, NAME_MOST)?;
         check_text("comment", &submission.comment, COMMENT_MOST)?;
-        let partition = self.partition(submission.partition.as_deref())?;
+        let named = self.partitions(&submission)?;
+        let limit = submission.limit.unwrap_or(named[0].default_limit);
+        let partitions = allowing(limit, &named)?;
+        let limit_min = submission.limit_min.map(|least| check_least(least, limit)).transpose()?;
         let parts = core::mem::take(&mut submission.parts);
-        let request = self.request(partition, project, parts, &submission)?;
-        let limit = submission.limit.unwrap_or(partition.default_limit);
-        check_limit(limit, partition)?;
-        self.check_own_window(&request, limit)?;
+        let mut request = self.request(&partitions, project, parts, &submission)?;
+        self.check_own_window(&request, limit_min.unwrap_or(limit))?;
         if GpuTime::checked_of(request.gpus(), self.covered(limit)).is_none() {
             return Err(Refusal::new(Code::Invalid, format!("{} for {limit} cannot be counted", request.gpus())));
         }
@@ -90,17 +94,26 @@ impl Centre {
             return Err(Refusal::new(Code::Invalid, format!("{} is not a signal number", warning.signal)));
         }
         let sched = self.sched.as_ref().expect("founded: apply refuses everything else before");
-        sched.fits_ever(&request).map_err(|fact| {
+        let mut fits = sched.fits_ever(&request);
+        if fits.is_err() && request.topology.patience.is_some() {
+            // Nobody is to wait for a level that no island has.
+            request.topology = request.topology.relaxed();
+            fits = sched.fits_ever(&request);
+        }
+        fits.map_err(|fact| {
             Refusal::new(Code::Impossible, fact).hint("see what there is with: madang node list, or sinfo")
         })?;
         let after = self.waits_of(&submission.after)?;
-        Ok(JobSpec {
+        let spec = JobSpec {
             name: submission.name,
             user,
             project,
-            partition: partition.id,
+            partition: partitions[0].id,
+            also: partitions[1..].iter().map(|partition| partition.id).collect(),
             request,
             limit,
+            limit_min,
+            deadline: submission.deadline,
             qos: submission.qos,
             nice: nice(submission.nice),
             begin: submission.begin,
@@ -114,7 +127,9 @@ impl Centre {
             launch: submission.launch,
             model: submission.model,
             comment: submission.comment,
-        })
+        };
+        self.check_deadline(&spec)?;
+        Ok(spec)
     }
 
     fn submitter(&self, by: &str, user: &str) -> Result<UserId, Refusal> {
@@ -164,9 +179,37 @@ impl Centre {
         })
     }
 
+    /// The partitions named, each once, in the order named; the default one where none is.
+    fn partitions(&self, submission: &Submission) -> Result<Vec<&Partition>, Refusal> {
+        if submission.also.len() >= PARTITIONS_MOST {
+            let fact = format!("names {} partitions, at most {PARTITIONS_MOST}", submission.also.len() + 1);
+            return Err(Refusal::new(Code::Invalid, fact));
+        }
+        let mut found = alloc::vec![self.partition(submission.partition.as_deref())?];
+        for name in &submission.also {
+            let partition = self.partition(Some(name))?;
+            if found.iter().all(|known| known.id != partition.id) {
+                found.push(partition);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where a job is: of the partitions that it may go to the first that has the site it runs or ran at; while it waits
+    /// the first of all.
+    pub fn partition_of(&self, job: &Job) -> PartitionId {
+        let on = match &job.state {
+            JobState::Ended { .. } => job.runs.last().map(|run| &run.on),
+            state => state.holding().map(|(_, on)| on),
+        };
+        let Some(site) = on.map(|on| self.site_of(on)) else { return job.spec.partition };
+        let has = |id: &PartitionId| self.base().partitions[id.index()].sites.contains(&site);
+        job.spec.partitions().find(has).unwrap_or(job.spec.partition)
+    }
+
     fn request(
         &self,
-        partition: &Partition,
+        partitions: &[&Partition],
         project: ProjectId,
         parts: Vec<Part>,
         submission: &Submission,
@@ -184,7 +227,8 @@ impl Centre {
             let fact = format!("asks for {nodes} nodes, the estate has {estate}; a node has at most 32 GPUs");
             return Err(Refusal::new(Code::Impossible, fact));
         }
-        let sites = self.sites(partition, &submission.sites)?;
+        check_choices(&parts)?;
+        let sites = self.sites(partitions, &submission.sites)?;
         self.check_engines(&sites, submission)?;
         let include = self.nodes_named(&submission.include)?;
         let exclude = self.nodes_named(&submission.exclude)?;
@@ -194,18 +238,20 @@ impl Centre {
         Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation })
     }
 
-    fn sites(&self, partition: &Partition, names: &[String]) -> Result<Vec<SiteId>, Refusal> {
+    fn sites(&self, partitions: &[&Partition], names: &[String]) -> Result<Vec<SiteId>, Refusal> {
         let mut sites = Vec::new();
         for name in names {
             let site = self.base().sites.iter().find(|site| site.name == *name);
-            let Some(site) = site.filter(|site| partition.sites.contains(&site.id)) else {
-                let fact = format!("partition {} has no site named {name}", partition.name);
+            let has = |site: &&Site| partitions.iter().any(|partition| partition.sites.contains(&site.id));
+            let Some(site) = site.filter(has) else {
+                let named: Vec<&str> = partitions.iter().map(|partition| partition.name.as_str()).collect();
+                let fact = format!("partition {} has no site named {name}", named.join(", "));
                 return Err(Refusal::new(Code::NotFound, fact));
             };
             sites.push(site.id);
         }
         if sites.is_empty() {
-            sites.clone_from(&partition.sites);
+            sites.extend(partitions.iter().flat_map(|partition| &partition.sites));
         }
         sites.sort_unstable();
         sites.dedup();
@@ -276,12 +322,55 @@ pub(crate) fn waiting(id: JobId, spec: JobSpec, submitted: Time) -> Job {
         attempts: 0,
         sent: None,
         saved: None,
+        granted: None,
     }
 }
 
 /// A nice within its range.
 pub(crate) fn nice(asked: i32) -> i32 {
     asked.clamp(-NICE_MOST, NICE_MOST)
+}
+
+/// The partitions that allow the limit; those that do not are left out while one does.
+fn allowing<'a>(limit: Span, partitions: &[&'a Partition]) -> Result<Vec<&'a Partition>, Refusal> {
+    let allowed: Vec<&Partition> =
+        partitions.iter().copied().filter(|partition| check_limit(limit, partition).is_ok()).collect();
+    if allowed.is_empty() {
+        // The one that allows most says best what is wrong.
+        let longest = partitions.iter().max_by_key(|partition| partition.max_limit);
+        longest.map_or(Ok(()), |partition| check_limit(limit, partition))?;
+    }
+    Ok(allowed)
+}
+
+/// A shortest limit within its bounds.
+fn check_least(least: Span, limit: Span) -> Result<Span, Refusal> {
+    if least < Span::from_secs(1) {
+        return Err(Refusal::new(Code::Invalid, "the shortest limit is below one second"));
+    }
+    if least > limit {
+        let fact = format!("asks for a limit of {limit}, and of {least} at least");
+        return Err(Refusal::new(Code::Invalid, fact));
+    }
+    Ok(least)
+}
+
+/// Choices between models and features multiply, and each way to choose is looked at by itself.
+fn check_choices(parts: &[Part]) -> Result<(), Refusal> {
+    let choices = parts.iter().flat_map(|part| part.model.iter().chain(&part.features));
+    let mut kinds = 1u32;
+    for choice in choices {
+        let words = choice.words().len() as u32;
+        if words > MOST_KINDS {
+            return Err(Refusal::new(Code::Invalid, format!("names {words} alternatives, at most {MOST_KINDS}")));
+        }
+        kinds = if choice.binds() { kinds.saturating_mul(words) } else { kinds };
+    }
+    if kinds > MOST_KINDS {
+        let fact = format!("its alternatives come to {kinds} kinds of gang, at most {MOST_KINDS}");
+        return Err(Refusal::new(Code::Invalid, fact));
+    }
+    Ok(())
 }
 
 pub(crate) fn check_limit(limit: Span, partition: &Partition) -> Result<(), Refusal> {

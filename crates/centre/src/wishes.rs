@@ -6,7 +6,7 @@ use crate::state::{Centre, Todo};
 use alloc::format;
 use alloc::vec::Vec;
 use madang_ledger::{Account, Posting};
-use madang_model::{AwardId, GpuTime, JobId, JobState, Outcome, Span, StopCause};
+use madang_model::{AwardId, GpuTime, JobId, JobSpec, JobState, Outcome, RunId, Span, StopCause};
 use madang_sched::Event;
 
 /// What a target means.
@@ -21,7 +21,7 @@ impl Centre {
     pub(crate) fn cancel(&mut self, target: Target) -> Result<Reply, Refusal> {
         let done = match self.pick(target)? {
             Picked::Array(array) => {
-                let rest = self.array_cancel_rest(array);
+                let rest = self.array_end_rest(array, Outcome::Cancelled);
                 let live = self.live_tasks(array);
                 rest + live.into_iter().map(|id| self.cancel_job(id)).sum::<u32>()
             }
@@ -111,6 +111,24 @@ impl Centre {
         Ok(Reply::Jobs(done))
     }
 
+    /// A run says that what it did until now is safe.
+    pub(crate) fn checkpoint(&mut self, target: Target) -> Result<Reply, Refusal> {
+        let runs: Vec<RunId> = self.jobs_meant(target)?.iter().filter_map(|id| self.running(*id)).collect();
+        if runs.is_empty() {
+            return Err(does_not_run(target));
+        }
+        let now = self.now;
+        runs.iter().for_each(|run| self.saved(*run, now));
+        Ok(Reply::Jobs(runs.len() as u32))
+    }
+
+    fn running(&self, id: JobId) -> Option<RunId> {
+        match self.jobs[&id].state {
+            JobState::Running { run, .. } => Some(run),
+            _ => None,
+        }
+    }
+
     pub(crate) fn finish(&mut self, target: Target, exit: i32) -> Result<Reply, Refusal> {
         if let Picked::Job(id) = self.pick(target)?
             && let JobState::Running { run, on, .. } = &self.jobs[&id].state
@@ -145,8 +163,11 @@ impl Centre {
         let ids = match self.pick(target)? {
             Picked::Array(array) => {
                 self.check_alteration(&self.arrays[&array].spec, change)?;
+                self.check_deadline(&altered(&self.arrays[&array].spec, change))?;
+                self.unwatch_deadline(array);
                 let record = self.arrays.get_mut(&array).expect("picked arrays are there");
                 apply_alteration(&mut record.spec, change);
+                self.watch_deadline(array);
                 self.live_tasks(array)
             }
             Picked::Job(id) => alloc::vec![id],
@@ -169,10 +190,10 @@ impl Centre {
         Ok(Reply::Jobs(ids.len().max(1) as u32))
     }
 
-    fn check_alteration(&self, spec: &madang_model::JobSpec, change: &Alteration) -> Result<(), Refusal> {
-        let partition = &self.base().partitions[spec.partition.index()];
-        if let Some(limit) = change.limit {
-            crate::submit::check_limit(limit, partition)?;
+    fn check_alteration(&self, spec: &JobSpec, change: &Alteration) -> Result<(), Refusal> {
+        for id in change.limit.iter().flat_map(|_| spec.partitions()) {
+            let partition = &self.base().partitions[id.index()];
+            crate::submit::check_limit(change.limit.unwrap_or_default(), partition)?;
         }
         if let Some(name) = &change.name {
             crate::submit::check_text("name", name, crate::submit::NAME_MOST)?;
@@ -199,10 +220,21 @@ impl Centre {
         let (job, Some(limit)) = (&self.jobs[&id], change.limit) else { return Ok(()) };
         let (run, since) = match &job.state {
             JobState::Starting { run, since, .. } | JobState::Running { run, since, .. } => (*run, *since),
-            JobState::Pending { .. } => return self.check_own_window(&job.spec.request, limit),
+            JobState::Pending { .. } => {
+                let altered = altered(&job.spec, change);
+                self.check_deadline(&altered)?;
+                return self.check_own_window(&job.spec.request, altered.least());
+            }
             JobState::Completing { .. } | JobState::Ended { .. } => return Ok(()),
         };
-        if limit <= job.spec.limit { Ok(()) } else { self.check_runs_into(run, since + self.covered(limit)) }
+        if limit <= job.limit() {
+            return Ok(());
+        }
+        if job.spec.deadline.is_some_and(|deadline| since.after(limit) > deadline) {
+            let fact = format!("{id} has to end by its deadline, with a limit of {limit} it would not");
+            return Err(Refusal::new(Code::Invalid, fact));
+        }
+        self.check_runs_into(run, since + self.covered(limit))
     }
 
     /// What a raised limit adds to the hold of a run, and out of which award.
@@ -220,9 +252,19 @@ impl Centre {
         if named {
             self.unname(id);
         }
+        let waits = matches!(self.jobs[&id].state, JobState::Pending { .. });
+        if waits {
+            self.unwatch_deadline(id);
+        }
         let job = self.jobs.get_mut(&id).expect("altered jobs are there");
         apply_alteration(&mut job.spec, change);
-        let limit = job.spec.limit;
+        if change.limit.is_some() {
+            job.granted = None;
+        }
+        let limit = job.limit();
+        if waits {
+            self.watch_deadline(id);
+        }
         self.follow_limit(id, change.limit, more);
         let job = self.jobs.get_mut(&id).expect("altered jobs are there");
         if let JobState::Running { run, since, until, .. } = &mut job.state {
@@ -233,9 +275,7 @@ impl Centre {
             self.index.overdue.insert((crate::report::last_call(after), run));
             self.events.push(Event::Extended(run, after + crate::GRACE));
         } else if let (JobState::Pending { .. }, Some(since)) = (&job.state, job.eligible) {
-            self.events.push(Event::Withdrawn(id));
-            let ask = self.ask_of(&self.jobs[&id], since);
-            self.events.push(Event::Queued(ask));
+            self.ask_anew(id, since);
         }
         if named {
             self.enter_name(id);
@@ -321,7 +361,13 @@ fn does_not_run(target: Target) -> Refusal {
     Refusal::new(Code::WrongState, format!("{} does not run", target.job))
 }
 
-fn apply_alteration(spec: &mut madang_model::JobSpec, change: &Alteration) {
+fn altered(spec: &JobSpec, change: &Alteration) -> JobSpec {
+    let mut spec = spec.clone();
+    apply_alteration(&mut spec, change);
+    spec
+}
+
+fn apply_alteration(spec: &mut JobSpec, change: &Alteration) {
     if let Some(limit) = change.limit {
         spec.limit = limit;
     }

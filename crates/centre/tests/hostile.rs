@@ -75,10 +75,15 @@ impl Dice {
             gpus,
             cpus,
             memory_mib: if tame { self.below(2) * 1024 } else { self.wild() },
-            model: if rogue { self.maybe(|dice| dice.pick(&["h200", "b200", ""]).to_owned()) } else { None },
+            model: if rogue { self.maybe(|dice| dice.pick(&["h200", "b200", ""]).into()) } else { None },
             exclusive: self.one_in(4),
-            features: if rogue && self.one_in(8) { vec![self.text()] } else { vec![] },
+            features: if rogue && self.one_in(8) { vec![self.choice()] } else { vec![] },
         }
+    }
+    fn choice(&mut self) -> Choice {
+        let words: Vec<String> = (0..1 + self.below(40)).map(|_| self.text()).collect();
+        let choice = Choice::same(words).expect("there is a word");
+        if self.one_in(3) { choice.mixed() } else { choice }
     }
     fn topology(&mut self, rogue: bool) -> Topology {
         let level = |dice: &mut Dice| dice.pick(&["rack", "leaf", "island", ""]).to_owned();
@@ -88,6 +93,7 @@ impl Dice {
                 preferred: self.maybe(level),
                 segment: if rogue { self.maybe(Dice::wild_u32) } else { Some(1) },
                 spares: if rogue { self.wild_u32() } else { 0 },
+                patience: if self.one_in(3) { Some(Span::from_millis(self.wild())) } else { None },
             },
             _ => Topology::default(),
         }
@@ -129,6 +135,7 @@ impl Dice {
             name: if rogue { self.text() } else { self.pick(&names).to_owned() },
             project: if rogue { self.maybe(|dice| dice.pick(&["p", "q", "none"]).to_owned()) } else { None },
             partition: Some(if rogue { self.pick(&["gpu", "endless", "none"]) } else { "endless" }.into()),
+            also: (0..self.below(2) * self.below(3)).map(|_| self.pick(&["gpu", "endless", "none"]).into()).collect(),
             sites: if self.one_in(6) { vec![self.pick(&["s", "t"]).to_owned()] } else { vec![] },
             parts: (0..parts).map(|_| self.part(rogue)).collect(),
             include: if self.one_in(8) { vec![self.node()] } else { vec![] },
@@ -136,6 +143,8 @@ impl Dice {
             across_islands: self.one_in(2),
             topology: self.topology(rogue),
             limit: self.maybe(Dice::limit),
+            limit_min: if self.one_in(3) { self.maybe(Dice::limit) } else { None },
+            deadline: if self.one_in(3) { Some(Time::from_millis(self.wild())) } else { None },
             qos: self.qos(),
             nice: self.wild_i32(),
             begin: if self.one_in(6) { Some(Time::from_millis(self.wild())) } else { None },

@@ -1,4 +1,5 @@
 //! Jobs: what is asked for, where it stands, how it ended.
+use crate::choice::Choice;
 use crate::id::{JobId, NodeId, PartitionId, ProjectId, ReservationId, RunId, SiteId, UserId};
 use crate::topology::Topology;
 use crate::units::{GpuTime, MilliGpus, Span, Time};
@@ -17,12 +18,12 @@ pub struct Part {
     pub cpus: u32,
     /// Memory on each node in MiB; 0 is all that the node has.
     pub memory_mib: u64,
-    /// GPU model asked for, as a GRES type.
-    pub model: Option<String>,
+    /// GPU model asked for, as a GRES type, or several of which one will do.
+    pub model: Option<Choice>,
     /// True to hold whole nodes: all CPUs and memory, no sharing; GPUs as asked.
     pub exclusive: bool,
-    /// Features every node must have (all of them).
-    pub features: Vec<String>,
+    /// Features every node must have: all of these, of each choice one word.
+    pub features: Vec<Choice>,
 }
 
 /// What the scheduler looks at. Equal requests form one class, so a cycle costs by classes and not by jobs.
@@ -131,12 +132,21 @@ pub struct JobSpec {
     pub user: UserId,
     /// Who pays.
     pub project: ProjectId,
-    /// The partition it was sent to.
+    /// The partition it was sent to, or the first of several.
     pub partition: PartitionId,
+    /// Further partitions that it may go to, in the order named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<PartitionId>,
     /// What it needs.
     pub request: Request,
     /// How long it may run, at least one second.
     pub limit: Span,
+    /// The shortest limit that it takes where that lets it start earlier; `None` for its limit alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_min: Option<Span>,
+    /// When it must have ended: it is removed once it no longer can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
     /// Urgency within its share.
     pub qos: Qos,
     /// Slurm's nice: larger is later.
@@ -164,6 +174,21 @@ pub struct JobSpec {
     pub model: Option<ModelRun>,
     /// Free text of the user.
     pub comment: String,
+}
+
+impl JobSpec {
+    /// The partitions it may go to, in the order named.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        core::iter::once(self.partition).chain(self.also.iter().copied())
+    }
+    /// The shortest limit with which it may start.
+    pub fn least(&self) -> Span {
+        self.limit_min.map_or(self.limit, |least| least.min(self.limit))
+    }
+    /// The last moment at which it may start and still end by its deadline.
+    pub fn last_start(&self) -> Option<Time> {
+        Some(self.deadline?.before(self.least()))
+    }
 }
 
 /// Nodes and devices held by one run on one node.
@@ -224,6 +249,8 @@ pub enum Outcome {
     /// Its nodes were taken back for another job. Slurm: `PREEMPTED`. What was lost since its last checkpoint is not
     /// charged, up to a cap.
     Preempted,
+    /// Its deadline came: it could no longer have ended by it, or did not. Slurm: `DEADLINE`.
+    Deadline,
 }
 
 impl Outcome {
@@ -451,4 +478,14 @@ pub struct Job {
     /// When the present attempt last reported a checkpoint.
     #[serde(default)]
     pub saved: Option<Time>,
+    /// The limit of the present or last attempt, where it is shorter than the one asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Span>,
+}
+
+impl Job {
+    /// How long the present attempt may run; of a job that waits, how long it asks to.
+    pub fn limit(&self) -> Span {
+        self.granted.unwrap_or(self.spec.limit)
+    }
 }

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod checkpoint;
+pub mod choice;
 pub mod estate;
 pub mod founding;
 pub mod id;
@@ -19,6 +20,7 @@ pub mod topology;
 pub mod units;
 
 pub use checkpoint::Checkpoints;
+pub use choice::Choice;
 pub use estate::{Device, EngineKind, Health, Island, Node, Partition, Site};
 pub use founding::Founding;
 pub use id::{

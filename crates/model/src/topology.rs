@@ -3,6 +3,7 @@
 //! An island is a tree: pods of leaves of racks of NVLink domains, as deep as its centre file says. A level is one
 //! storey of it, a domain one box of a level. An island that names no levels has one, `rack`.
 use crate::estate::{Island, Node};
+use crate::units::Span;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -28,6 +29,9 @@ pub struct Topology {
     /// Nodes of the first part that are held beside the gang for the case that one is lost: its last ones in rank order.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub spares: u32,
+    /// How long it waits for the required level, from when it may start; then the level is only preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Span>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -38,6 +42,11 @@ impl Topology {
     /// True when nothing is asked for.
     pub fn is_default(&self) -> bool {
         *self == Topology::default()
+    }
+    /// The same, once its patience is over: what it required it would still like.
+    pub fn relaxed(&self) -> Topology {
+        let preferred = self.required.clone().or_else(|| self.preferred.clone());
+        Topology { required: None, preferred, patience: None, ..self.clone() }
     }
 }
 

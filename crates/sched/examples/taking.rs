@@ -182,6 +182,8 @@ impl World {
                 reservation: None,
             },
             limit: Span::from_millis(left * 3 / 2),
+            limit_min: None,
+            deadline: None,
             qos: Qos::Normal,
             nice: 0,
             checkpoint: saves.filter(|_| said).map(Span::from_millis),

@@ -21,6 +21,12 @@ pub struct Ask {
     pub request: Request,
     /// How long it may run; with the gang's GPUs this is what the budget must cover.
     pub limit: Span,
+    /// The shortest limit that it takes: it starts as soon as this fits, with the longest that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_min: Option<Span>,
+    /// By when its limit must end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
     /// Urgency within its share.
     pub qos: Qos,
     /// Larger is later, within the urgency.

@@ -150,6 +150,6 @@ impl Calendar {
 
 /// By when a run has to be gone that may stay until the end of its window: it is given the time to leave that every run
 /// has after its limit, so that a job as long as the window fits.
-fn leave(until: Time) -> Time {
+pub(crate) fn leave(until: Time) -> Time {
     until.after(GRACE).after(GRACE)
 }

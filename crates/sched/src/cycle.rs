@@ -1,8 +1,9 @@
 //! One step: what happened, then one cycle.
 use crate::api::{BrokenBy, Budget, Event, Promise, PromiseEnd, Start, Step};
-use crate::place::{self, Now, Short};
+use crate::place::Short;
 use crate::prey::Life;
 use crate::promise::{GRACE, Pledge};
+use crate::queue::need;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
 use alloc::vec::Vec;
@@ -150,18 +151,15 @@ impl Scheduler {
 
     /// Starts the job if it can be placed now; its own promise does not stand in its way.
     pub(crate) fn try_start(&mut self, now: Time, job: JobId, step: &mut Step) -> Result<(), Short> {
-        let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
-        let end = now.after(class.limit).after(GRACE);
         self.promises.lift(job);
-        let at = Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true };
-        let placed = place::now(shape, &at);
+        let placed = self.longest(now, job);
         self.promises.lower(job);
         match placed {
-            Ok(on) => {
+            Ok((on, limit)) => {
                 if let Some(promised) = self.drop_promise(job) {
                     step.promises.push((job, PromiseEnd::Kept { promised }));
                 }
-                self.start(now, job, on, step);
+                self.start(now, job, (on, limit), step);
                 Ok(())
             }
             Err(short) => {
@@ -175,9 +173,9 @@ impl Scheduler {
         }
     }
 
-    fn start(&mut self, now: Time, job: JobId, on: Allocation, step: &mut Step) {
-        let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
-        let (need, until, own) = (class.need, now.after(class.limit), shape.request.reservation);
+    fn start(&mut self, now: Time, job: JobId, (on, limit): (Allocation, Span), step: &mut Step) {
+        let shape = self.queue.kind(&self.queue.jobs[&job]).1;
+        let (need, until, own) = (need(&shape.request, limit), now.after(limit), shape.request.reservation);
         let waiting = self.queue.remove(job).expect("a job that starts was waiting");
         let (run, leaf) = (waiting.run, waiting.leaf);
         let life = Life { since: now, qos: waiting.rank.0.0, every: waiting.every, ..Life::default() };

@@ -186,14 +186,16 @@ impl Scheduler {
 
     /// The question that a waiting job came with.
     fn ask(&self, waiting: &Waiting) -> Ask {
-        let (class, shape) = self.queue.kind(waiting);
+        let shape = self.queue.kind(waiting).1;
         let leaf = &self.shares.leaves[waiting.leaf];
         Ask {
             run: waiting.run,
             project: self.shares.projects[leaf.project].id,
             user: leaf.user,
             request: shape.request.clone(),
-            limit: class.limit,
+            limit: waiting.limit,
+            limit_min: self.queue.least(waiting),
+            deadline: waiting.deadline,
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
             checkpoint: waiting.every,

@@ -26,6 +26,7 @@ mod explain;
 pub mod frag;
 mod gaps;
 mod lend;
+mod limit;
 mod outlook;
 mod pass;
 mod place;

@@ -117,18 +117,23 @@ fn on_empty(shape: &Shape, estate: &Estate, lets: impl Fn(NodeId) -> bool) -> Re
     assemble(shape, estate, &mut all)
 }
 
-/// One node for one part: the fullest that fits, and of these one whose free devices lie in the fewest NUMA domains;
+/// One node for one part, of the most wanted kind that is free: the fullest that fits, and of these one whose free devices lie in the fewest NUMA domains;
 /// whole nodes from the lowest domain with the fewest to spare.
 fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     let part = &shape.parts[0];
     if part.fitting.iter().any(|fit| fit.whole) {
         return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list));
     }
+    (0..shape.kinds).find_map(|kind| single_of(shape, kind, at, met)).map_or(Err(0), |pick| Ok(alloc::vec![pick]))
+}
+
+fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> {
     let estate = &at.cluster.estate;
-    let most = part.fitting.iter().map(|fit| estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
+    let fitting = || shape.parts[0].fitting.iter().filter(|fit| fit.kinds >> kind & 1 == 1);
+    let most = fitting().map(|fit| estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
     for gpus in 0..=most as usize {
         let mut split = None;
-        for fit in part.fitting.iter().filter(|fit| fit.need.gpus as usize <= gpus) {
+        for fit in fitting().filter(|fit| fit.need.gpus as usize <= gpus) {
             let pool = &estate.pools[fit.pool];
             let nodes = at.cluster.free[fit.pool].get(gpus).filter(|_| shape.wish.of(pool.island).is_some());
             let Some(nodes) = nodes else { continue };
@@ -139,17 +144,17 @@ fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
                 if (near || split.is_none()) && serves(shape, fit, node, at, met) {
                     let pick = Pick { part: 0, node, need: fit.need, spare: false };
                     if near {
-                        return Ok(alloc::vec![pick]);
+                        return Some(pick);
                     }
                     split = Some(pick);
                 }
             }
         }
-        if let Some(pick) = split {
-            return Ok(alloc::vec![pick]);
+        if split.is_some() {
+            return split;
         }
     }
-    Err(0)
+    None
 }
 
 /// The nodes of a pool that can take a part now, fullest first.
@@ -224,12 +229,24 @@ pub(crate) fn with_devices(picks: &[Pick], estate: &Estate, busy: impl Fn(NodeId
 /// How good a placement is; less is better: how far apart, GPUs left on the fullest kind of node, nodes offered.
 type Score = (Spread, u32, usize);
 
-/// Picks a gang's nodes out of what `offer` lists for each pool, or says what the best island or domain has.
+/// Picks a gang's nodes out of what `offer` lists for each pool, of the most wanted kind that can be had, or says what the
+/// best island or domain has.
 pub(crate) fn assemble(shape: &Shape, estate: &Estate, offer: &mut Offer) -> Result<Vec<Pick>, u32> {
+    let mut fitting = 0;
+    for kind in 0..shape.kinds {
+        match assemble_of(shape, kind, estate, offer) {
+            Ok(picks) => return Ok(picks),
+            Err(count) => fitting = fitting.max(count),
+        }
+    }
+    Err(fitting)
+}
+
+fn assemble_of(shape: &Shape, kind: u32, estate: &Estate, offer: &mut Offer) -> Result<Vec<Pick>, u32> {
     let mut best: Option<(Score, Vec<Pick>)> = None;
     let mut fitting = 0;
     for island in &shape.islands {
-        match gather(shape, estate, core::slice::from_ref(island), offer) {
+        match gather(shape, kind, estate, core::slice::from_ref(island), offer) {
             Ok((score, picks)) => {
                 if best.as_ref().is_none_or(|(least, _)| score < *least) {
                     best = Some((score, picks));
@@ -244,7 +261,7 @@ pub(crate) fn assemble(shape: &Shape, estate: &Estate, offer: &mut Offer) -> Res
     if shape.request.across_islands {
         for site in &shape.request.sites {
             let islands = islands_of(shape, estate, *site);
-            match gather(shape, estate, &islands, offer) {
+            match gather(shape, kind, estate, &islands, offer) {
                 Ok((_, picks)) => return Ok(picks),
                 Err(count) => fitting = fitting.max(count),
             }
@@ -287,8 +304,14 @@ fn islands_of(shape: &Shape, estate: &Estate, site: SiteId) -> Vec<IslandId> {
     shape.islands.iter().copied().filter(|island| estate.islands[island.index()] == site).collect()
 }
 
-/// Places all parts within these islands.
-fn gather(shape: &Shape, estate: &Estate, islands: &[IslandId], offer: &mut Offer) -> Result<(Score, Vec<Pick>), u32> {
+/// Places all parts of one kind of gang within these islands.
+fn gather(
+    shape: &Shape,
+    kind: u32,
+    estate: &Estate,
+    islands: &[IslandId],
+    offer: &mut Offer,
+) -> Result<(Score, Vec<Pick>), u32> {
     let include = &shape.request.include;
     if !include.iter().all(|node| node.index() < estate.nodes.len() && islands.contains(&estate.island(*node))) {
         return Err(0);
@@ -297,7 +320,8 @@ fn gather(shape: &Shape, estate: &Estate, islands: &[IslandId], offer: &mut Offe
     let mut fresh = Vec::new();
     for (index, part) in (0u32..).zip(&shape.parts) {
         let mut list: Vec<Seat> = Vec::new();
-        for fit in part.fitting.iter().filter(|fit| islands.contains(&estate.pools[fit.pool].island)) {
+        let serves = |fit: &&Fitting| fit.kinds >> kind & 1 == 1 && islands.contains(&estate.pools[fit.pool].island);
+        for fit in part.fitting.iter().filter(serves) {
             offer(index, fit, &mut fresh);
             list.extend(fresh.drain(..).filter(|one| shape.allows(one.node)).map(|one| (one, fit)));
         }

@@ -37,6 +37,10 @@ pub(crate) struct Waiting {
     pub rank: Rank,
     /// How often it says that it writes a checkpoint.
     pub every: Option<Span>,
+    /// The limit that it would like; its class goes by the shortest that it takes.
+    pub limit: Span,
+    /// By when its limit must end it.
+    pub deadline: Option<Time>,
 }
 
 /// A shape with a limit.
@@ -44,7 +48,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Class {
     pub shape: usize,
     pub limit: Span,
-    /// What a start takes from its project's budget.
+    /// What a start with this limit takes from its project's budget.
     pub need: GpuTime,
     pub count: u32,
 }
@@ -176,18 +180,19 @@ impl Queue {
 
     /// Puts a job in its leaf's line.
     pub fn push(&mut self, ask: &Ask, leaf: usize, shape: usize) {
-        let key = (shape, ask.limit);
-        let class = *self.by_limit.entry(key).or_insert_with(|| {
-            let need = need(&self.shapes[shape].request, ask.limit);
-            self.classes.insert(Class { shape, limit: ask.limit, need, count: 0 })
+        let limit = ask.limit_min.map_or(ask.limit, |least| least.min(ask.limit));
+        let class = *self.by_limit.entry((shape, limit)).or_insert_with(|| {
+            let need = need(&self.shapes[shape].request, limit);
+            self.classes.insert(Class { shape, limit, need, count: 0 })
         });
         self.classes[class].count += 1;
         let rank = (Reverse(ask.qos), ask.nice, ask.since, ask.run.job);
         if self.leaves.len() <= leaf {
             self.leaves.resize_with(leaf + 1, Lines::default);
         }
-        self.leaves[leaf].push((shape, urgency(&rank), ask.limit, class), rank);
-        self.jobs.insert(ask.run.job, Waiting { run: ask.run, leaf, class, rank, every: ask.checkpoint });
+        self.leaves[leaf].push((shape, urgency(&rank), limit, class), rank);
+        let (run, every, limit, deadline) = (ask.run, ask.checkpoint, ask.limit, ask.deadline);
+        self.jobs.insert(run.job, Waiting { run, leaf, class, rank, every, limit, deadline });
     }
 
     /// Takes a job out.
@@ -209,6 +214,11 @@ impl Queue {
     pub fn shortest(&self, shape: usize) -> Option<Span> {
         let first = self.by_limit.range((shape, Span::ZERO)..).next();
         first.filter(|((of, _), _)| *of == shape).map(|((_, limit), _)| *limit)
+    }
+
+    /// The shortest limit that a job takes, where that is shorter than the one it asks for.
+    pub fn least(&self, waiting: &Waiting) -> Option<Span> {
+        Some(self.classes[waiting.class].limit).filter(|limit| *limit < waiting.limit)
     }
 
     /// A job's class and shape.

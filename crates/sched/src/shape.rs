@@ -9,8 +9,11 @@ use crate::wish::{self, Wish};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use madang_model::{Blocked, IslandId, JobId, NodeId, Part, Request, ReservationId, SiteId, Span, Topology};
+use madang_model::{Blocked, Choice, IslandId, JobId, NodeId, Part, Request, ReservationId, SiteId, Span, Topology};
 use serde::{Deserialize, Serialize};
+
+/// Most kinds of gang that are told apart; a request with more is refused before.
+const MOST_KINDS: u32 = madang_model::choice::MOST_KINDS;
 
 /// A pool that can hold a part, and what the part takes of each of its nodes.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Fitting {
     pub need: Amount,
     /// True when nobody else can use the node beside it, so that neighbours matter more than leftovers.
     pub whole: bool,
+    /// The kinds of gang that it serves: bit k is kind k.
+    pub kinds: u32,
 }
 
 /// One part of a gang.
@@ -56,6 +61,9 @@ fn any_number() -> u32 {
 pub(crate) struct Shape {
     pub request: Request,
     pub parts: Vec<PartPlan>,
+    /// How many kinds of gang would do, the most wanted first: one for each way to choose between the models and features
+    /// by which all nodes of a part go alike.
+    pub kinds: u32,
     /// What it asks of the tree of domains.
     pub wish: Wish,
     /// Islands that may hold any of it, ascending.
@@ -72,11 +80,13 @@ pub(crate) struct Shape {
 impl Shape {
     /// Matches a request. `never` and `possible` are left to the caller, who has the nodes at hand.
     pub fn new(request: Request, estate: &Estate) -> Shape {
-        let parts: Vec<PartPlan> = request
-            .parts
-            .iter()
-            .map(|part| PartPlan { nodes: part.nodes, fitting: fitting(part, &request.sites, estate) })
-            .collect();
+        let kinds = Kinds::new(&request.parts);
+        let plan = |(index, part): (usize, &Part)| PartPlan {
+            nodes: part.nodes,
+            fitting: fitting(part, &request.sites, estate, |pool| kinds.served_by(index, pool)),
+        };
+        let parts: Vec<PartPlan> = request.parts.iter().enumerate().map(plan).collect();
+        let kinds = kinds.count;
         let mut islands: Vec<IslandId> =
             parts.iter().flat_map(|part| &part.fitting).map(|fit| estate.pools[fit.pool].island).collect();
         islands.sort();
@@ -91,7 +101,7 @@ impl Shape {
         let rate = request.parts.iter().fold(0u64, |sum, part| {
             sum.saturating_add(u64::from(part.nodes).saturating_mul((u64::from(part.gpus) * 1000).max(1)))
         });
-        Shape { request, parts, wish, islands, never: true, possible: false, memo: None, rate }
+        Shape { request, parts, kinds, wish, islands, never: true, possible: false, memo: None, rate }
     }
 
     /// True when a job of this shape with this limit is known not to start.
@@ -170,17 +180,62 @@ fn need(part: &Part, total: Amount) -> Amount {
 }
 
 fn suits(part: &Part, pool: &Pool) -> bool {
-    let model = part.model.is_none() || part.model == pool.model;
-    model && part.features.iter().all(|feature| pool.features.binary_search(feature).is_ok())
+    let model = part.model.as_ref().is_none_or(|model| model.words().iter().any(|word| is_of(pool, word)));
+    model && part.features.iter().all(|feature| feature.words().iter().any(|word| has(pool, word)))
 }
 
-fn fitting(part: &Part, sites: &[SiteId], estate: &Estate) -> Vec<Fitting> {
+fn is_of(pool: &Pool, model: &str) -> bool {
+    pool.model.as_deref() == Some(model)
+}
+
+/// True of a pool with this feature. A node's GPU model is one of its features too: many sites name it by `--constraint`.
+fn has(pool: &Pool, feature: &str) -> bool {
+    pool.features.binary_search_by(|known| known.as_str().cmp(feature)).is_ok() || is_of(pool, feature)
+}
+
+/// The choices that all nodes of a part make alike, over all parts: the first weighs most, of each the first word.
+struct Kinds<'a> {
+    /// The part, whether it is of models, and the words.
+    choices: Vec<(usize, bool, &'a [String])>,
+    count: u32,
+}
+
+impl Kinds<'_> {
+    fn new(parts: &[Part]) -> Kinds<'_> {
+        let mut kinds = Kinds { choices: Vec::new(), count: 1 };
+        for (index, part) in parts.iter().enumerate() {
+            let models = part.model.iter().map(|choice| (true, choice));
+            let choices = models.chain(part.features.iter().map(|choice| (false, choice)));
+            for (is_model, choice) in choices.filter(|(_, choice)| choice.binds()) {
+                let words = &choice.words()[..choice.words().len().min((MOST_KINDS / kinds.count) as usize)];
+                kinds.count *= words.len() as u32;
+                kinds.choices.push((index, is_model, words));
+            }
+        }
+        kinds
+    }
+
+    /// The kinds that the pool serves as a node of this part.
+    fn served_by(&self, part: usize, pool: &Pool) -> u32 {
+        let serves = |kind: &u32| {
+            let mut rest = *kind;
+            self.choices.iter().rev().all(|(of, is_model, words)| {
+                let word = &words[rest as usize % words.len()];
+                rest /= words.len() as u32;
+                *of != part || if *is_model { is_of(pool, word) } else { has(pool, word) }
+            })
+        };
+        (0..self.count).filter(serves).fold(0, |mask, kind| mask | 1 << kind)
+    }
+}
+
+fn fitting(part: &Part, sites: &[SiteId], estate: &Estate, kinds: impl Fn(&Pool) -> u32) -> Vec<Fitting> {
     let mut list = Vec::new();
     for (index, pool) in estate.pools.iter().enumerate() {
         let need = need(part, pool.total);
         if sites.contains(&pool.site) && suits(part, pool) && need.within(pool.total) {
             let whole = (need.gpus > 0 && need.gpus == pool.total.gpus) || need.cpus == pool.total.cpus;
-            list.push(Fitting { pool: index, need, whole });
+            list.push(Fitting { pool: index, need, whole, kinds: kinds(pool) });
         }
     }
     list
@@ -225,12 +280,14 @@ fn part_shortage(part: &Part, request: &Request, estate: &Estate, place: &str) -
     if part.nodes == 0 {
         return Some("asks for a part of no nodes".to_string());
     }
-    if let Some(model) = part.model.as_ref().filter(|_| !pools.iter().any(|pool| pool.model == part.model)) {
+    let none = |model: &&Choice| !pools.iter().any(|pool| model.words().iter().any(|word| is_of(pool, word)));
+    if let Some(model) = part.model.as_ref().filter(none) {
         return Some(format!("asks for {model} GPUs, {place} has none"));
     }
     let suited: Vec<&&Pool> = pools.iter().filter(|pool| suits(part, pool)).collect();
     if suited.is_empty() {
-        return Some(format!("asks for nodes with {}, {place} has none", part.features.join(", ")));
+        let features: Vec<String> = part.features.iter().map(Choice::to_string).collect();
+        return Some(format!("asks for nodes with {}, {place} has none", features.join(", ")));
     }
     let most = |figure: fn(&Pool) -> u64| suited.iter().map(|pool| figure(pool)).max().unwrap_or(0);
     let largest = most(|pool| u64::from(pool.total.gpus));
@@ -246,7 +303,7 @@ fn part_shortage(part: &Part, request: &Request, estate: &Estate, place: &str) -
         let asked = part.memory_mib;
         return Some(format!("asks for {asked} MiB of memory on a node, the largest node of {place} has {largest}"));
     }
-    let fitting = fitting(part, &request.sites, estate);
+    let fitting = fitting(part, &request.sites, estate, |_| 1);
     let nodes: usize = fitting.iter().map(|fit| estate.pools[fit.pool].nodes.len()).sum();
     if (nodes as u64) < u64::from(part.nodes) {
         let (gpus, cpus) = (part.gpus, part.cpus);

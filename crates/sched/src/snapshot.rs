@@ -77,6 +77,10 @@ struct SavedJob {
     since: Time,
     #[serde(default)]
     every: Option<Span>,
+    #[serde(default)]
+    limit_min: Option<Span>,
+    #[serde(default)]
+    deadline: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +109,9 @@ impl Scheduler {
             run: waiting.run,
             leaf: waiting.leaf,
             shape: places[self.queue.classes[waiting.class].shape],
-            limit: self.queue.classes[waiting.class].limit,
+            limit: waiting.limit,
+            limit_min: self.queue.least(waiting),
+            deadline: waiting.deadline,
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
             since: waiting.rank.2,
@@ -223,6 +229,8 @@ impl Scheduler {
                 user: leaf.user,
                 request: request.clone(),
                 limit: job.limit,
+                limit_min: job.limit_min,
+                deadline: job.deadline,
                 qos: job.qos,
                 nice: job.nice,
                 since: job.since,

@@ -61,6 +61,7 @@ fn kind(input: &Input) -> &'static str {
         Input::Finish { .. } => "finish",
         Input::Alter { .. } => "alter",
         Input::Signal { .. } => "signal",
+        Input::Checkpoint { .. } => "checkpoint",
         Input::Drain { .. } => "drain",
         Input::Resume { .. } => "resume",
         Input::Reserve(_) => "reserve",

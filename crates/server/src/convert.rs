@@ -10,7 +10,9 @@ use crate::ranges;
 use madang_api::{After, Batch, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
 use madang_centre::{Submission, Target, Wait};
 use madang_engine::{Kind, LaunchSpec, PartInfo};
-use madang_model::{DependencyKind, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Topology, Warning};
+use madang_model::{
+    Choice, DependencyKind, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Topology, Warning,
+};
 
 /// Bounds of a request.
 mod most {
@@ -23,6 +25,8 @@ mod most {
     pub const LIMIT_SECS: u64 = 10 * 366 * 86_400;
     pub const NICE: i32 = 10_000;
     pub const WAITS: usize = 1_000;
+    pub const PARTITIONS: usize = 64;
+    pub const WORDS: usize = 32;
     pub const NAMES: usize = 4_096;
     pub const NAME: usize = 1_024;
     pub const COMMENT: usize = 4_096;
@@ -46,14 +50,18 @@ pub struct Converted {
     pub launched: Option<Launched>,
     /// Number of tasks; 1 for a plain job.
     pub tasks: u32,
+    /// What a person should know.
+    pub notes: Vec<String>,
 }
 
 /// Fills in, checks and resolves a submission by `user`; `may_hurry` for those who may go below nice 0.
 pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) -> Result<Converted, Fault> {
     text("name", &submit.name, most::NAME)?;
     text("comment", &submit.comment, most::COMMENT)?;
-    let partition = partition(estate, submit.partition.as_deref())?;
-    let sites = sites(estate, partition, &submit)?;
+    let limit_asked = submit.limit_secs.map(limit).transpose()?;
+    let (partitions, notes) = partitions(estate, submit.partition.as_deref(), limit_asked)?;
+    let name = partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(",");
+    let sites = sites(estate, &partitions, &submit)?;
     let shapes: Vec<&Shape> = sites.iter().flat_map(|site| &estate.shapes[site.index()]).collect();
     let specs = if submit.parts.is_empty() { vec![PartSpec::default()] } else { submit.parts };
     if specs.len() > most::PARTS {
@@ -62,7 +70,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
     let mut parts = Vec::new();
     let mut layouts = Vec::new();
     for (at, spec) in specs.iter().enumerate() {
-        parts.push(part(&format!("parts[{at}]"), spec, &shapes, &partition.name)?);
+        parts.push(part(&format!("parts[{at}]"), spec, &shapes, &name)?);
         layouts.push(PartInfo {
             ntasks: spec.tasks,
             ntasks_per_node: spec.tasks_per_node,
@@ -72,12 +80,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
     for (field, names) in [("include", &submit.include), ("exclude", &submit.exclude)] {
         node_names(estate, field, names)?;
     }
-    let array = submit.array.as_deref().map(ranges::parse).transpose();
-    let array =
-        array.map_err(|fact| Fault::invalid("array", fact).hint("write it as `0-11%4`, `1,3,5` or `0-20:5`"))?;
-    let tasks = array
-        .as_ref()
-        .map_or(1, |array| array.ranges.iter().map(|(first, last, step)| (last - first) / step + 1).sum());
+    let (array, tasks) = array(submit.array.as_deref())?;
     let launched = match submit.batch {
         Some(batch) => Some(Launched::new(launch(batch)?, layouts)),
         None => None,
@@ -88,14 +91,17 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         user: user.to_owned(),
         name: submit.name,
         project: submit.project,
-        partition: Some(partition.name.clone()),
+        partition: Some(partitions[0].name.clone()),
+        also: partitions[1..].iter().map(|partition| partition.name.clone()).collect(),
         sites: sites.iter().map(|site| estate.founding.sites[site.index()].name.clone()).collect(),
         parts,
         include: submit.include,
         exclude: submit.exclude,
         across_islands: submit.across_islands,
         topology,
-        limit: submit.limit_secs.map(limit).transpose()?,
+        limit: limit_asked,
+        limit_min: submit.limit_min_secs.map(limit).transpose()?,
+        deadline: submit.deadline_ms.map(|millis| moment("deadline_ms", millis)).transpose()?,
         qos: qos(submit.qos),
         nice: nice(submit.nice, may_hurry)?,
         begin: submit.begin_ms.map(|millis| moment("begin_ms", millis)).transpose()?,
@@ -113,7 +119,17 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         comment: submit.comment,
         reservation: submit.reservation,
     };
-    Ok(Converted { submission, launched, tasks })
+    Ok(Converted { submission, launched, tasks, notes })
+}
+
+/// An array's indices and how many they are; one task without an array.
+fn array(text: Option<&str>) -> Result<(Option<madang_centre::Array>, u32), Fault> {
+    let wrong = |fact| Fault::invalid("array", fact).hint("write it as `0-11%4`, `1,3,5` or `0-20:5`");
+    let array = text.map(ranges::parse).transpose().map_err(wrong)?;
+    let count =
+        |array: &madang_centre::Array| array.ranges.iter().map(|(first, last, step)| (last - first) / step + 1).sum();
+    let tasks = array.as_ref().map_or(1, count);
+    Ok((array, tasks))
 }
 
 /// A new limit, for a submission or a change.
@@ -185,17 +201,52 @@ fn partition<'a>(estate: &'a Estate, name: Option<&str>) -> Result<&'a Partition
     })
 }
 
+/// The partitions named that allow the limit, with a word on each that does not; all of them where none does, so that the
+/// core says what is wrong.
+fn partitions<'a>(
+    estate: &'a Estate,
+    names: Option<&str>,
+    limit: Option<Span>,
+) -> Result<(Vec<&'a Partition>, Vec<String>), Fault> {
+    let mut named: Vec<&Partition> = Vec::new();
+    for name in names.map_or(vec![None], |names| names.split(',').map(|name| Some(name.trim())).collect()) {
+        let found = partition(estate, name)?;
+        if named.iter().all(|known| known.id != found.id) {
+            named.push(found);
+        }
+    }
+    if named.len() > most::PARTITIONS {
+        return Err(Fault::invalid(
+            "partition",
+            format!("names {} partitions, at most {}", named.len(), most::PARTITIONS),
+        ));
+    }
+    let limit = limit.unwrap_or(named[0].default_limit);
+    let (allow, short): (Vec<&Partition>, Vec<&Partition>) =
+        named.iter().partition(|partition| limit <= partition.max_limit);
+    if allow.is_empty() {
+        return Ok((named, Vec::new()));
+    }
+    let word = |left: &&Partition| {
+        let Partition { name, max_limit, .. } = left;
+        format!("partition {name} is left out: it allows {max_limit}, the job asks for {limit}")
+    };
+    Ok((allow, short.iter().map(word).collect()))
+}
+
 /// The sites that the job may go to. What has a script goes where real processes run, what has none where they do
 /// not; only where a partition offers no choice does a script go to a modelled site, where it is kept but not run.
-fn sites(estate: &Estate, partition: &Partition, submit: &Submit) -> Result<Vec<SiteId>, Fault> {
+fn sites(estate: &Estate, partitions: &[&Partition], submit: &Submit) -> Result<Vec<SiteId>, Fault> {
+    let all = || partitions.iter().flat_map(|partition| &partition.sites);
+    let partition = || partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(",");
     let mut sites = Vec::new();
     for name in submit.sites.iter().take(most::NAMES) {
-        let named = partition.sites.iter().find(|site| estate.founding.sites[site.index()].name == *name);
-        let fact = || format!("names {name:?}, which is not a site of partition {}", partition.name);
+        let named = all().find(|site| estate.founding.sites[site.index()].name == *name);
+        let fact = || format!("names {name:?}, which is not a site of partition {}", partition());
         sites.push(*named.ok_or_else(|| Fault::invalid("sites", fact()))?);
     }
     if sites.is_empty() {
-        sites.clone_from(&partition.sites);
+        sites.extend(all());
     }
     sites.sort_unstable();
     sites.dedup();
@@ -206,39 +257,34 @@ fn sites(estate: &Estate, partition: &Partition, submit: &Submit) -> Result<Vec<
         (Some(_), None) => Ok(modelled),
         (None, _) if !modelled.is_empty() => Ok(modelled),
         (None, Some(_)) => {
-            Err(Fault::invalid("model", format!("is given, yet partition {} has no modelled site", partition.name)))
+            Err(Fault::invalid("model", format!("is given, yet partition {} has no modelled site", partition())))
         }
-        (None, None) => {
-            Err(Fault::invalid("batch", format!("is missing: partition {} runs real jobs", partition.name))
-                .hint("give a script in batch.script and an absolute folder in batch.cwd"))
-        }
+        (None, None) => Err(Fault::invalid("batch", format!("is missing: partition {} runs real jobs", partition()))
+            .hint("give a script in batch.script and an absolute folder in batch.cwd")),
     }
 }
 
 fn part(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Result<Part, Fault> {
     check_numbers(at, spec)?;
     let model = spec.gpu_model.as_ref().map(|model| model.to_ascii_lowercase());
-    if let Some(model) = &model {
-        word(&format!("{at}.gpu_model"), model)?;
-    }
+    let model = model.map(|model| choice(&format!("{at}.gpu_model"), &model)).transpose()?;
+    let model = if spec.mixed { model.map(Choice::mixed) } else { model };
     if spec.features.len() > 32 {
         return Err(Fault::invalid(
             &format!("{at}.features"),
             format!("has {} entries, at most 32", spec.features.len()),
         ));
     }
-    for feature in &spec.features {
-        word(&format!("{at}.features"), feature)?;
-    }
-    let fitting: Vec<&Shape> =
-        shapes.iter().copied().filter(|shape| model.as_ref().is_none_or(|model| *model == shape.model)).collect();
+    let features = spec.features.iter().map(|text| feature(&format!("{at}.features"), text));
+    let features = features.collect::<Result<Vec<Choice>, Fault>>()?;
+    let suits = |shape: &&Shape| model.as_ref().is_none_or(|model| model.allows(&shape.model));
+    let fitting: Vec<&Shape> = shapes.iter().copied().filter(suits).collect();
     let (nodes, gpus) = spread(at, spec, &fitting, partition)?;
     let cpus = spec.cpus_per_node.unwrap_or_else(|| cpus_of(spec, nodes));
     if cpus > most::CPUS {
         return Err(Fault::invalid(at, format!("comes to {cpus} CPUs on each node, at most {}", most::CPUS)));
     }
     let memory_mib = spec.memory_mib.unwrap_or_else(|| memory_of(&fitting, gpus, cpus));
-    let features = spec.features.clone();
     Ok(Part { nodes, gpus, cpus, memory_mib, model, exclusive: spec.exclusive, features })
 }
 
@@ -321,6 +367,24 @@ fn memory_of(shapes: &[&Shape], gpus: u32, cpus: u32) -> u64 {
     shares.min().unwrap_or(LEAST_MEMORY_MIB)
 }
 
+/// One word, or several with bars between.
+fn choice(field: &str, text: &str) -> Result<Choice, Fault> {
+    let words: Vec<&str> = text.split('|').collect();
+    if words.len() > most::WORDS {
+        return Err(Fault::invalid(field, format!("names {} alternatives, at most {}", words.len(), most::WORDS)));
+    }
+    words.iter().try_for_each(|one| word(field, one))?;
+    Choice::same(words.into_iter().map(str::to_owned)).ok_or_else(|| Fault::invalid(field, "is empty"))
+}
+
+/// `a`; `a|b`, one of them on each node; `[a|b]`, one of them on all nodes alike.
+fn feature(field: &str, text: &str) -> Result<Choice, Fault> {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inside) => choice(field, inside),
+        None => choice(field, text).map(Choice::mixed),
+    }
+}
+
 fn word(field: &str, text: &str) -> Result<(), Fault> {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+=".contains(&byte);
     if !text.is_empty() && text.len() <= 128 && text.bytes().all(fine) {
@@ -362,8 +426,12 @@ fn topology(spec: Option<TopologySpec>) -> Result<Topology, Fault> {
     if spec.spares > most::NODES {
         return Err(Fault::invalid("topology.spares", format!("is {}, at most {}", spec.spares, most::NODES)));
     }
-    let TopologySpec { required, preferred, segment, spares } = spec;
-    Ok(Topology { required, preferred, segment, spares })
+    if spec.patience_secs.is_some() && spec.required.is_none() {
+        return Err(Fault::invalid("topology.patience_secs", "waits for a required level, and none is required"));
+    }
+    let patience = spec.patience_secs.map(|secs| Span::from_secs(secs.min(most::LIMIT_SECS)));
+    let TopologySpec { required, preferred, segment, spares, .. } = spec;
+    Ok(Topology { required, preferred, segment, spares, patience })
 }
 
 fn waits(specs: &[WaitSpec]) -> Result<Vec<Wait>, Fault> {

@@ -43,16 +43,16 @@ impl Engines {
             let site = site_of(centre, on);
             let is_modelled = self.is_modelled(site);
             match &job.state {
-                JobState::Starting { .. } => self.start(now, centre, (site, run, on, job.spec.limit), journal)?,
+                JobState::Starting { .. } => self.start(now, centre, (site, run, on, job.limit()), journal)?,
                 JobState::Running { since, .. } if is_modelled => {
-                    self.model.adopt(run, *since, job.spec.limit, job.spec.model);
+                    self.model.adopt(run, *since, job.limit(), job.spec.model);
                 }
                 JobState::Running { .. } if !known.contains(&run) => {
                     self.queue.report(Report::Unknown { run }.into());
                 }
                 JobState::Completing { since, cause, .. } => {
                     if let (true, Some(since)) = (is_modelled, since) {
-                        self.model.adopt(run, *since, job.spec.limit, job.spec.model);
+                        self.model.adopt(run, *since, job.limit(), job.spec.model);
                     }
                     self.stop(now, site, run, *cause);
                 }
@@ -186,7 +186,7 @@ fn order(centre: &Centre, job: &Job, launched: Launched, start: (RunId, &Allocat
         job_name: spec.name.clone(),
         user_name: centre.user_by_id(spec.user).name.clone(),
         project: centre.projects()[spec.project.index()].name.clone(),
-        partition: founding.partitions[spec.partition.index()].name.clone(),
+        partition: founding.partitions[centre.partition_of(job).index()].name.clone(),
         qos: qos_name(spec.qos).to_owned(),
         comment: spec.comment.clone(),
         cluster: founding.name.clone(),

@@ -55,7 +55,7 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             made["id"].to_string()
         }
         _ if !name.contains("{id}") => String::new(),
-        "/jobs/{id}/requeue" | "/jobs/{id}/signal" => {
+        "/jobs/{id}/requeue" | "/jobs/{id}/signal" | "/jobs/{id}/checkpoint" => {
             let id = ann.submit(job(1, 600_000));
             ann.until(&format!("/api/v1/jobs/{id}"), |job| job["state"] == "RUNNING");
             id.to_string()

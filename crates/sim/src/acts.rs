@@ -6,7 +6,9 @@ use crate::estate::{PROJECTS, USERS};
 use crate::load;
 use crate::rng::Rng;
 use madang_centre::input::{Alteration, Array, Booking, Input, NodesWanted, Submission, Target, Wait, Wanted};
-use madang_model::{Cap, DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Span, Time, Topology};
+use madang_model::{
+    Cap, Choice, DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Span, Time, Topology,
+};
 
 /// What the world knows of when it draws an act.
 pub struct Knowledge<'a> {
@@ -36,6 +38,7 @@ pub fn act(rng: &mut Rng, known: &Knowledge<'_>) -> Input {
         17 => award(rng, known.now),
         18..=20 => Input::Reserve(booking(rng, known)),
         21 => Input::Unreserve { name: reservation(rng) },
+        22 => Input::Checkpoint { job },
         _ => Input::Tick,
     }
 }
@@ -72,7 +75,8 @@ fn submission(rng: &mut Rng, known: &Knowledge<'_>) -> Submission {
     let mut job = Submission {
         name: format!("job{}", rng.below(8)),
         project: Some(project.into()),
-        partition: rng.per_mille(150).then(|| "first".into()),
+        partition: rng.per_mille(150).then(|| (*rng.pick(&["first", "short"]).unwrap_or(&"first")).into()),
+        also: if rng.per_mille(100) { vec!["first".into(), "short".into()] } else { Vec::new() },
         parts: parts(rng, known),
         across_islands: rng.per_mille(300),
         limit: rng.per_mille(950).then_some(limit),
@@ -114,8 +118,20 @@ fn decorate(rng: &mut Rng, known: &Knowledge<'_>, job: &mut Submission) {
     if rng.per_mille(60) {
         job.reservation = Some(reservation(rng));
     }
+    if rng.per_mille(150) {
+        hurry(rng, known, job);
+    }
     job.singleton = rng.per_mille(40);
     job.held = rng.per_mille(40);
+}
+
+/// A deadline, mostly one that can be met, and a shorter limit that it would take.
+fn hurry(rng: &mut Rng, known: &Knowledge<'_>, job: &mut Submission) {
+    let limit = job.limit.unwrap_or(Span::from_hours(1)).millis();
+    job.limit_min = rng.per_mille(600).then(|| Span::from_millis(rng.range(1_000, limit.max(1_001))));
+    let ahead = Span::from_millis(limit * rng.range(80, 400) / 100);
+    let from = known.now.max(job.begin.unwrap_or_default());
+    job.deadline = rng.per_mille(600).then(|| from.after(ahead));
 }
 
 /// A wish about the tree; most are such that the first part's nodes divide.
@@ -128,7 +144,8 @@ fn topology(rng: &mut Rng, nodes: u32) -> Topology {
     let spares = if rng.per_mille(150) { rng.below(u64::from(nodes)) as u32 } else { 0 };
     let segments = rng.range(1, 3) as u32;
     let segment = rng.per_mille(300).then(|| ((nodes - spares) / segments).max(1));
-    Topology { required, preferred, segment, spares }
+    let patience = (required.is_some() && rng.per_mille(300)).then(|| Span::from_secs(rng.below(7_200)));
+    Topology { required, preferred, segment, spares, patience }
 }
 
 fn wait(rng: &mut Rng, known: &Knowledge<'_>) -> Wait {
@@ -159,9 +176,20 @@ fn part(rng: &mut Rng, known: &Knowledge<'_>) -> Part {
         gpus,
         cpus: rng.range(1, u64::from(4 * gpus.max(1))) as u32,
         memory_mib: if rng.per_mille(50) { 0 } else { rng.range(1, 32_768) * u64::from(gpus.max(1)) },
-        model: (gpus > 0 && rng.per_mille(200)).then(|| "h200".into()),
+        model: if gpus > 0 && rng.per_mille(250) { choice(rng, &["h200", "h100"]) } else { None },
         exclusive: rng.per_mille(60),
-        features: if rng.per_mille(60) { vec!["nvme".into()] } else { Vec::new() },
+        features: if rng.per_mille(60) { choice(rng, &["nvme", "tape"]).into_iter().collect() } else { Vec::new() },
+    }
+}
+
+/// The first of two words, or either of them: for all nodes alike, or for each by itself.
+fn choice(rng: &mut Rng, words: &[&str; 2]) -> Option<Choice> {
+    let either = || Choice::same(words.iter().map(|word| (*word).to_owned()));
+    match rng.below(6) {
+        0..=2 => Some(words[0].into()),
+        3 => Choice::same(words.iter().rev().map(|word| (*word).to_owned())),
+        4 => either(),
+        _ => either().map(Choice::mixed),
     }
 }
 

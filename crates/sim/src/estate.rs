@@ -40,10 +40,24 @@ pub fn founding(rng: &mut Rng) -> Founding {
             nodes.push(node(nodes.len() as u32, site as u32, islands.len() as u32 - 1, if without { 0 } else { gpus }));
         }
     }
+    if rng.per_mille(500) {
+        mix_models(rng, &mut nodes);
+    }
     if rng.per_mille(600) {
         grow_trees(rng, &mut islands, &mut nodes);
     }
     centre(sites.len() as u32, islands, nodes)
+}
+
+/// Gives some islands, and a node here and there, GPUs of another model.
+fn mix_models(rng: &mut Rng, nodes: &mut [Node]) {
+    let odd = rng.below(2) as u32;
+    for node in nodes {
+        let other = node.island.number() % 2 == odd || rng.per_mille(100);
+        if let Some(device) = node.device.as_mut().filter(|_| other) {
+            device.model = "h100".into();
+        }
+    }
 }
 
 /// Makes trees of leaves and racks of the islands, with few or many nodes in each, and halves of the nodes' GPUs.
@@ -121,13 +135,14 @@ fn centre(sites: u32, islands: Vec<Island>, nodes: Vec<Node>) -> Founding {
         source: "made up".into(),
     };
     let all: Vec<SiteId> = (0..sites).map(SiteId::new).collect();
-    let partition = |id, name: &str, sites: Vec<SiteId>| Partition {
+    let partition = |id, name: &str, sites: Vec<SiteId>, most| Partition {
         id: PartitionId::new(id),
         name: name.into(),
         sites,
-        max_limit: Span::from_days(4),
+        max_limit: most,
         default_limit: Span::from_hours(1),
     };
+    let long = Span::from_days(4);
     Founding {
         name: "tiny".into(),
         title: "Tiny centre".into(),
@@ -137,7 +152,11 @@ fn centre(sites: u32, islands: Vec<Island>, nodes: Vec<Node>) -> Founding {
         sites: (0..sites).map(site).collect(),
         islands,
         nodes,
-        partitions: vec![partition(0, "gpu", all), partition(1, "first", vec![SiteId::new(0)])],
+        partitions: vec![
+            partition(0, "gpu", all, long),
+            partition(1, "first", vec![SiteId::new(0)], long),
+            partition(2, "short", vec![SiteId::new(sites - 1)], Span::from_hours(2)),
+        ],
         prices: vec![Price {
             model: "h200".into(),
             from: Time::default(),

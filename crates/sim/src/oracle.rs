@@ -6,8 +6,8 @@
 use madang_centre::{Centre, Keep};
 use madang_ledger::{Account, Transaction};
 use madang_model::{
-    Allocation, EndedRun, EntryId, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, Outcome, Request, RunId,
-    Slot, Span, Time, Won,
+    Allocation, Choice, EndedRun, EntryId, Founding, GpuTime, Health, Job, JobId, JobState, Node, NodeId, Outcome,
+    Request, RunId, Slot, Span, Time, Won,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +46,7 @@ impl Oracle {
         }
         let job = centre.job(run.job).ok_or_else(|| format!("{run} was started, but its job is not known"))?;
         whole(centre, job, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
+        in_time(centre, job).map_err(|wrong| format!("{run} was started {wrong}"))?;
         self.room(centre, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
         self.at_once(centre, job).map_err(|wrong| format!("{run} was started {wrong}"))?;
         for slot in &on.slots {
@@ -248,6 +249,33 @@ fn charged(run: &EndedRun) -> Option<GpuTime> {
     Some(run.on.gpus() * Span::from_millis(ran - run.lost.millis()))
 }
 
+fn model_of(node: &Node) -> Option<&str> {
+    node.device.as_ref().map(|device| device.model.as_str())
+}
+
+/// A node has its features, and its GPU model is one of them.
+fn has(node: &Node, word: &str) -> bool {
+    node.features.iter().any(|known| known == word) || model_of(node) == Some(word)
+}
+
+/// A run's limit is one that its job takes, ends it by its deadline, and is allowed by the partition it is in.
+fn in_time(centre: &Centre, job: &Job) -> Result<(), String> {
+    let (limit, spec) = (job.limit(), &job.spec);
+    if limit < spec.least() || limit > spec.limit {
+        return Err(format!("with a limit of {limit}, it asks for {} to {}", spec.least(), spec.limit));
+    }
+    let sent = job.sent.ok_or("without having been sent")?;
+    if spec.deadline.is_some_and(|deadline| sent.after(limit) > deadline) {
+        return Err(format!("too late for its deadline {:?}", spec.deadline));
+    }
+    let partition = centre.partition_of(job);
+    let partition = &centre.founding().ok_or("without a founding")?.partitions[partition.index()];
+    if spec.limit > partition.max_limit {
+        return Err(format!("in partition {}, which does not allow {}", partition.name, spec.limit));
+    }
+    Ok(())
+}
+
 /// A gang is whole: every part has its nodes, each with its devices, in one site and, unless it may span, one island.
 fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
     let nodes = &centre.founding().ok_or("without a founding")?.nodes;
@@ -264,17 +292,25 @@ fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
             let enough = slot.cpus >= part.cpus && slot.memory_mib >= part.memory_mib;
             let all = !part.exclusive || slot.cpus == node.cpus && slot.memory_mib == node.memory_mib;
             let all_memory = part.memory_mib != 0 || slot.memory_mib == node.memory_mib;
-            let fitting = part.features.iter().all(|word| node.features.contains(word))
-                && part
-                    .model
-                    .as_ref()
-                    .is_none_or(|model| node.device.as_ref().is_some_and(|device| device.model == *model));
+            let has = |feature: &Choice| feature.words().iter().any(|word| has(node, word));
+            let fitting = part.features.iter().all(has)
+                && part.model.as_ref().is_none_or(|model| model_of(node).is_some_and(|word| model.allows(word)));
             if !(exact && enough && all && all_memory && fitting) {
                 return Err(format!("on {} with {slot:?} for {part:?}", node.name));
             }
             if slots.iter().filter(|other| other.node == slot.node).count() > 1 {
                 return Err(format!("on {} twice for one part", node.name));
             }
+        }
+    }
+    for (index, part) in request.parts.iter().enumerate() {
+        let here = || on.slots.iter().filter(|slot| slot.part as usize == index).map(held);
+        let bound = |choice: &Choice, has: fn(&Node, &str) -> bool| {
+            !choice.binds() || choice.words().iter().any(|word| here().all(|node| has(node, word)))
+        };
+        let models = part.model.iter().all(|choice| bound(choice, |node, word| model_of(node) == Some(word)));
+        if !models || !part.features.iter().all(|choice| bound(choice, has)) {
+            return Err(format!("on nodes of several kinds for {part:?}"));
         }
     }
     let places = || on.slots.iter().map(held);

@@ -64,6 +64,8 @@ impl Centre {
             user: UserId::new(0),
             request,
             limit: Span::from_hours(1),
+            limit_min: None,
+            deadline: None,
             qos: Qos::Normal,
             nice: 0,
             since: Time::default(),

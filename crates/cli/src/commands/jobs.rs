@@ -59,6 +59,14 @@ pub struct Logs {
     stderr: bool,
 }
 
+/// The job whose checkpoint is reported.
+#[derive(Debug, clap::Args)]
+pub struct Saved {
+    /// Its id: 42, 42_3 [default: the job that this runs in]
+    #[arg(env = "SLURM_JOB_ID", hide_env_values = true)]
+    job: String,
+}
+
 /// Lists jobs.
 pub fn queue(context: &Context, queue: &Queue) -> Result<u8, Fail> {
     let client = context.client()?;
@@ -143,6 +151,9 @@ pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
             let on = if why.promised_nodes.is_empty() { String::new() } else { format!(" on {}", why.promised_nodes) };
             text.push_str(&format!("promised to start by {}{on}\n", local(at)));
         }
+        if let Some(warning) = &why.warning {
+            text.push_str(&format!("warning: {warning}\n"));
+        }
         match &why.change {
             Some(change) => text.push_str(&format!("smallest change: {change}\n")),
             None => text.push_str("no small change was found that would start it now\n"),
@@ -205,6 +216,12 @@ pub fn cancel(context: &Context, many: &Many) -> Result<u8, Fail> {
 /// Holds or releases jobs.
 pub fn change(context: &Context, many: &Many, verb: &str, done: &str) -> Result<u8, Fail> {
     each(context, many, done, |client, id| client.ask(&format!("/jobs/{id}/{verb}")))
+}
+
+/// Tells the centre that a job wrote a checkpoint.
+pub fn checkpoint(context: &Context, saved: &Saved) -> Result<u8, Fail> {
+    let changed: Changed = context.client()?.ask(&format!("/jobs/{}/checkpoint", id(&saved.job)?))?;
+    context.show(&changed, |changed| format!("{} saved\n", changed.jobs))
 }
 
 /// Prints output.

@@ -62,6 +62,8 @@ enum Command {
     Hold(jobs::Many),
     /// Let held jobs start
     Release(jobs::Many),
+    /// Tell that a job wrote a checkpoint: what it did before is not lost when its nodes are taken back
+    Checkpoint(jobs::Saved),
     /// A job's output
     Logs(jobs::Logs),
     /// Nodes: list, drain, resume
@@ -185,6 +187,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Cancel(many) => jobs::cancel(&context, &many),
         Command::Hold(many) => jobs::change(&context, &many, "hold", "held"),
         Command::Release(many) => jobs::change(&context, &many, "release", "released"),
+        Command::Checkpoint(saved) => jobs::checkpoint(&context, &saved),
         Command::Logs(logs) => jobs::logs(&context, &logs),
         Command::Node { command } => centre::node(&context, command),
         Command::Reserve { command } => reserve::reserve(&context, command),

@@ -54,7 +54,7 @@ fn send(context: &Context, submit: &Submit) -> Result<Option<(Client, bool, Subm
     let mut submit = sbatch::complete(&client, &mut asked, script)?;
     submit.dry_run = asked.has("test-only");
     sbatch::say(&asked, "madang");
-    let done = sbatch::send(&client, &asked, submit)?;
+    let done = sbatch::send(&client, &asked, "madang", &submit)?;
     if let Some(outlook) = &done.outlook {
         eprintln!("{}", sbatch::foretold(outlook));
         return Ok(None);

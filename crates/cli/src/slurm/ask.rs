@@ -56,6 +56,10 @@ pub struct PartAsk {
     pub cpus_per_gpu: Option<u32>,
     /// Memory, and where that was said.
     pub memory: Option<(Source, Memory)>,
+    /// `--model`: GPU models of which one will do, with bars between.
+    pub model: Option<String>,
+    /// Each node may have another of the models.
+    pub mixed: bool,
     /// Whole nodes.
     pub exclusive: bool,
     /// Features.
@@ -75,7 +79,7 @@ pub struct JobAsk {
     pub name: Option<String>,
     /// Project.
     pub account: Option<String>,
-    /// Partitions, the first that takes the job gets it.
+    /// Partitions: it goes wherever it can start first.
     pub partitions: Vec<String>,
     /// Urgency.
     pub qos: Option<QosName>,
@@ -97,6 +101,12 @@ pub struct JobAsk {
     pub kill_on_invalid: bool,
     /// Limit.
     pub limit: Option<Limit>,
+    /// The shortest limit that it takes, in seconds.
+    pub limit_min: Option<u64>,
+    /// When it must have ended.
+    pub deadline_ms: Option<u64>,
+    /// How often it writes a checkpoint, in seconds.
+    pub checkpoint: Option<u64>,
     /// Signal before the limit.
     pub signal: Option<WarnSpec>,
     /// Output pattern.
@@ -204,6 +214,8 @@ impl Asked {
             "gpus" => ask.gpus = Some(values::gpus(name, text)?),
             "gpus-per-task" => ask.gpus_per_task = Some(values::gpus(name, text)?),
             "cpus-per-gpu" => ask.cpus_per_gpu = Some(values::count(name, text)?),
+            "model" => ask.model = Some(values::models(text)?),
+            "mixed" => ask.mixed = true,
             "mem" => ask.memory(source, Memory::Node(values::memory(name, text)?))?,
             "mem-per-cpu" => ask.memory(source, Memory::Cpu(values::memory(name, text)?))?,
             "mem-per-gpu" => ask.memory(source, Memory::Gpu(values::memory(name, text)?))?,
@@ -243,10 +255,12 @@ impl Asked {
             "reservation" => job.reservation = own(),
             "nice" => job.nice = Some(nice(text)?),
             "hold" => job.hold = true,
-            "begin" => {
-                let moment = time::moment(text, self.now_ms);
-                job.begin_ms = Some(moment.ok_or_else(|| values::invalid(name, text))?);
+            "begin" | "deadline" => {
+                let moment = Some(time::moment(text, self.now_ms).ok_or_else(|| values::invalid(name, text))?);
+                if name == "begin" { job.begin_ms = moment } else { job.deadline_ms = moment }
             }
+            "time-min" => job.limit_min = Some(secs(name, text)?),
+            "checkpoint" => job.checkpoint = Some(secs(name, text)?),
             "dependency" => job.waits = values::waits(text)?,
             "kill-on-invalid-dep" => job.kill_on_invalid = yes(name, text)?,
             "time" => job.limit = Some(time::limit(text).ok_or_else(|| values::invalid(name, text))?),
@@ -333,6 +347,14 @@ fn nice(text: &str) -> Result<i32, String> {
     let nice = text.parse::<i64>().map_err(|_| values::invalid("nice", text))?;
     // Slurm's range is wider; beyond ours the order no longer changes.
     Ok(i32::try_from(nice.clamp(-10_000, 10_000)).unwrap_or(0))
+}
+
+/// A length of time with an end.
+fn secs(name: &str, text: &str) -> Result<u64, String> {
+    match time::limit(text) {
+        Some(Limit::Secs(secs)) => Ok(secs),
+        _ => Err(values::invalid(name, text)),
+    }
 }
 
 fn yes(name: &str, text: &str) -> Result<bool, String> {

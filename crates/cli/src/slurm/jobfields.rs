@@ -59,6 +59,8 @@ pub enum Field {
     Start,
     /// End by limit, or real.
     End,
+    /// When it must have ended.
+    Deadline,
     /// Submitted.
     Submit,
     /// Eligible since.
@@ -136,6 +138,7 @@ const FIELDS: &[(char, &[&str], &str, Field)] = &[
     ('p', &["priority"], "PRIORITY", Field::Priority),
     ('S', &["starttime"], "START_TIME", Field::Start),
     ('e', &["endtime"], "END_TIME", Field::End),
+    ('\0', &["deadline"], "DEADLINE", Field::Deadline),
     ('V', &["submittime"], "SUBMIT_TIME", Field::Submit),
     ('\0', &["eligibletime"], "ELIGIBLE_TIME", Field::Eligible),
     ('\0', &["accruetime"], "ACCRUE_TIME", Field::Eligible),
@@ -242,6 +245,7 @@ pub fn value(field: Field, job: &JobView, now_ms: u64) -> String {
         Field::Tres => jobs::tres(job, TresOrder::Fixed),
         Field::Start => moment(start(job)),
         Field::End => moment(job.ends_ms.filter(|_| job.state != StateName::Pending)),
+        Field::Deadline => moment(job.deadline_ms),
         Field::Submit => local(job.submitted_ms),
         Field::Eligible => moment(job.eligible_ms),
         Field::Pending => (job.started_ms.unwrap_or(now_ms).saturating_sub(job.submitted_ms) / 1000).to_string(),

@@ -16,7 +16,7 @@ const STATES: &[(&str, &str, Option<StateName>)] = &[
     ("NODE_FAIL", "NF", Some(StateName::NodeFail)),
     ("PREEMPTED", "PR", Some(StateName::Preempted)),
     ("BOOT_FAIL", "BF", Some(StateName::BootFail)),
-    ("DEADLINE", "DL", None),
+    ("DEADLINE", "DL", Some(StateName::Deadline)),
     ("OUT_OF_MEMORY", "OOM", Some(StateName::OutOfMemory)),
     ("COMPLETING", "CG", Some(StateName::Completing)),
     ("CONFIGURING", "CF", Some(StateName::Configuring)),
@@ -155,7 +155,7 @@ impl Wanted {
         state
             && has(&self.users, &job.user)
             && has(&self.projects, &job.project)
-            && has(&self.partitions, &job.partition)
+            && (self.partitions.is_empty() || job.partition.split(',').any(|name| has(&self.partitions, name)))
             && has(&self.names, &job.name)
             && has(&self.qos, qos(job))
             && on_node()
@@ -261,7 +261,7 @@ mod tests {
         let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(states(&names("pd,RUNNING")), Ok(vec![StateName::Pending, StateName::Running]));
         assert_eq!(states(&names("S")), Ok(vec![]));
-        assert!(states(&names("all")).is_ok_and(|all| all.len() == 13));
+        assert!(states(&names("all")).is_ok_and(|all| all.len() == 14));
         assert!(states(&names("FOO")).is_err_and(|error| error.starts_with("Invalid job state specified: FOO\nValid")));
         assert_eq!((long(StateName::OutOfMemory), short(StateName::OutOfMemory)), ("OUT_OF_MEMORY", "OOM"));
     }

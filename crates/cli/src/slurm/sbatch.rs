@@ -38,7 +38,7 @@ pub fn run(args: &[String]) -> Result<u8, Fail> {
     let mut submit = complete(&client, &mut asked, script)?;
     submit.dry_run = asked.has("test-only");
     say(&asked, "sbatch");
-    let done = send(&client, &asked, submit).map_err(refusal)?;
+    let done = send(&client, &asked, "sbatch", &submit).map_err(refusal)?;
     if let Some(outlook) = &done.outlook {
         eprintln!("sbatch: {}", foretold(outlook));
         return Ok(0);
@@ -135,19 +135,13 @@ pub fn sized(client: &Client, asked: &mut Asked) -> Result<Submit, Fail> {
     Ok(submission::submit(asked, &size)?)
 }
 
-/// Sends it; of several partitions the first that takes the job gets it.
-pub fn send(client: &Client, asked: &Asked, mut submit: Submit) -> Result<Submitted, Fail> {
-    let mut names = asked.job.partitions.iter().peekable();
-    loop {
-        submit.partition = names.next().cloned();
-        let sent = client.post_once("/jobs", &fresh_key(), &submit);
-        match sent {
-            Err(fail) if fail.code.is_some() && names.peek().is_some() => {
-                eprintln!("sbatch: partition {}: {fail}", submit.partition.unwrap_or_default());
-            }
-            sent => return sent,
-        }
+/// Sends it, and says what the server has to say of it.
+pub fn send(client: &Client, asked: &Asked, command: &str, submit: &Submit) -> Result<Submitted, Fail> {
+    let sent: Submitted = client.post_once("/jobs", &fresh_key(), submit)?;
+    if !asked.has("quiet") {
+        sent.notes.iter().for_each(|note| eprintln!("{command}: {note}"));
     }
+    Ok(sent)
 }
 
 /// What a dry run has to say: Slurm's sentence where a start can be told.

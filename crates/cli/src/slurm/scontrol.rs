@@ -289,10 +289,9 @@ fn new_limit(client: &Client, id: &str, text: &str) -> Result<u64, Fail> {
         Limit::Longest => {
             let job: JobView = client.get(&format!("/jobs/{id}"))?;
             let partitions: Vec<PartitionView> = client.list("/partitions")?;
-            return Ok(partitions
-                .iter()
-                .find(|one| one.name == job.partition)
-                .map_or(job.limit_secs, |one| one.max_limit_secs));
+            // Of several partitions all must allow it.
+            let mine = partitions.iter().filter(|one| job.partition.split(',').any(|name| name == one.name));
+            return Ok(mine.map(|one| one.max_limit_secs).min().unwrap_or(job.limit_secs));
         }
     };
     if sign == 0 {

@@ -36,10 +36,20 @@ pub fn job(job: &JobView, now_ms: u64, one_line: bool, detail: bool) -> String {
             job.exit,
             job.signal
         ),
-        format!("RunTime={} TimeLimit={} TimeMin=N/A", long_length(elapsed(job, now_ms)), long_length(job.limit_secs)),
+        format!(
+            "RunTime={} TimeLimit={} TimeMin={}",
+            long_length(elapsed(job, now_ms)),
+            long_length(job.limit_secs),
+            job.limit_min_secs.map_or("N/A".to_owned(), long_length)
+        ),
         format!("SubmitTime={} EligibleTime={}", local(job.submitted_ms), moment(job.eligible_ms)),
         format!("AccrueTime={}", moment(job.eligible_ms)),
-        format!("StartTime={} EndTime={} Deadline=N/A", moment(start(job)), moment(end(job))),
+        format!(
+            "StartTime={} EndTime={} Deadline={}",
+            moment(start(job)),
+            moment(end(job)),
+            job.deadline_ms.map_or("N/A".to_owned(), local)
+        ),
         format!("Partition={} AllocNode:Sid={}:0", job.partition, job.site.as_deref().unwrap_or("none")),
         "ReqNodeList=(null) ExcNodeList=(null)".to_owned(),
         format!("NodeList={}", job.node_list),

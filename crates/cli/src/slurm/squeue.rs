@@ -211,6 +211,7 @@ fn sort_key(field: Field, job: &JobView, now: u64) -> (u64, String) {
         Field::MinMemory => job.memory_mib,
         Field::Start => jobfields::start(job).unwrap_or(u64::MAX),
         Field::End => job.ends_ms.unwrap_or(u64::MAX),
+        Field::Deadline => job.deadline_ms.unwrap_or(u64::MAX),
         Field::Submit => job.submitted_ms,
         Field::State | Field::StateShort => job.state as u64,
         _ => return (0, jobfields::value(field, job, now)),

@@ -40,12 +40,15 @@ pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) ->
     Ok(Submit {
         name: job.name.clone().unwrap_or_default(),
         project: job.account.clone(),
-        partition: job.partitions.first().cloned(),
+        partition: Some(job.partitions.join(",")).filter(|names| !names.is_empty()),
         parts,
         include,
         exclude,
         topology: Some(job.topology.clone()).filter(|topology| *topology != TopologySpec::default()),
         limit_secs,
+        limit_min_secs: job.limit_min,
+        deadline_ms: job.deadline_ms,
+        checkpoint_secs: job.checkpoint,
         qos: job.qos.unwrap_or_default(),
         nice: job.nice.unwrap_or(0),
         begin_ms: job.begin_ms,
@@ -105,6 +108,7 @@ fn part(
         nodes,
         gpus_per_node,
         gpus_total: total.filter(|_| gpus_per_node.is_none()),
+        mixed: ask.mixed && gpu_model.is_some(),
         gpu_model,
         tasks,
         tasks_per_node,
@@ -119,7 +123,7 @@ fn part(
 /// The one model that a part names, in whichever option.
 fn model(ask: &PartAsk) -> Result<Option<String>, String> {
     let named = [&ask.gpus_per_node, &ask.gpus, &ask.gpus_per_task].into_iter().flatten();
-    let mut models: Vec<&str> = named.filter_map(|gpus| gpus.model.as_deref()).collect();
+    let mut models: Vec<&str> = named.filter_map(|gpus| gpus.model.as_deref()).chain(ask.model.as_deref()).collect();
     models.sort_unstable();
     models.dedup();
     match models[..] {

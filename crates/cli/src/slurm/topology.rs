@@ -1,7 +1,7 @@
 //! How close together nodes are to stand: `--topology`, `--segment`, `--spares`, `--switches`; and the tree as
 //! `scontrol show topology` prints it.
 use super::values;
-use crate::time;
+use crate::time::{self, Limit};
 use madang_api::{NodeView, TopologySpec};
 use madang_engine::hostlist;
 use std::collections::BTreeMap;
@@ -33,18 +33,33 @@ fn levels(spec: &mut TopologySpec, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `N` or `N@time`: as few leaves as can be had now. The job does not wait for fewer, so the time has no effect.
+/// `N`: as few leaves as can be had now. `1@time`: one leaf, waited for that long, then any placement. Leaves are not
+/// counted beyond one, so that a wait for a few of them is refused.
 fn switches(spec: &mut TopologySpec, text: &str) -> Result<Option<String>, String> {
     let (count, wait) = text.split_once('@').map_or((text, None), |(count, wait)| (count, Some(wait)));
-    values::count("switches", count)?;
-    if wait.is_some_and(|wait| time::limit(wait).is_none()) {
-        return Err(values::invalid("switches", text));
+    let count = values::count("switches", count)?;
+    match wait.map(time::limit) {
+        Some(None) => return Err(values::invalid("switches", text)),
+        Some(Some(_)) if count > 1 => {
+            return Err(format!(
+                "--switches={text} is not supported: only one leaf is waited for; give --switches=1@TIME, or --switches={count} \
+                 to take as few as are free"
+            ));
+        }
+        Some(Some(wait)) if spec.required.is_none() => {
+            spec.required = Some(SWITCH.to_owned());
+            spec.patience_secs = match wait {
+                Limit::Secs(secs) => Some(secs),
+                Limit::Longest => None,
+            };
+        }
+        _ => {}
     }
     if spec.preferred.is_none() {
         spec.preferred = Some(SWITCH.to_owned());
     }
-    let note = "takes as few leaves as are free and does not wait for fewer; --topology=required=leaf waits for one";
-    Ok((wait.is_some() || count != "1").then(|| format!("--switches={text} {note}")))
+    let note = "takes as few leaves as are free and does not wait for fewer; --switches=1@TIME waits for one";
+    Ok((wait.is_none() && count > 1).then(|| format!("--switches={text} {note}")))
 }
 
 /// One domain with its nodes and the domains right below it.
@@ -89,6 +104,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_switch_is_waited_for() {
+        let patience = |text: &str| {
+            let mut spec = TopologySpec::default();
+            let note = take(&mut spec, "switches", text).unwrap_or_else(Some);
+            (spec.required, spec.patience_secs, note.is_some())
+        };
+        let leaf = || Some("leaf".to_owned());
+        assert_eq!(patience("1"), (None, None, false));
+        assert_eq!(patience("3"), (None, None, true));
+        assert_eq!(patience("1@30"), (leaf(), Some(1_800), false));
+        assert_eq!(patience("1@UNLIMITED"), (leaf(), None, false));
+        assert_eq!(patience("2@30"), (None, None, true));
+    }
+
+    #[test]
     fn options_of_topology() {
         for (name, text, want) in [
             ("topology", "required=rack", Ok((Some("rack"), None, None))),
@@ -98,7 +128,9 @@ mod tests {
             ("segment", "18", Ok((None, None, Some(18)))),
             ("segment", "0", Err(())),
             ("switches", "1", Ok((None, Some("leaf"), None))),
-            ("switches", "2@1:00:00", Ok((None, Some("leaf"), None))),
+            ("switches", "2", Ok((None, Some("leaf"), None))),
+            ("switches", "1@1:00:00", Ok((Some("leaf"), Some("leaf"), None))),
+            ("switches", "2@1:00:00", Err(())),
             ("switches", "2@soon", Err(())),
             ("switches", "all", Err(())),
         ] {

@@ -44,13 +44,13 @@ pub struct Gpus {
     pub count: u32,
 }
 
-/// `4`, `h200:4`.
+/// `4`, `h200:4`; of `h200|h100:4` either model will do.
 pub fn gpus(option: &str, text: &str) -> Result<Gpus, String> {
     let (model, number) = match text.rsplit_once(':') {
         Some((model, number)) => (Some(model), number),
         None => (None, text),
     };
-    let sound = |model: &str| !model.is_empty() && !model.contains([':', ',']);
+    let sound = |model: &str| !model.contains([':', ',']) && model.split('|').all(|one| !one.is_empty());
     match number.parse() {
         Ok(count) if model.is_none_or(sound) => Ok(Gpus { model: model.map(str::to_owned), count }),
         _ => Err(invalid(option, text)),
@@ -110,18 +110,44 @@ fn node_count(text: &str, whole: &str) -> Result<u32, String> {
     count.checked_mul(scale).filter(|count| *count > 0).ok_or_else(wrong)
 }
 
-/// `a&b`, `a,b`: features that every node must have. Choices are refused by name.
+/// `h200,h100` or `h200|h100`: models of which one will do, the most wanted first; with bars between.
+pub fn models(text: &str) -> Result<String, String> {
+    let models: Vec<&str> = text.split([',', '|']).map(str::trim).collect();
+    if models.iter().any(|model| model.is_empty() || model.contains(':')) {
+        return Err(invalid("model", text));
+    }
+    Ok(models.join("|"))
+}
+
+/// `a&b`, `a,b`: features that every node must have. `a|b` is one of them on each node, `[a|b]` one of them on all nodes
+/// alike; beside others a choice stands in brackets or parentheses. Counts and negations are refused by name.
 pub fn features(text: &str) -> Result<Vec<String>, String> {
-    if let Some(sign) = text.chars().find(|c| "|[]()*:!".contains(*c)) {
-        return Err(format!("Invalid feature specification: {text} ('{sign}' is not supported, only a&b)"));
+    let wrong = |why: &str| format!("Invalid feature specification: {text}{why}");
+    if let Some(sign) = text.chars().find(|c| "*:!".contains(*c)) {
+        return Err(wrong(&format!(" ('{sign}' is not supported, only a&b, a|b and [a|b])")));
     }
     // `--constraint=` with an empty variable after it asks for none.
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let features: Vec<String> = text.split(['&', ',']).map(|feature| feature.trim().to_owned()).collect();
-    if features.iter().any(String::is_empty) {
-        return Err(format!("Invalid feature specification: {text}"));
+    let terms: Vec<&str> = text.split(['&', ',']).map(str::trim).collect();
+    let mut features = Vec::new();
+    for term in &terms {
+        let inside = |open, shut| term.strip_prefix(open).and_then(|rest| rest.strip_suffix(shut));
+        let (words, alike) = match (inside('[', ']'), inside('(', ')')) {
+            (Some(words), _) => (words, true),
+            (None, Some(words)) => (words, false),
+            (None, None) if term.contains('|') && terms.len() > 1 => {
+                return Err(wrong(" (write a choice beside others in brackets: a&[b|c])"));
+            }
+            (None, None) => (*term, false),
+        };
+        let words: Vec<&str> = words.split('|').map(str::trim).collect();
+        if words.iter().any(|word| word.is_empty() || word.contains(['[', ']', '(', ')'])) {
+            return Err(wrong(""));
+        }
+        let choice = words.join("|");
+        features.push(if alike && words.len() > 1 { format!("[{choice}]") } else { choice });
     }
     Ok(features)
 }
@@ -329,7 +355,12 @@ mod tests {
         assert!(gres("foo:1").is_err_and(|error| error.contains("foo:1")));
         assert!(gres("gpu:a:1,gpu:b:1").is_err());
         assert_eq!(gpus("gpus", "a100:4"), Ok(Gpus { model: Some("a100".into()), count: 4 }));
+        assert_eq!(gres("gpu:h200|gb200:4"), some(Some("h200|gb200"), 4));
+        assert_eq!(gpus("gpus", "h200|h100:4"), Ok(Gpus { model: Some("h200|h100".into()), count: 4 }));
+        assert!(gpus("gpus", "h200|:4").is_err());
         assert!(gpus("gpus", "x").is_err());
+        assert_eq!(models("h200, h100").as_deref(), Ok("h200|h100"));
+        assert!(models("h200,").is_err());
     }
 
     #[test]
@@ -341,7 +372,19 @@ mod tests {
             assert!(nodes(text).is_err(), "{text}");
         }
         assert_eq!(features("a&b"), Ok(vec!["a".to_owned(), "b".to_owned()]));
-        assert!(features("a|b").is_err_and(|error| error.contains("'|'")));
+        for (text, want) in [
+            ("a|b", "a|b"),
+            ("[a|b]", "[a|b]"),
+            ("[a]", "a"),
+            ("nvlink&(a|b)", "nvlink a|b"),
+            ("[a|b],nvlink", "[a|b] nvlink"),
+        ] {
+            assert_eq!(features(text).map(|found| found.join(" ")).as_deref(), Ok(want), "{text}");
+        }
+        for text in ["a|b&c", "a|", "[a|b", "[a&b]", "((a|b))", "|"] {
+            assert!(features(text).is_err(), "{text}");
+        }
+        assert!(features("a*2").is_err_and(|error| error.contains("'*'")));
         assert!(features("a&").is_err());
         assert_eq!(features(""), Ok(Vec::new()));
     }

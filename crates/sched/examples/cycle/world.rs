@@ -200,6 +200,8 @@ impl World {
             user: UserId::new(self.roll(USERS) as u32),
             request,
             limit: Span::from_secs(secs),
+            limit_min: None,
+            deadline: None,
             qos: Qos::Normal,
             nice: 0,
             since: Time::from_millis(self.now),

@@ -113,6 +113,8 @@ pub fn ask(job: u64, request: Request, limit_secs: u64) -> Ask {
         user: UserId::new(1),
         request,
         limit: Span::from_secs(limit_secs),
+        limit_min: None,
+        deadline: None,
         qos: Qos::Normal,
         nice: 0,
         checkpoint: None,

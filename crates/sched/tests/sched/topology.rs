@@ -84,6 +84,7 @@ fn wish(required: &str, preferred: &str, segment: u32, spares: u32) -> Topology 
         preferred: level(preferred),
         segment: (segment > 0).then_some(segment),
         spares,
+        patience: None,
     }
 }
 

@@ -159,6 +159,29 @@ pub(super) async fn signal(
     change(&app, &caller, job_of(object)?, |job| Input::Signal { job, signal, shell }).await
 }
 
+pub(super) async fn checkpoint(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Extension(object): Extension<Object>,
+) -> Result<Response, Fault> {
+    let job = job_of(object)?;
+    if !caller.is_operator() && !is_own(&app.centre(), &job, &caller.name) {
+        let fact = format!("job {} is not yours: a checkpoint decides what it is charged", job.target.job.number());
+        return Err(Fault::forbidden(fact));
+    }
+    change(&app, &caller, job, |job| Input::Checkpoint { job }).await
+}
+
+/// True if the user submitted the job, or the array that it is of.
+fn is_own(centre: &Centre, job: &JobRef, user: &str) -> bool {
+    let spec = match find(centre, job) {
+        Some(Found::Job(job)) => &job.spec,
+        Some(Found::Rest(record) | Found::Task(record, _)) => &record.spec,
+        None => return false,
+    };
+    centre.user_by_id(spec.user).name == user
+}
+
 pub(super) async fn finish(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -197,7 +220,7 @@ pub(super) async fn alter(
 fn lengthens(centre: &Centre, job: &JobRef, limit: Span) -> bool {
     let jobs = centre.resolve(job.target);
     let live = jobs.iter().filter_map(|id| centre.job(*id));
-    live.filter(|job| !matches!(job.state, JobState::Pending { .. })).any(|job| limit > job.spec.limit)
+    live.filter(|job| !matches!(job.state, JobState::Pending { .. })).any(|job| limit > job.limit())
 }
 
 pub(super) async fn why(State(app): State<Arc<App>>, Extension(object): Extension<Object>) -> Result<Response, Fault> {
@@ -219,13 +242,18 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
         ahead: 0,
         promised_ms: None,
         promised_nodes: String::new(),
+        warning: None,
+        warning_ko: None,
         change: None,
         change_ko: None,
     };
     match centre.explain(app.now(), id) {
         Some(found) => {
-            let own = centre.job(id).and_then(|job| job.spec.request.reservation);
-            why.blocks = found.why.iter().map(|block| words::block(block, &centre, own, &moment)).collect();
+            let spec = &centre.job(id)?.spec;
+            let block = |block| words::block(block, &centre, spec.request.reservation, &moment);
+            why.blocks = found.why.iter().map(block).map(|block| words::naming(block, spec)).collect();
+            let start = found.promise.as_ref().map(|promise| promise.start);
+            (why.warning, why.warning_ko) = start.and_then(|start| words::will_be_late(spec, start)).unzip();
             why.ahead = found.ahead;
             why.promised_ms = found.promise.as_ref().map(|promise| promise.start.millis());
             let nodes = found.promise.as_ref().map(|promise| app.look(&centre).node_list(&promise.on));

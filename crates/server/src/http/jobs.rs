@@ -39,7 +39,7 @@ pub(super) async fn submit(
     let name = name?;
     let submit: Submit = parse(&body)?;
     let dry_run = submit.dry_run;
-    let Converted { mut submission, launched, tasks } =
+    let Converted { mut submission, launched, tasks, notes } =
         convert::submission(&app.estate, &caller.name, caller.is_operator(), submit)?;
     let blob = match launched.map(|launched| serde_json::to_vec(&launched)).transpose() {
         Ok(blob) => blob.map(Blob::of),
@@ -48,12 +48,12 @@ pub(super) async fn submit(
     submission.launch = blob.as_ref().map(|blob| Launch(blob.name.clone()));
     if dry_run {
         let outlook = blocking(move || Ok(outlook(&app, &caller.name, submission))).await??;
-        return Ok(json(&Submitted { job: 0, tasks, outlook: Some(outlook) }));
+        return Ok(json(&Submitted { job: 0, tasks, outlook: Some(outlook), notes }));
     }
     let key = name.map(|name| Key { name, print: hex(&Sha256::digest(&body)) });
     let reply = app.ask(&caller.name, key, Input::Submit(Box::new(submission)), blob).await?;
     let Reply::Job(job) = reply else { return Err(Fault::internal()) };
-    let mut response = json_with(StatusCode::CREATED, &Submitted { job: job.number(), tasks, outlook: None });
+    let mut response = json_with(StatusCode::CREATED, &Submitted { job: job.number(), tasks, outlook: None, notes });
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.number())) {
         response.headers_mut().insert(header::LOCATION, place);
     }

@@ -224,6 +224,7 @@ fn handler_of_jobs(method: &str, path: &str) -> Option<MethodRouter<Arc<App>>> {
         ("POST", "/jobs/{id}/release") => post(job::release),
         ("POST", "/jobs/{id}/requeue") => post(job::requeue),
         ("POST", "/jobs/{id}/signal") => post(job::signal),
+        ("POST", "/jobs/{id}/checkpoint") => post(job::checkpoint),
         ("POST", "/jobs/{id}/finish") => post(job::finish),
         ("GET", "/jobs/{id}/why") => get(job::why),
         ("GET", "/jobs/{id}/when") => get(job::when),

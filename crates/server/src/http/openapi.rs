@@ -105,6 +105,7 @@ const DOCS: &[Doc] = &[
     doc("POST", "/jobs/{id}/release", "Undo a hold", Nothing, One("Changed")),
     doc("POST", "/jobs/{id}/requeue", "End a run and queue the job again", Nothing, One("Changed")),
     doc("POST", "/jobs/{id}/signal", "Signal a running job", One("SignalSpec"), One("Changed")),
+    doc("POST", "/jobs/{id}/checkpoint", "A run says that it wrote a checkpoint", Nothing, One("Changed")),
     doc("POST", "/jobs/{id}/finish", "Give back an allocation that was held only", One("FinishSpec"), One("Changed")),
     doc("GET", "/jobs/{id}/why", "Why a job waits", Nothing, One("Why")),
     doc("GET", "/jobs/{id}/when", "When a job will start", Nothing, One("When")),

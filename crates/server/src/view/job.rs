@@ -8,7 +8,11 @@ use crate::view::words;
 use madang_api::{ArrayView, JobView, PartView, QosName, RunView, SlotView, StateName};
 use madang_centre::{ArrayRecord, Centre};
 use madang_engine::{hostlist, pattern};
-use madang_model::{Allocation, Blocked, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Qos, Slot, Time};
+use madang_model::{
+    Allocation, Blocked, Choice, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, PartitionId, Qos, Slot, Span,
+    Time,
+};
+use std::collections::BTreeSet;
 
 /// What of a launch a view shows.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +72,7 @@ impl Look<'_> {
         let on = holds(job);
         if let Some(on) = on {
             self.place(&mut view, on, detail);
+            self.got(&mut view, job, on);
         }
         if let Some(brief) = brief {
             self.files(&mut view, job, brief, on);
@@ -123,7 +128,7 @@ impl Look<'_> {
             user: centre.user_by_id(spec.user).name.clone(),
             project: project.name.clone(),
             owner: founding.parties[project.owner.index()].name.clone(),
-            partition: founding.partitions[spec.partition.index()].name.clone(),
+            partition: self.partitions(spec.partitions()),
             qos: qos(spec.qos),
             nice: spec.nice,
             state: StateName::Pending,
@@ -137,6 +142,8 @@ impl Look<'_> {
             memory_mib: parts.first().map_or(0, |part| part.memory_mib),
             parts,
             limit_secs: spec.limit.secs(),
+            limit_min_secs: spec.limit_min.map(Span::secs),
+            deadline_ms: spec.deadline.map(Time::millis),
             submitted_ms: 0,
             eligible_ms: None,
             begin_ms: spec.begin.map(Time::millis),
@@ -163,6 +170,7 @@ impl Look<'_> {
 
     fn set_reason(&self, view: &mut JobView, spec: &JobSpec, why: &Blocked) {
         let block = words::block(why, self.centre, spec.request.reservation, &moment);
+        let block = words::naming(block, spec);
         (view.reason, view.reason_text) = (block.reason, block.text);
     }
 
@@ -185,7 +193,7 @@ impl Look<'_> {
             }
             JobState::Completing { since, cause, .. } => {
                 let (reason, text) = words::stop_reason(*cause);
-                (view.reason, view.reason_text) = (reason.into(), text);
+                (view.reason, view.reason_text) = (reason, text);
                 view.started_ms = since.map(Time::millis);
             }
             JobState::Ended { outcome, at } => {
@@ -210,6 +218,24 @@ impl Look<'_> {
         if detail == Detail::Full {
             view.slots = on.slots.iter().map(|slot| self.slot(slot)).collect();
         }
+    }
+
+    /// What it got of what it left open: a partition, a limit, a GPU model.
+    fn got(&self, view: &mut JobView, job: &Job, on: &Allocation) {
+        view.partition = self.partitions([self.centre.partition_of(job)].into_iter());
+        view.limit_secs = job.limit().secs();
+        for (index, part) in view.parts.iter_mut().enumerate().filter(|(_, part)| part.gpu_model.is_some()) {
+            let slots = on.slots.iter().filter(|slot| slot.part as usize == index);
+            let node = |slot: &Slot| &self.estate.founding.nodes[slot.node.index()];
+            let models: BTreeSet<&str> =
+                slots.filter_map(|slot| Some(node(slot).device.as_ref()?.model.as_str())).collect();
+            part.gpu_model = Some(models.into_iter().collect::<Vec<_>>().join("|"));
+        }
+    }
+
+    /// Names of partitions with commas between, as Slurm writes them.
+    fn partitions(&self, ids: impl Iterator<Item = PartitionId>) -> String {
+        ids.map(|id| self.estate.founding.partitions[id.index()].name.as_str()).collect::<Vec<_>>().join(",")
     }
 
     fn slot(&self, slot: &Slot) -> SlotView {
@@ -326,13 +352,13 @@ fn parts(spec: &JobSpec, brief: Option<&Brief>) -> Vec<PartView> {
         PartView {
             nodes: part.nodes,
             gpus: part.gpus,
-            gpu_model: part.model.clone(),
+            gpu_model: part.model.as_ref().map(Choice::bars),
             cpus: part.cpus,
             memory_mib: part.memory_mib,
             tasks,
             cpus_per_task: cpus_per_task.unwrap_or(1),
             exclusive: part.exclusive,
-            features: part.features.clone(),
+            features: part.features.iter().map(feature).collect(),
         }
     };
     spec.request.parts.iter().enumerate().map(part).collect()
@@ -348,6 +374,12 @@ fn qos(qos: Qos) -> QosName {
 
 /// What a job asks of the tree of domains; `None` for nothing.
 fn topology(asked: &madang_model::Topology) -> Option<madang_api::TopologySpec> {
-    let madang_model::Topology { required, preferred, segment, spares } = asked.clone();
-    (!asked.is_default()).then_some(madang_api::TopologySpec { required, preferred, segment, spares })
+    let madang_model::Topology { required, preferred, segment, spares, patience } = asked.clone();
+    let patience_secs = patience.map(Span::secs);
+    (!asked.is_default()).then_some(madang_api::TopologySpec { required, preferred, segment, spares, patience_secs })
+}
+
+/// A feature, or a choice of several as Slurm writes it.
+fn feature(choice: &Choice) -> String {
+    if choice.binds() { format!("[{}]", choice.bars()) } else { choice.bars() }
 }

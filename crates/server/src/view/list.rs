@@ -10,7 +10,7 @@ use crate::view::job::{Brief, Detail, Look, waiting_orders};
 use crate::view::words;
 use madang_api::{JobView, StateName};
 use madang_centre::{ArrayRecord, Centre};
-use madang_model::{Job, JobId, JobSpec, JobState, ProjectId, Time};
+use madang_model::{Job, JobId, JobSpec, JobState, PartitionId, ProjectId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rows of the past looked at for one page.
@@ -216,6 +216,7 @@ fn fits_job(centre: &Centre, filter: &Filter, job: &Job) -> bool {
         && filter.since.is_none_or(|since| ended.is_none_or(|at| at >= since))
         && filter.until.is_none_or(|until| job.submitted <= until)
         && fits_spec(centre, filter, &job.spec)
+        && fits_partition(centre, filter, job)
         && filter.site.as_ref().is_none_or(|site| is_at(centre, job, site))
 }
 
@@ -229,12 +230,22 @@ fn fits_record(centre: &Centre, filter: &Filter, record: &ArrayRecord) -> bool {
 fn fits_spec(centre: &Centre, filter: &Filter, spec: &JobSpec) -> bool {
     let project = &centre.projects()[spec.project.index()];
     let among = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
-    let partition = || centre.founding().map_or("", |founding| &founding.partitions[spec.partition.index()].name);
     filter.sees.as_ref().is_none_or(|sees| sees.contains(&spec.project))
         && among(&filter.users, &centre.user_by_id(spec.user).name)
         && among(&filter.projects, &project.name)
-        && (filter.partitions.is_empty() || among(&filter.partitions, partition()))
+        && (filter.partitions.is_empty() || spec.partitions().any(|id| is_asked_for(centre, filter, id)))
         && filter.name.as_ref().is_none_or(|name| *name == spec.name)
+}
+
+/// One that has started is in one partition only.
+fn fits_partition(centre: &Centre, filter: &Filter, job: &Job) -> bool {
+    let open = filter.partitions.is_empty() || super::job::holds(job).is_none();
+    open || is_asked_for(centre, filter, centre.partition_of(job))
+}
+
+fn is_asked_for(centre: &Centre, filter: &Filter, id: PartitionId) -> bool {
+    let Some(founding) = centre.founding() else { return false };
+    filter.partitions.contains(&founding.partitions[id.index()].name)
 }
 
 fn is_at(centre: &Centre, job: &Job, site: &str) -> bool {

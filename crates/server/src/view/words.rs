@@ -2,7 +2,7 @@
 
 use madang_api::{Block, StateName};
 use madang_centre::Centre;
-use madang_model::{Blocked, JobState, Outcome, Purpose, ReservationId, StopCause, Time};
+use madang_model::{Blocked, Choice, JobSpec, JobState, Outcome, Purpose, ReservationId, StopCause, Time};
 use madang_sched::Change;
 
 /// Why a gang that must stay together waits: its level is named as the centre file names it.
@@ -114,6 +114,32 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
     Block { reason: reason.into(), text, text_ko }
 }
 
+/// The same, naming what the job would take where it is short of nodes and leaves a choice.
+pub fn naming(block: Block, spec: &JobSpec) -> Block {
+    let choices = spec.request.parts.iter().flat_map(|part| part.model.iter().chain(&part.features));
+    let named: Vec<&Choice> = choices.filter(|choice| choice.words().len() > 1).collect();
+    if block.reason != "Resources" || named.is_empty() {
+        return block;
+    }
+    let english: Vec<String> = named.iter().map(|choice| choice.to_string()).collect();
+    let korean: Vec<String> = named.iter().map(|choice| choice.words().join(" 또는 ")).collect();
+    Block {
+        text: format!("{}; it would take {}", block.text, english.join(", and ")),
+        text_ko: format!("{} ({}이면 됩니다)", block.text_ko, korean.join(", ")),
+        ..block
+    }
+}
+
+/// By how much a job that starts only then misses its deadline, English and Korean; `None` for in time.
+pub fn will_be_late(spec: &JobSpec, start: Time) -> Option<(String, String)> {
+    let last = spec.last_start().filter(|last| start > *last)?;
+    let late = start.since(last);
+    let english = format!(
+        "it will miss its deadline by {late} if nothing changes; it is removed when it no longer can end in time"
+    );
+    Some((english, format!("이대로면 마감을 {late} 넘깁니다. 제때 끝날 수 없게 되는 순간 대기열에서 제거됩니다")))
+}
+
 /// A window in the way: of maintenance, of others, of a cap, or of its own reservation that has to be waited for.
 fn reserved(
     centre: &Centre,
@@ -222,6 +248,7 @@ pub fn outcome(outcome: Outcome) -> StateName {
         Outcome::LaunchFailed => StateName::BootFail,
         Outcome::Requeued => StateName::Requeued,
         Outcome::Preempted => StateName::Preempted,
+        Outcome::Deadline => StateName::Deadline,
     }
 }
 
@@ -245,6 +272,7 @@ pub fn end_reason(outcome: Outcome) -> (&'static str, String) {
         Outcome::OutOfMemory => ("OutOfMemory", "it needed more memory than it held".into()),
         Outcome::LaunchFailed => ("JobLaunchFailure", "its engine could not start it; its hours are given back".into()),
         Outcome::Requeued => ("None", "it was ended to run again".into()),
+        Outcome::Deadline => ("DeadLine", "its deadline came: it could no longer have ended by it, or did not".into()),
         Outcome::Preempted => (
             "None",
             "its nodes were taken back for another job; what it lost since its last checkpoint is not charged".into(),
@@ -253,13 +281,17 @@ pub fn end_reason(outcome: Outcome) -> (&'static str, String) {
 }
 
 /// Slurm's reason and a sentence for a stop under way.
-pub fn stop_reason(cause: StopCause) -> (&'static str, String) {
-    match cause {
-        StopCause::Cancelled => ("None", "it was cancelled and is leaving its nodes".into()),
-        StopCause::Limit => ("TimeLimit", "it reached its limit and is leaving its nodes".into()),
-        StopCause::Requeue => ("None", "it is leaving its nodes to run again".into()),
-        StopCause::NodeLost => ("NodeDown", "a node it ran on was lost".into()),
-        StopCause::Preempted { by, .. } => ("None", format!("it is leaving its nodes, which are taken back for {by}")),
-        StopCause::Stale => ("None", "it is being ended".into()),
+pub fn stop_reason(cause: StopCause) -> (String, String) {
+    if let StopCause::Preempted { by, .. } = cause {
+        let text = format!("it is leaving its nodes, which are taken back for {by}");
+        return (format!("Preempted for job {}", by.number()), text);
     }
+    let (reason, text) = match cause {
+        StopCause::Cancelled => ("None", "it was cancelled and is leaving its nodes"),
+        StopCause::Limit => ("TimeLimit", "it reached its limit and is leaving its nodes"),
+        StopCause::Requeue => ("None", "it is leaving its nodes to run again"),
+        StopCause::NodeLost => ("NodeDown", "a node it ran on was lost"),
+        StopCause::Preempted { .. } | StopCause::Stale => ("None", "it is being ended"),
+    };
+    (reason.into(), text.into())
 }

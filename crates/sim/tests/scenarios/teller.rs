@@ -7,8 +7,8 @@ use madang_centre::input::{
 };
 use madang_centre::{Centre, Effect, Keep, Reply};
 use madang_model::{
-    Allocation, Cap, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Recurrence, Role, RunId, Span,
-    Time, Topology,
+    Allocation, Cap, Choice, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Recurrence, Role, RunId,
+    Span, Time, Topology,
 };
 use madang_sim::{ModelEngine, estate, load};
 use std::collections::BTreeMap;
@@ -156,7 +156,7 @@ impl Teller {
                 gpus,
                 cpus: words.number("cpus", gpus.max(1)),
                 memory_mib: 1024,
-                model: None,
+                model: words.text("model").and_then(|names| Choice::same(names.split('|').map(Into::into))),
                 exclusive: words.has("exclusive"),
                 features: Vec::new(),
             }],
@@ -165,8 +165,11 @@ impl Teller {
                 preferred: words.text("preferred").map(str::to_owned),
                 segment: words.text("segment").map(|_| words.number("segment", 1)),
                 spares: words.number("spares", 0),
+                patience: words.span("patience"),
             },
             limit: Some(limit),
+            limit_min: words.span("limit_min"),
+            deadline: words.span("deadline").map(|span| self.founded.after(span)),
             qos: if words.has("urgent") { Qos::High } else { Qos::Normal },
             begin: words.span("begin").map(|span| self.founded.after(span)),
             after: words.text("after").map(waits).unwrap_or_default(),

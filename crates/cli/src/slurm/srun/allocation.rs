@@ -2,7 +2,7 @@
 //!
 //! Invariant: whoever made the job ends it, whichever way the command ends; while it lives a watcher notices when the
 //! job ends first (its limit, a cancel).
-use crate::client::{Client, fresh_key};
+use crate::client::Client;
 use crate::fail::Fail;
 use crate::slurm::ask::{Asked, Source, variables};
 use crate::slurm::options::Given;
@@ -38,13 +38,13 @@ pub fn gather(on: u8, prefix: &str, parts: &[Vec<Given>]) -> Result<Asked, Fail>
 /// Submits the holding job; its id.
 pub fn submit(client: &Client, asked: &mut Asked, name: &str) -> Result<u64, Fail> {
     let submit = holding(client, asked, name)?;
-    send(client, asked, submit).map(|done| done.job)
+    send(client, asked, name, &submit).map(|done| done.job)
 }
 
 /// What would become of the holding job; nothing is submitted.
 pub fn try_out(client: &Client, asked: &mut Asked, name: &str) -> Result<Submitted, Fail> {
     let submit = holding(client, asked, name)?;
-    send(client, asked, Submit { dry_run: true, ..submit })
+    send(client, asked, name, &Submit { dry_run: true, ..submit })
 }
 
 fn holding(client: &Client, asked: &mut Asked, name: &str) -> Result<Submit, Fail> {
@@ -59,21 +59,12 @@ fn holding(client: &Client, asked: &mut Asked, name: &str) -> Result<Submit, Fai
     Ok(submit)
 }
 
-/// Sends it; of several partitions the first that takes the job gets it.
-fn send(client: &Client, asked: &Asked, mut submit: Submit) -> Result<Submitted, Fail> {
-    let mut names = asked.job.partitions.iter().peekable();
-    loop {
-        submit.partition = names.next().cloned();
-        match client.post_once::<Submitted>("/jobs", &fresh_key(), &submit) {
-            Err(fail) if fail.code.is_some() && names.peek().is_some() => continue,
-            Err(fail) => {
-                let fail = sbatch::refusal(fail);
-                let fact = fail.fact.replacen("Batch job submission failed", "Unable to allocate resources", 1);
-                return Err(Fail { fact, ..fail });
-            }
-            Ok(done) => return Ok(done),
-        }
-    }
+fn send(client: &Client, asked: &Asked, name: &str, submit: &Submit) -> Result<Submitted, Fail> {
+    sbatch::send(client, asked, name, submit).map_err(|fail| {
+        let fail = sbatch::refusal(fail);
+        let fact = fail.fact.replacen("Batch job submission failed", "Unable to allocate resources", 1);
+        Fail { fact, ..fail }
+    })
 }
 
 /// Waits until the job runs. Gives up when it ends, when `stopped` says so, or after `most`.
