@@ -271,7 +271,10 @@ pub(crate) fn shortage(request: &Request, estate: &Estate) -> String {
         return text;
     }
     let scope = if request.across_islands { "site" } else { "island" };
-    format!("asks for {} nodes together, no {scope} of {place} has that many that fit", nodes(request))
+    let parts = request.parts.iter();
+    let choices = parts.flat_map(|part| part.model.iter().chain(&part.features)).filter(|choice| choice.binds());
+    let alike: String = choices.map(|choice| format!(", all of {}", choice.words().join(" or all of "))).collect();
+    format!("asks for {} nodes together{alike}, no {scope} of {place} has that many that fit", nodes(request))
 }
 
 /// What is short for one part alone, looked at on single nodes.

@@ -4,6 +4,7 @@ mod cases;
 mod common;
 mod model;
 mod random;
+mod several;
 mod starving;
 mod taking;
 mod topology;

@@ -2,8 +2,8 @@
 use crate::common::*;
 use crate::model::{self, Booked};
 use madang_model::{
-    Allocation, Founding, GpuTime, Health, IslandId, JobId, NodeId, ProjectId, Qos, Request, RunId, Span, Time,
-    Topology, UserId,
+    Allocation, Choice, Founding, GpuTime, Health, IslandId, JobId, NodeId, ProjectId, Qos, Request, RunId, Slot, Span,
+    Time, Topology, UserId,
 };
 use madang_sched::{Ask, BrokenBy, Budget, Config, Event, Promise, PromiseEnd, Scheduler, Snapshot, Step};
 use proptest::prelude::*;
@@ -42,7 +42,7 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        12 => (0..12usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
+        12 => (0..15usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
             .prop_map(|(kind, limit, user, project, qos)| Act::Submit { kind, limit, user, project, qos }),
         1 => any::<usize>().prop_map(Act::Withdraw),
         5 => any::<usize>().prop_map(Act::End),
@@ -77,12 +77,38 @@ fn kinds() -> Vec<Request> {
     let mut near = request(4, 4);
     near.topology = Topology { preferred: Some("rack".into()), spares: 1, ..Topology::default() };
     let first = [request(1, 1), request(1, 3), request(2, 8), request(3, 4)];
-    first.into_iter().chain([two, wide, alone, named, elsewhere, racked, in_segments, near]).collect()
+    let either = |words: [&str; 2]| Choice::same(words.map(String::from)).unwrap();
+    let mut alike = request(4, 4);
+    alike.across_islands = true;
+    alike.parts[0].model = Some(either(["h100", "h200"]));
+    let mut mixed = alike.clone();
+    mixed.parts[0].model = Some(either(["h100", "h200"]).mixed());
+    let mut single = request(1, 2);
+    single.parts[0].features = vec![either(["h200", "h100"])];
+    let more = [two, wide, alone, named, elsewhere, racked, in_segments, near, alike, mixed, single];
+    first.into_iter().chain(more).collect()
+}
+
+/// The requests of which one is to be met: one for each model that binds all nodes of the gang.
+fn plain(request: &Request) -> Vec<Request> {
+    let part = &request.parts[0];
+    let choices = part.model.iter().chain(&part.features).filter(|choice| choice.binds());
+    let Some(words) = choices.map(Choice::words).next() else { return vec![request.clone()] };
+    let with = |word: &String| {
+        let mut one = request.clone();
+        one.parts[0].model = Some(word.as_str().into());
+        one.parts[0].features.clear();
+        one
+    };
+    words.iter().map(with).collect()
 }
 
 fn estate_of_three() -> Founding {
-    // Two racks of three eight-GPU nodes, one of five four-GPU nodes, three without GPUs.
-    estate(&[(2, 3, 8), (1, 5, 4), (1, 3, 0)])
+    // Two racks of three eight-GPU nodes, one of five four-GPU nodes of another model, three without GPUs.
+    let mut founding = estate(&[(2, 3, 8), (1, 5, 4), (1, 3, 0)]);
+    let other = founding.nodes.iter_mut().filter(|node| node.island == IslandId::new(1));
+    other.for_each(|node| node.device.as_mut().expect("it has GPUs").model = "h100".into());
+    founding
 }
 
 struct Life {
@@ -137,6 +163,7 @@ impl Life {
                 ask.user = UserId::new(user);
                 ask.project = ProjectId::new(project);
                 ask.qos = [Qos::High, Qos::Low, Qos::Normal][usize::from(qos.min(2))];
+                ask.limit_min = (qos >= 6).then_some(Span::from_secs(500));
                 ask.since = self.now;
                 self.next += 1;
                 self.asks.insert(ask.run.job, ask.clone());
@@ -268,7 +295,7 @@ impl Life {
         for start in &step.starts {
             let ask = self.asks.remove(&start.run.job).expect("only waiting jobs start");
             check_start(&self.founding, &self.health, &ask.request, &start.on);
-            assert_eq!(start.until, self.now.after(ask.limit));
+            self.check_limit(&ask, start.until);
             self.runs.insert(start.run, start.until);
             self.book.check_start(ask.request.reservation, &start.on, self.now, start.until);
             self.book.own.extend(ask.request.reservation.map(|id| (start.run, id)));
@@ -282,6 +309,16 @@ impl Life {
         if self.config.promises == 0 {
             self.check_nothing_left();
         }
+    }
+
+    /// A limit is shorter than asked for only where that was allowed, and for a reason.
+    fn check_limit(&self, ask: &Ask, until: Time) {
+        let (least, most) = (self.now.after(least(ask)), self.now.after(ask.limit));
+        assert!(least <= until && until <= most);
+        let second = GpuTime::checked_of(ask.request.gpus(), Span::from_secs(1)).unwrap();
+        let poor = self.sched.left(ask.project).is_none_or(|left| left < second);
+        let free = self.config.promises == 0 && self.book.all.is_empty() && !poor;
+        assert!(until == most || !free, "{:?} was cut for nothing", ask.run);
     }
 
     /// Promises only come earlier, and end kept in time or broken with a cause that is true.
@@ -331,20 +368,20 @@ impl Life {
     }
 
     fn covered(&self, ask: &Ask) -> bool {
-        let need = GpuTime::checked_of(ask.request.gpus(), ask.limit).unwrap();
+        let need = GpuTime::checked_of(ask.request.gpus(), least(ask)).unwrap();
         self.sched.left(ask.project).is_some_and(|left| need <= left)
     }
 
     /// Without promises, whatever still waits and is paid for does not fit: tried on every island by counting.
     fn check_nothing_left(&self) {
         for ask in self.asks.values().filter(|ask| self.covered(ask)) {
-            assert!(!self.fits(ask), "{:?} waits and would fit", ask.run.job);
+            let fits = plain(&ask.request).iter().any(|request| self.fits(request, least(ask)));
+            assert!(!fits, "{:?} waits and would fit", ask.run.job);
         }
     }
 
-    fn fits(&self, ask: &Ask) -> bool {
-        let request = &ask.request;
-        let gone = self.now.after(ask.limit).after(GRACE);
+    fn fits(&self, request: &Request, limit: Span) -> bool {
+        let gone = self.now.after(limit).after(GRACE);
         if !self.book.caps_allow(&self.sched, request, self.now, gone) {
             return false;
         }
@@ -378,7 +415,9 @@ impl Life {
         let serves = |node: &madang_model::Node, part: &madang_model::Part| {
             let (devices, cpus, memory) = self.sched.node_load(node.id);
             let asked = if part.memory_mib == 0 { node.memory_mib } else { part.memory_mib };
-            part.gpus + devices.count_ones() <= node.gpus
+            let model = node.device.as_ref().map_or("", |device| &device.model);
+            part.model.as_ref().is_none_or(|choice| choice.allows(model))
+                && part.gpus + devices.count_ones() <= node.gpus
                 && part.cpus + cpus <= node.cpus
                 && asked + memory <= node.memory_mib
                 && (!part.exclusive || cpus == 0)
@@ -409,6 +448,12 @@ fn check_start(founding: &Founding, health: &[Health], request: &Request, on: &A
             assert!(!request.exclude.contains(&slot.node));
         }
     }
+    let model = |slot: &Slot| node(slot.node).device.as_ref().map_or("", |device| &device.model);
+    for choice in request.parts[0].model.iter().chain(&request.parts[0].features) {
+        assert!(on.slots.iter().all(|slot| choice.allows(model(slot))));
+        let models: BTreeSet<&str> = on.slots.iter().map(model).collect();
+        assert!(models.len() == 1 || choice.is_mixed(), "a gang of {models:?} for {choice}");
+    }
     let spare = |place: usize| place + request.topology.spares as usize >= on.slots.len();
     assert!(on.slots.iter().enumerate().is_sorted_by_key(|(place, slot)| (slot.part, spare(place), slot.node)));
     let nodes: BTreeSet<NodeId> = on.slots.iter().map(|slot| slot.node).collect();
@@ -423,6 +468,11 @@ fn check_start(founding: &Founding, health: &[Health], request: &Request, on: &A
             assert_eq!(racks.len(), 1, "{request:?} on {on:?}");
         }
     }
+}
+
+/// The shortest limit that a job takes.
+fn least(ask: &Ask) -> Span {
+    ask.limit_min.map_or(ask.limit, |least| least.min(ask.limit))
 }
 
 fn nth<T>(items: impl ExactSizeIterator<Item = T>, pick: usize) -> Option<T> {
