@@ -50,8 +50,11 @@ impl Centre {
         if start.after(least) <= deadline {
             return Ok(());
         }
-        let (left, what) = (deadline.since(start), if spec.limit_min.is_some() { "shortest limit" } else { "limit" });
         let from = if start > self.now { "its begin" } else { "now" };
+        if deadline <= start {
+            return Err(Refusal::new(Code::Impossible, format!("its deadline is not after {from}")));
+        }
+        let (left, what) = (deadline.since(start), if spec.limit_min.is_some() { "shortest limit" } else { "limit" });
         let fact = format!("its {what} is {least}, its deadline is {left} after {from}");
         Err(Refusal::new(Code::Impossible, fact).hint("ask for a shorter limit, or allow one with --time-min"))
     }

@@ -75,9 +75,13 @@ fn founding(nodes: u32, gpus: u32) -> Founding {
 
 impl Story {
     fn new(nodes: u32, gpus: u32) -> Story {
+        Story::of(founding(nodes, gpus))
+    }
+
+    fn of(base: Founding) -> Story {
         let mut story =
             Story { centre: Centre::new(), now: Time::from_millis(1_000_000), starts: vec![], stops: vec![] };
-        story.ok(Input::Found(founding(nodes, gpus)));
+        story.ok(Input::Found(base));
         story.ok(Input::User { name: "ann".into(), role: Role::Researcher });
         story.ok(Input::Project {
             name: "p".into(),
@@ -541,6 +545,188 @@ fn a_snapshot_from_before_there_were_reservations_is_read() {
     forget(&mut old, &["reservations", "next_reservation", "excused", "barren", "own", "window", "reservation"]);
     let read = serde_json::from_value(old).expect("old snapshots parse");
     let restored = Centre::restore(read).expect("this release's version");
+    assert_eq!(restored.snapshot(), story.centre.snapshot());
+}
+
+/// A centre with a second site of one node, in a partition of its own that allows two hours.
+fn with_a_short_partition() -> Story {
+    let mut base = founding(2, 8);
+    base.sites.push(Site { id: SiteId::new(1), name: "t".into(), ..base.sites[0].clone() });
+    base.islands.push(Island { id: IslandId::new(1), site: SiteId::new(1), name: "j".into(), levels: vec![] });
+    (base.nodes[1].site, base.nodes[1].island) = (SiteId::new(1), IslandId::new(1));
+    let (sites, max_limit) = (vec![SiteId::new(1)], Span::from_hours(2));
+    base.partitions.push(Partition {
+        id: PartitionId::new(1),
+        name: "short".into(),
+        sites,
+        max_limit,
+        default_limit: HOUR,
+    });
+    Story::of(base)
+}
+
+fn with_limit(job: JobId, limit: Span) -> Input {
+    let change = madang_centre::Alteration { limit: Some(limit), ..Default::default() };
+    Input::Alter { job: Target { job, task: None }, change }
+}
+
+#[test]
+fn a_job_goes_to_whichever_of_its_partitions_is_free_first() {
+    let mut story = with_a_short_partition();
+    let to_both = |limit: Span| {
+        let both = Submission { partition: Some("gpu".into()), also: vec!["short".into(), "gpu".into()], ..gang(1, 8) };
+        Submission { limit: Some(limit), ..both }
+    };
+    let jobs = [(); 3].map(|()| story.submit(to_both(HOUR)));
+    let at = |story: &Story, job| story.centre.partition_of(story.centre.job(job).expect("known")).number();
+    assert_eq!((jobs.map(|job| at(&story, job)), story.starts.len()), ([0, 1, 0], 2), "the third waits");
+    story.started(jobs[1]);
+    story.ended(jobs[1], Outcome::Completed);
+    assert_eq!((at(&story, jobs[2]), story.starts.len()), (1, 3));
+    // What allows too little is left out while another allows it.
+    let long = story.submit(to_both(Span::from_hours(3)));
+    let spec = &story.centre.job(long).expect("known").spec;
+    assert_eq!((spec.partitions().count(), spec.request.sites.as_slice()), (1, &[SiteId::new(0)][..]));
+    let refusal = story.answer(Input::Submit(Box::new(to_both(Span::from_days(40))))).expect_err("both allow less");
+    assert_eq!(refusal.fact, "asks for 40d, partition gpu allows 30d");
+    let waiting = story.submit(to_both(HOUR));
+    let refusal = story.answer(with_limit(waiting, Span::from_hours(3))).expect_err("it may go to both");
+    assert_eq!(refusal.fact, "asks for 3h, partition short allows 2h");
+}
+
+#[test]
+fn a_run_is_cut_at_its_deadline_and_ends_by_it() {
+    let mut story = Story::new(1, 8);
+    let deadline = story.now + HOUR;
+    let job = story.submit(Submission { deadline: Some(deadline), ..gang(1, 8) });
+    story.now = story.now + Span::from_secs(10);
+    let run = story.run_of(job);
+    let effects = story.step(vec![Report::Started { run, at: story.now }.into()]);
+    let cut = Span::from_secs(3590);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Limit { limit, .. } if *limit == cut)));
+    let known = story.centre.job(job).expect("known");
+    assert_eq!((known.limit(), known.spec.limit), (cut, HOUR));
+    assert!(story.answer(with_limit(job, HOUR)).is_err_and(|refusal| refusal.fact.contains("deadline")));
+    story.now = deadline;
+    story.ended(job, Outcome::TimedOut);
+    assert_eq!(story.state(job), "ended Deadline");
+    assert_eq!(GpuTime::from_hours(1000) - story.free(), MilliGpus::from_gpus(8) * cut, "what it ran is charged");
+}
+
+#[test]
+fn who_can_no_longer_end_in_time_is_removed_at_that_moment_and_pays_nothing() {
+    let mut story = Story::new(1, 8);
+    let first = story.submit(gang(1, 8));
+    story.started(first);
+    let due = |story: &Story, hours| Some(story.now + Span::from_hours(hours));
+    let late = story.submit(Submission { deadline: due(&story, 2), ..gang(1, 8) });
+    let held = story.submit(Submission { deadline: due(&story, 2), held: true, ..gang(1, 8) });
+    let least = Some(Span::from_mins(15));
+    let flexible = story.submit(Submission { deadline: due(&story, 2), limit_min: least, ..gang(1, 8) });
+    let tasks = Some(Array { ranges: vec![(0, 3, 1)], at_once: Some(1) });
+    let array = story.submit(Submission { deadline: due(&story, 2), array: tasks, ..gang(1, 8) });
+    let before = story.free();
+    story.pass(HOUR);
+    assert!(story.state(late).starts_with("pending"), "it could start just now");
+    assert_eq!(story.centre.wake(), Some(story.now + Span::from_millis(1)));
+    story.pass(Span::from_millis(1));
+    for job in [late, held, JobId::new(array.number() + 1)] {
+        assert_eq!(story.state(job), "ended Deadline");
+    }
+    assert!(story.centre.array(array).expect("in sight").is_over());
+    assert!(story.state(flexible).starts_with("pending"));
+    assert_eq!(story.free(), before);
+    // It starts with what is left until its deadline, and is taken back too late to start again.
+    story.pass(Span::from_mins(30));
+    story.ended(first, Outcome::Completed);
+    story.started(flexible);
+    assert_eq!(story.centre.job(flexible).map(Job::limit), Some(Span::from_secs(1799)));
+    assert_eq!(
+        story.centre.book().holds().map(|(_, _, held)| held).collect::<Vec<_>>(),
+        [MilliGpus::from_gpus(8) * Span::from_secs(1829)]
+    );
+    story.pass(Span::from_mins(20));
+    story.ok(Input::Requeue { job: Target { job: flexible, task: None } });
+    story.ended(flexible, Outcome::Requeued);
+    assert_eq!(story.state(flexible), "ended Deadline");
+    let hopeless = Submission { deadline: Some(story.now + Span::from_mins(59)), ..gang(1, 8) };
+    let refusal = story.answer(Input::Submit(Box::new(hopeless))).expect_err("it takes an hour");
+    assert_eq!(refusal.fact, "its limit is 1h, its deadline is 59m after now");
+}
+
+#[test]
+fn a_level_is_waited_for_only_so_long() {
+    let mut base = founding(4, 8);
+    base.nodes.iter_mut().for_each(|node| node.rack = node.id.number() / 2);
+    let mut story = Story::of(base);
+    let stays = [story.submit(gang(1, 8)), story.submit(gang(1, 8)), story.submit(gang(1, 8))];
+    story.ok(Input::Cancel { job: Target { job: stays[1], task: None } });
+    story.ended(stays[1], Outcome::Cancelled);
+    let topology = |level: &str| Topology {
+        required: Some(level.into()),
+        patience: Some(Span::from_mins(5)),
+        ..Topology::default()
+    };
+    // One node of each rack is free.
+    let pair = story.submit(Submission { topology: topology("rack"), ..gang(2, 8) });
+    assert!(story.state(pair).starts_with("pending Domain"), "{}", story.state(pair));
+    assert_eq!(story.centre.wake().map(|at| at.since(story.now)), Some(Span::from_mins(5)));
+    story.pass(Span::from_mins(5));
+    assert_eq!(story.state(pair), "starting");
+    // Where no island has the level there is nothing to wait for.
+    let odd = story.submit(Submission { topology: topology("leaf"), ..gang(1, 8) });
+    assert_eq!(story.centre.job(odd).expect("known").spec.request.topology.required, None);
+}
+
+#[test]
+fn a_run_reports_its_own_checkpoint() {
+    let mut story = Story::new(1, 8);
+    let job = story.submit(gang(1, 8));
+    let saved = || Input::Checkpoint { job: Target { job, task: None } };
+    assert!(story.answer(saved()).is_err_and(|refusal| refusal.fact == "job-1 does not run"));
+    story.started(job);
+    story.pass(HOUR - Span::from_mins(30));
+    assert_eq!(story.ok(saved()), Reply::Jobs(1));
+    assert_eq!(story.centre.job(job).and_then(|job| job.saved), Some(story.now));
+}
+
+#[test]
+fn a_mixed_gang_pays_the_mean_price_of_what_it_holds() {
+    let mut base = founding(2, 8);
+    base.nodes[1].device.as_mut().expect("it has GPUs").model = "h100".into();
+    base.prices.push(Price { model: "h100".into(), won_per_gpu_hour: Won::new(2_000), ..base.prices[0].clone() });
+    let mut story = Story::of(base);
+    let either = Choice::same(["h200".to_owned(), "h100".to_owned()]).expect("there are words");
+    let mut pair = gang(2, 8);
+    pair.parts[0].model = Some(either.clone());
+    assert!(story.answer(Input::Submit(Box::new(pair.clone()))).is_err(), "no two nodes are of one model");
+    pair.parts[0].model = Some(either.mixed());
+    let job = story.submit(pair);
+    story.started(job);
+    story.pass(HOUR - Span::from_mins(30));
+    story.ended(job, Outcome::Completed);
+    // 8 GPU-hours at a mean of 3,500 won, of which the class pays a tenth.
+    assert_eq!(story.centre.book().balance(Account::Owes(ProjectId::new(0))).1, Won::new(2_800));
+}
+
+#[test]
+fn what_was_written_before_there_were_choices_is_read() {
+    let mut story = Story::new(2, 8);
+    let mut submission = gang(1, 8);
+    submission.parts[0].model = Some("h200".into());
+    let written = serde_json::to_value(Input::Submit(Box::new(submission.clone()))).expect("inputs serialise");
+    let parts = &written["submit"]["parts"][0];
+    assert_eq!((&parts["model"], &parts["features"]), (&"h200".into(), &serde_json::json!([])));
+    for key in ["also", "limit_min", "deadline"] {
+        assert!(written["submit"].get(key).is_none(), "{key} is written only where it is used");
+    }
+    let read: Input = serde_json::from_value(written).expect("old inputs parse");
+    assert_eq!(read, Input::Submit(Box::new(submission.clone())));
+    story.submit(submission.clone());
+    story.submit(submission);
+    let mut old = serde_json::to_value(story.centre.snapshot()).expect("snapshots serialise");
+    forget(&mut old, &["limit_min", "deadline", "also", "patience"]);
+    let restored = Centre::restore(serde_json::from_value(old).expect("old snapshots parse")).expect("this version");
     assert_eq!(restored.snapshot(), story.centre.snapshot());
 }
 

@@ -2,6 +2,7 @@
 mod common;
 
 use common::{Dir, Up, job};
+use madang_model::{PartitionId, Span};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -294,5 +295,113 @@ fn reservations_are_made_seen_used_and_cancelled() {
     assert_eq!(refused.problem(403), "not_allowed");
     assert_eq!(otto.call("DELETE", "/api/v1/reservations/course", None).status, 204);
     assert_eq!(ann.get("/api/v1/reservations").ok()["items"], json!([]));
+    up.stop().expect("a clean stop");
+}
+
+/// The test's centre with GPUs of another model in its second island, and a partition that allows half an hour.
+fn varied(dir: &Dir) -> Up {
+    let (mut settings, wall) = common::settings(&dir.0);
+    for node in settings.founding.nodes.iter_mut().filter(|node| node.name.starts_with('b')) {
+        node.device.as_mut().expect("it has GPUs").model = "h100".into();
+    }
+    let mut short = settings.founding.partitions[0].clone();
+    (short.id, short.name, short.max_limit) = (PartitionId::new(1), "short".into(), Span::from_mins(30));
+    settings.founding.partitions.push(short);
+    Up::with(settings, wall).unwrap_or_else(|trouble| panic!("{trouble}"))
+}
+
+#[test]
+fn a_job_may_go_to_several_partitions_and_take_several_models() {
+    let dir = Dir::new();
+    let up = varied(&dir);
+    let ann = up.client("ann");
+    let spec = |limit: u64| {
+        let parts = json!([{ "gpus_per_node": 4, "gpu_model": "H100|h200", "features": ["nvlink", "[h200|h100]"] }]);
+        json!({ "held": true, "partition": "short,gpu", "limit_secs": limit, "parts": parts, "model": { "runtime_ms": 600_000 } })
+    };
+    let long = ann.post("/api/v1/jobs", &spec(3600)).ok();
+    assert_eq!(long["notes"], json!(["partition short is left out: it allows 30m, the job asks for 1h"]));
+    let at = |id: &Value| format!("/api/v1/jobs/{id}");
+    assert_eq!(ann.get(&at(&long["job"])).ok()["partition"], "gpu");
+    let answer = ann.post("/api/v1/jobs", &spec(8 * 86_400));
+    assert!(answer.text.contains("partition gpu allows 7d"), "{}", answer.text);
+    assert!(ann.post("/api/v1/jobs", &json!({ "partition": "gpu,nope" })).text.contains("nope"));
+
+    let id = ann.post("/api/v1/jobs", &spec(600)).ok()["job"].clone();
+    let view = ann.get(&at(&id)).ok();
+    let part = &view["parts"][0];
+    assert_eq!((&view["partition"], &part["gpu_model"]), (&json!("short,gpu"), &json!("h100|h200")));
+    assert_eq!(part["features"], json!(["nvlink", "[h200|h100]"]));
+    let listed = |partition: &str| ids(&ann.get(&format!("/api/v1/jobs?partition={partition}")).ok());
+    let number = id.as_u64().expect("an id");
+    assert!(listed("short").contains(&number) && listed("gpu").contains(&number));
+    ann.call("POST", &format!("{}/release", at(&id)), None).ok();
+    let view = ann.until(&at(&id), |job| job["state"] == "RUNNING");
+    assert_eq!((&view["partition"], &view["parts"][0]["gpu_model"]), (&json!("short"), &json!("h100")));
+    assert!(listed("short").contains(&number) && !listed("gpu").contains(&number));
+
+    // What is short names every alternative.
+    let wide = json!([{ "nodes": 4, "gpus_per_node": 4, "gpu_model": "h100|h200" }]);
+    ann.submit(json!({ "parts": [{ "gpus_per_node": 4, "gpu_model": "h200" }], "model": { "runtime_ms": 600_000 } }));
+    let waits = ann.submit(json!({ "parts": wide, "model": { "runtime_ms": 1 } }));
+    ann.until(&format!("/api/v1/jobs/{waits}"), |job| job["reason"] == "Resources");
+    let text = ann.get(&format!("/api/v1/jobs/{waits}/why")).ok()["blocks"][0]["text"].to_string();
+    assert!(text.contains("it would take h100 or h200"), "{text}");
+    assert_eq!(up.client("root").get("/api/v1/audit").ok()["violations"], json!([]));
+    up.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_deadline_is_kept_and_told() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let ann = up.client("ann");
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
+    let whole = |more: Value| {
+        let mut spec = job(32, 600_000);
+        spec["parts"] = json!([{ "nodes": 4, "gpus_per_node": 4 }]);
+        spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        spec
+    };
+    let hour = 3_600_000;
+    let runs =
+        ann.submit(whole(json!({ "limit_secs": 10_800, "limit_min_secs": 600, "deadline_ms": now() + 2 * hour })));
+    let view = ann.until(&format!("/api/v1/jobs/{runs}"), |job| job["state"] == "RUNNING");
+    let limit = view["limit_secs"].as_u64().expect("a limit");
+    assert!((7_100..=7_200).contains(&limit) && view["limit_min_secs"] == 600, "{view}");
+    ann.submit(whole(json!({ "limit_secs": 7_200 })));
+    let waits = ann.submit(whole(json!({ "limit_secs": 3_600, "deadline_ms": now() + 2 * hour })));
+    ann.until(&format!("/api/v1/jobs/{waits}"), |job| job["promised_ms"].is_u64());
+    let why = ann.get(&format!("/api/v1/jobs/{waits}/why")).ok();
+    let warning = why["warning"].as_str().expect("a warning");
+    assert!(warning.starts_with("it will miss its deadline by "), "{warning}");
+
+    let late = json!({ "held": true, "limit_secs": 1, "deadline_ms": now() + 1_200, "model": { "runtime_ms": 1 } });
+    let late = ann.submit(late);
+    let view = ann.until(&format!("/api/v1/jobs/{late}"), |job| job["state"] == "DEADLINE");
+    assert_eq!((&view["reason"], &view["started_ms"]), (&json!("DeadLine"), &Value::Null));
+    assert_eq!(ids(&ann.get("/api/v1/jobs?state=DEADLINE").ok()), [late]);
+    let never = ann.post("/api/v1/jobs", &json!({ "limit_secs": 60, "deadline_ms": now() + 59_000 }));
+    assert_eq!(never.problem(422), "impossible");
+    up.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_checkpoint_is_reported_by_the_one_whose_job_it_is() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let (ann, root, otto) = (up.client("ann"), up.client("root"), up.client("otto"));
+    up.client("olaf").post("/api/v1/projects/alpha/members", &json!({ "user": "bo" })).ok();
+    let id = ann.submit(job(4, 600_000));
+    let at = format!("/api/v1/jobs/{id}");
+    ann.until(&at, |job| job["state"] == "RUNNING");
+    let save = |client: &common::Client| client.call("POST", &format!("{at}/checkpoint"), None);
+    for client in [&ann, &root, &otto] {
+        assert_eq!(save(client).ok(), json!({ "jobs": 1 }));
+    }
+    assert_eq!(save(&up.client("bo")).problem(403), "forbidden");
+    ann.call("DELETE", &at, None).ok();
+    ann.until(&at, |job| job["state"] == "CANCELLED");
+    assert_eq!(save(&ann).problem(409), "wrong_state");
     up.stop().expect("a clean stop");
 }

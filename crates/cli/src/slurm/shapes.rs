@@ -99,6 +99,33 @@ fn shapes_over_several_nodes() {
 }
 
 #[test]
+fn shapes_that_leave_a_choice() {
+    check(
+        "#SBATCH -p gpu,short --gres=gpu:h200|gb200:4 --time=1-00:00:00 --time-min=2:00:00",
+        &[],
+        "{limit_min_secs:7200,limit_secs:86400,partition:gpu,short,parts:[{gpu_model:h200|gb200,gpus_per_node:4,nodes:1}]}",
+    );
+    check(
+        "#SBATCH -N 2 --gpus-per-node=h200|h100:8 --constraint=nvlink&[ib|roce]",
+        &["--mixed"],
+        "{parts:[{features:[nvlink,[ib|roce]],gpu_model:h200|h100,gpus_per_node:8,mixed:true,nodes:2}]}",
+    );
+    check(
+        "#SBATCH -G 4 -C h200|h100 --checkpoint=90",
+        &["--model", "h200,h100"],
+        "{checkpoint_secs:5400,parts:[{features:[h200|h100],gpu_model:h200|h100,gpus_per_node:4,nodes:1}]}",
+    );
+    check(
+        "#SBATCH --deadline=2030-01-01T00:00:00 --switches=1@2:00:00",
+        &["--deadline=1970-01-02T00:00:00"],
+        &format!(
+            "{{deadline_ms:{},parts:[{{}}],topology:{{patience_secs:7200,preferred:leaf,required:leaf}}}}",
+            crate::time::moment("1970-01-02T00:00:00", 0).expect("a moment")
+        ),
+    );
+}
+
+#[test]
 fn the_command_line_wins() {
     check(
         "#SBATCH -t 10 -N 1 --mem=4G",
@@ -121,6 +148,14 @@ fn what_cannot_be_is_refused_by_name() {
         ("#SBATCH --nodes", "option '--nodes' requires an argument"),
         ("#SBATCH -N 1 stray", "Invalid directive found in batch script: stray"),
         ("#SBATCH --gres=gpu:a:1 -G b:2", "one part asks for GPUs of several types: a, b"),
+        ("#SBATCH --gres=gpu:a:1 --model=b", "one part asks for GPUs of several types: a, b"),
+        ("#SBATCH --time-min=UNLIMITED", "Invalid --time-min specification: UNLIMITED"),
+        ("#SBATCH --deadline=soon", "Invalid --deadline specification: soon"),
+        (
+            "#SBATCH --switches=2@60",
+            "--switches=2@60 is not supported: only one leaf is waited for; give --switches=1@TIME, or --switches=2 to take \
+             as few as are free",
+        ),
         ("#SBATCH --mem-per-gpu=1G", "--mem-per-gpu without GPUs"),
         ("#SBATCH --exclusive=foo", "Invalid --exclusive specification: foo"),
         ("#SBATCH --begin=xx", "Invalid --begin specification: xx"),
