@@ -256,6 +256,8 @@ impl Centre {
         if waits {
             self.unwatch_deadline(id);
         }
+        let job = &self.jobs[&id];
+        let asked = job.eligible.map(|since| self.ask_of(job, since));
         let job = self.jobs.get_mut(&id).expect("altered jobs are there");
         apply_alteration(&mut job.spec, change);
         if change.limit.is_some() {
@@ -275,7 +277,10 @@ impl Centre {
             self.index.overdue.insert((crate::report::last_call(after), run));
             self.events.push(Event::Extended(run, after + crate::GRACE));
         } else if let (JobState::Pending { .. }, Some(since)) = (&job.state, job.eligible) {
-            self.ask_anew(id, since);
+            // What changes nothing for the scheduler does not cost the job its promise.
+            if asked != Some(self.ask_of(&self.jobs[&id], since)) {
+                self.ask_anew(id, since);
+            }
         }
         if named {
             self.enter_name(id);

@@ -20,6 +20,7 @@ impl Scheduler {
         for event in events {
             self.apply(now, event, &mut step);
         }
+        self.end_pauses();
         let grown = self.refresh();
         // 2. Promises that no longer hold as they stand are given anew.
         self.mend(now, &mut step);
@@ -52,7 +53,8 @@ impl Scheduler {
         }
         let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
         let starts = starts.map(|start| if start > now { start } else { now.after(GRACE) });
-        starts.chain(self.next_look(now)).chain(self.cluster.calendar.next_edge(now)).min()
+        let pauses = self.given_up.values().copied();
+        starts.chain(pauses).chain(self.next_look(now)).chain(self.cluster.calendar.next_edge(now)).min()
     }
 
     /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.

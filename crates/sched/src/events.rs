@@ -82,6 +82,7 @@ impl Scheduler {
 
     /// True if the job was waiting.
     fn withdrawn(&mut self, job: JobId, step: &mut Step) -> bool {
+        self.give_up(job);
         self.break_promise(job, BrokenBy::Withdrawn, step);
         let Some(waiting) = self.queue.remove(job) else { return false };
         self.shares.wait(waiting.leaf, false);

@@ -25,6 +25,7 @@ mod events;
 mod explain;
 pub mod frag;
 mod gaps;
+mod given_up;
 mod lend;
 mod limit;
 mod outlook;

@@ -165,7 +165,8 @@ impl Scheduler {
 
     /// The first job of the leaf that may start or be promised a start.
     fn turn(&self, leaf: usize, pass: &mut Pass) -> Option<Turn> {
-        let promises = pass.places[self.shares.owner_of(leaf)] > 0 && pass.futile < FUTILE;
+        let places = pass.places[self.shares.owner_of(leaf)] > 0 && !self.pauses(leaf);
+        let promises = places && pass.futile < FUTILE;
         if !promises && pass.live.is_none() && self.promises.of_leaf(leaf).next().is_none() {
             return None;
         }
@@ -266,7 +267,7 @@ impl Scheduler {
 
     fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
         let owner = self.shares.owner_of(leaf);
-        let full = pass.places[owner] == 0;
+        let full = pass.places[owner] == 0 || self.pauses(leaf);
         let overtaken = if full { self.overtaken_by(leaf, &turn.rank) } else { None };
         // Lifted and not yet broken: whoever overtakes may find no start around windows.
         overtaken.into_iter().for_each(|job| self.promises.lift(job));

@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fixedbitset::FixedBitSet;
 use madang_model::{
-    Allocation, Founding, GpuTime, JobId, NodeId, ProjectId, Request, ReservationId, RunId, Span, Time,
+    Allocation, Founding, GpuTime, JobId, NodeId, PartyId, ProjectId, Request, ReservationId, RunId, Span, Time, UserId,
 };
 
 /// A run that holds something.
@@ -55,6 +55,8 @@ pub struct Scheduler {
     pub(crate) rest: BTreeMap<JobId, Span>,
     /// How often each waiting job's promise was put off by taking back.
     pub(crate) put_off: BTreeMap<JobId, u32>,
+    /// Until when a user's claims to an owner's promises pause; see [`crate::given_up`].
+    pub(crate) given_up: BTreeMap<(PartyId, UserId), Time>,
 }
 
 impl Scheduler {
@@ -80,6 +82,7 @@ impl Scheduler {
             taken: BTreeMap::new(),
             rest: BTreeMap::new(),
             put_off: BTreeMap::new(),
+            given_up: BTreeMap::new(),
         };
         sched.recount();
         sched

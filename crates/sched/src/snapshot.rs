@@ -47,6 +47,8 @@ pub struct Snapshot {
     rest: Vec<(JobId, Span)>,
     #[serde(default)]
     put_off: Vec<(JobId, u32)>,
+    #[serde(default)]
+    given_up: Vec<(PartyId, UserId, Time)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +160,7 @@ impl Scheduler {
             looks: shares.owners.iter().map(|owner| owner.look).collect(),
             taken: self.taken.iter().map(|(job, times)| (*job, times.clone())).collect(),
             put_off: self.put_off.iter().map(|(job, times)| (*job, *times)).collect(),
+            given_up: self.given_up.iter().map(|((owner, user), until)| (*owner, *user, *until)).collect(),
             rest: self.rest.iter().map(|(job, span)| (*job, *span)).collect(),
         }
     }
@@ -251,6 +254,7 @@ impl Scheduler {
         self.taken = from.taken.into_iter().collect();
         self.rest = from.rest.into_iter().collect();
         self.put_off = from.put_off.into_iter().collect();
+        self.given_up = from.given_up.into_iter().map(|(owner, user, until)| ((owner, user), until)).collect();
         self.recount();
         (self.now, self.unfinished) = (from.now, from.unfinished);
     }

@@ -250,8 +250,8 @@ fn a_promise_gives_way_twice_and_then_no_more_however_far_off_it_is() {
     assert!(started <= 4 * (length + GRACE), "{started} s");
 }
 
-#[test]
-fn who_withdraws_before_the_start_and_asks_again_holds_up_no_other_owner() {
+/// Who has something to promise beside a user that withdraws its promised jobs just before they start and asks again.
+fn beside_a_hoarder(of: u32, user: u32) {
     let mut world = World::new(Config::default(), &centre(), 3);
     let mut hoarded: Vec<JobId> = Vec::new();
     for tick in 0.. {
@@ -270,7 +270,8 @@ fn who_withdraws_before_the_start_and_asks_again_holds_up_no_other_owner() {
         }
         if now == COMES {
             let ask = ask(GANG, gangs()[2].clone(), LONGEST);
-            events.push(Event::Queued(Ask { project: ProjectId::new(2), user: UserId::new(9), since: at(now), ..ask }));
+            let (project, user) = (ProjectId::new(of), UserId::new(user));
+            events.push(Event::Queued(Ask { project, user, since: at(now), ..ask }));
         }
         world.until(now, events);
         if world.started.is_some() {
@@ -280,4 +281,16 @@ fn who_withdraws_before_the_start_and_asks_again_holds_up_no_other_owner() {
         let latest = COMES + (2 + again) * (world.most + 1) * (LONGEST + GRACE);
         assert!(now <= latest, "waits at {now} s, bound {latest} s, {:?}", world.broken);
     }
+}
+
+#[test]
+fn who_withdraws_before_the_start_and_asks_again_holds_up_no_other_owner() {
+    beside_a_hoarder(2, 9);
+}
+
+#[test]
+fn who_withdraws_before_the_start_and_asks_again_leaves_its_place_to_others_of_its_owner() {
+    // In the same project, and in one that has long been served.
+    beside_a_hoarder(4, 9);
+    beside_a_hoarder(1, 9);
 }

@@ -86,7 +86,8 @@ impl Teller {
             "release" => self.act(Input::Release { job: target(words.plain(0)) }),
             "requeue" => self.act(Input::Requeue { job: target(words.plain(0)) }),
             "alter" => {
-                let change = Alteration { limit: words.span("limit"), ..Alteration::default() };
+                let comment = words.text("comment").map(Into::into);
+                let change = Alteration { limit: words.span("limit"), comment, ..Alteration::default() };
                 self.act(Input::Alter { job: target(words.plain(0)), change });
             }
             "drain" => self.act(Input::Drain { node: words.plain(0).into(), why: words.plain[1..].join(" ") }),
