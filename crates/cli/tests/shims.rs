@@ -140,6 +140,7 @@ fn jobs_by_slurms_commands() {
     nodes(&centre);
     script_shapes(&centre);
     reservations(&centre);
+    deadlines_and_checkpoints(&centre);
 }
 
 /// Headers as GPU users write them; `torchrun` and the training are a line of shell.
@@ -212,7 +213,7 @@ fn a_job_and_what_is_said_of_it(centre: &Centre) {
     let said = centre.ends(&job, "COMPLETED");
     assert_eq!(lines(&said), ["0,1 blue", centre.work().to_str().expect("text")]);
     let running = centre.submit(&["-J", "sleeps", "-t", "10"], "sleep 60");
-    centre.until("running", || centre.state(&running) == "RUNNING");
+    centre.until("running", || centre.says("squeue", &["-h", "-j", &running, "-o", "%T"]) == "RUNNING\n");
     let table = centre.says("squeue", &[]);
     assert_eq!(
         table.lines().next(),
@@ -345,6 +346,20 @@ fn reservations(centre: &Centre) {
     assert_eq!(centre.says("scontrol", &["show", "reservation"]), "No reservations in the system\n");
 }
 
+fn deadlines_and_checkpoints(centre: &Centre) {
+    let due = ["--hold", "-p", "gpu", "-t", "1", "--time-min", "50s", "--deadline", "now+52seconds"];
+    let late = centre.submit(&due, "true");
+    let shown = centre.says("scontrol", &["-o", "show", "job", &late]);
+    assert!(shown.contains(" TimeMin=00:00:50 ") && !shown.contains("Deadline=N/A"), "{shown}");
+    let saves = format!("{} checkpoint", env!("CARGO_BIN_EXE_madang"));
+    let saved = centre.submit(&["--checkpoint=5"], &saves);
+    assert_eq!(centre.ends(&saved, "COMPLETED"), "1 saved\n");
+    centre.ends(&late, "DEADLINE");
+    let row =
+        centre.says("sacct", &["-X", "-n", "-P", "-j", &late, "-s", "DL", "-S", "now-1hour", "-o", "state,elapsed"]);
+    assert_eq!(row, "DEADLINE|00:00:00\n");
+}
+
 fn refusals(centre: &Centre) {
     for (args, want) in [
         (&["--frob"][..], "sbatch: error: unrecognized option '--frob'"),
@@ -354,7 +369,10 @@ fn refusals(centre: &Centre) {
             "sbatch: error: Batch job submission failed: Requested node configuration is not available",
         ),
         (&["--gres=foo:1"], "sbatch: error: Invalid generic resource (gres) specification"),
-        (&["-C", "a|b"], "sbatch: error: Invalid feature specification: a|b"),
+        (&["-C", "a|b"], "sbatch: error: asks for nodes with a or b, here has none"),
+        (&["-C", "a*2"], "sbatch: error: Invalid feature specification: a*2"),
+        (&["-t", "1", "--deadline", "now+30seconds"], "sbatch: error: its limit is 1m, its deadline is "),
+        (&["-p", "gpu,nope"], "sbatch: error: Batch job submission failed: Invalid partition name specified"),
         (&["-p", "nope"], "sbatch: error: Batch job submission failed: Invalid partition name specified"),
         (&["-t", "abc"], "sbatch: error: Invalid --time specification"),
         (&["--mem=1G", "--mem-per-cpu=1G"], "mutually exclusive"),

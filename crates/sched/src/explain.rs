@@ -199,7 +199,7 @@ impl Scheduler {
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
             checkpoint: waiting.every,
-            since: waiting.rank.2,
+            since: waiting.rank.2.since,
         }
     }
 

@@ -5,7 +5,7 @@
 //! that stand are what keeps long jobs from starving. A shape that is known to fail has no head, unless one of its jobs
 //! may be promised a start.
 use crate::api::{BrokenBy, Order, Step};
-use crate::queue::{Lines, Rank, Seat, urgency};
+use crate::queue::{Due, Lines, Rank, Seat, urgency};
 use crate::rank::Ranking;
 use crate::scheduler::Scheduler;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use core::cmp::Reverse;
 use madang_model::{JobId, Qos, Span, Time};
 
 /// A rank with the limit by which backfill goes before age; zero where age alone counts.
-type Key = (Reverse<Qos>, i32, Span, Time, JobId);
+type Key = (Reverse<Qos>, i32, Span, Due, JobId);
 
 /// What a leaf has to try: one head of each shape, and its promised jobs, by key; with their class.
 struct Heads {

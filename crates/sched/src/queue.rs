@@ -13,11 +13,51 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::ops::Bound;
 use madang_model::{GpuTime, JobId, Qos, Request, RunId, Span, Time};
+use serde::{Deserialize, Serialize};
 
-/// Order within a leaf: urgency, nice, age, id.
-pub(crate) type Rank = (Reverse<Qos>, i32, Time, JobId);
+/// Order within a leaf: urgency, nice, turn, id.
+pub(crate) type Rank = (Reverse<Qos>, i32, Due, JobId);
 
-/// What a submitter chose of a rank: the rest is age.
+/// What a job's turn goes by among its user's own of the same urgency: jobs with a deadline come first, by their last
+/// possible start, then the others by age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub(crate) struct Due {
+    /// The end of time without a deadline.
+    last: Time,
+    pub since: Time,
+}
+
+impl Due {
+    fn new(ask: &Ask, limit: Span) -> Due {
+        Due { last: ask.deadline.map_or(Time::MAX, |deadline| deadline.before(limit)), since: ask.since }
+    }
+}
+
+/// A turn on paper: an age alone is how snapshots of before have it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Age(Time),
+    Deadline(Time, Time),
+}
+
+impl From<Written> for Due {
+    fn from(written: Written) -> Due {
+        match written {
+            Written::Age(since) => Due { last: Time::MAX, since },
+            Written::Deadline(last, since) => Due { last, since },
+        }
+    }
+}
+
+impl From<Due> for Written {
+    fn from(Due { last, since }: Due) -> Written {
+        if last == Time::MAX { Written::Age(since) } else { Written::Deadline(last, since) }
+    }
+}
+
+/// What a submitter chose of a rank: the rest is its turn.
 pub(crate) type Urgency = (Reverse<Qos>, i32);
 
 /// A rank's urgency.
@@ -84,7 +124,7 @@ impl Lines {
 
     /// The lines of a shape, by the rank of their first.
     pub fn by_front(&self, shape: usize) -> impl Iterator<Item = (Rank, Seat, &BTreeSet<Rank>)> {
-        let least = (FIRST.0, FIRST.1, Time::default(), JobId::new(0));
+        let least = (FIRST.0, FIRST.1, Due::default(), JobId::new(0));
         let fronts = self.fronts.range((shape, least, Span::ZERO, 0)..).take_while(move |front| front.0 == shape);
         fronts.map(|(shape, rank, limit, class)| {
             let seat = (*shape, urgency(rank), *limit, *class);
@@ -186,7 +226,7 @@ impl Queue {
             self.classes.insert(Class { shape, limit, need, count: 0 })
         });
         self.classes[class].count += 1;
-        let rank = (Reverse(ask.qos), ask.nice, ask.since, ask.run.job);
+        let rank = (Reverse(ask.qos), ask.nice, Due::new(ask, limit), ask.run.job);
         if self.leaves.len() <= leaf {
             self.leaves.resize_with(leaf + 1, Lines::default);
         }

@@ -116,7 +116,7 @@ impl Scheduler {
             deadline: waiting.deadline,
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
-            since: waiting.rank.2,
+            since: waiting.rank.2.since,
             every: waiting.every,
         };
         let save_run = |(id, run): (&RunId, &Run)| SavedRun {

@@ -380,6 +380,7 @@ fn a_deadline_is_kept_and_told() {
     let late = ann.submit(late);
     let view = ann.until(&format!("/api/v1/jobs/{late}"), |job| job["state"] == "DEADLINE");
     assert_eq!((&view["reason"], &view["started_ms"]), (&json!("DeadLine"), &Value::Null));
+    assert!(view["reason_text"].as_str().expect("a text").contains("could no longer end by its deadline"), "{view}");
     assert_eq!(ids(&ann.get("/api/v1/jobs?state=DEADLINE").ok()), [late]);
     let never = ann.post("/api/v1/jobs", &json!({ "limit_secs": 60, "deadline_ms": now() + 59_000 }));
     assert_eq!(never.problem(422), "impossible");

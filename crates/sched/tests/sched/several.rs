@@ -2,8 +2,8 @@
 use crate::common::*;
 use crate::windows::{booking, maintenance};
 use expect_test::expect;
-use madang_model::{Choice, GpuTime, IslandId, JobId, Part, ProjectId, Request, Span};
-use madang_sched::{Ask, Budget, Event, Scheduler};
+use madang_model::{Choice, GpuTime, IslandId, JobId, Part, ProjectId, Request, Span, UserId};
+use madang_sched::{Ask, Budget, Config, Event, Scheduler};
 
 /// Four nodes of h200 with eight GPUs, four of h100.
 fn two_models() -> Scheduler {
@@ -115,6 +115,27 @@ fn a_job_starts_with_the_longest_limit_that_fits() {
     assert_eq!(with(flexible(3, 940, 5000)), Some(940));
     assert_eq!(with(flexible(3, 941, 5000)), None);
     assert_eq!(with(flexible(3, 100, 500)), Some(500), "what fits in full is not cut");
+}
+
+#[test]
+fn a_users_own_jobs_with_deadlines_come_first_by_their_last_start() {
+    let founding = estate(&[(1, 1, 8)]);
+    let mut sched = sched(&founding);
+    step(&mut sched, 0, vec![queued(1, 1, 8, 1000)]);
+    let due = |job, deadline: Option<u64>| Ask { deadline: deadline.map(at), ..ask(job, request(1, 8), 600) };
+    let other = |job, deadline| Ask { user: UserId::new(2), ..due(job, deadline) };
+    // Of user 1 the last one must start first; user 2 comes in its turn, whatever the deadlines of others.
+    let asks = [due(2, None), other(3, None), due(4, Some(9_000)), due(5, Some(8_000))];
+    step(&mut sched, 1, asks.into_iter().map(Event::Queued).collect());
+    sched = Scheduler::restore(Config::default(), &founding, sched.snapshot());
+    let running = |sched: &Scheduler| sched.runs().next().map(|(run, ..)| run);
+    let (mut order, mut now) = (vec![], 1000);
+    while let Some(run) = running(&sched) {
+        let found = step(&mut sched, now, vec![Event::Ended(run)]);
+        order.extend(found.starts.iter().map(|start| start.run.job.number()));
+        now += 10;
+    }
+    assert_eq!(order, [3, 5, 4, 2]);
 }
 
 #[test]

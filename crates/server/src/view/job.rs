@@ -9,8 +9,8 @@ use madang_api::{ArrayView, JobView, PartView, QosName, RunView, SlotView, State
 use madang_centre::{ArrayRecord, Centre};
 use madang_engine::{hostlist, pattern};
 use madang_model::{
-    Allocation, Blocked, Choice, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, PartitionId, Qos, Slot, Span,
-    Time,
+    Allocation, Blocked, Choice, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Outcome, PartitionId, Qos,
+    Slot, Span, Time,
 };
 use std::collections::BTreeSet;
 
@@ -204,6 +204,9 @@ impl Look<'_> {
                 }
                 (view.exit, view.signal) = words::exit(*outcome);
                 let last = job.runs.last();
+                if *outcome == Outcome::Deadline && last.is_none_or(|run| run.outcome != Outcome::Deadline) {
+                    view.reason_text = words::removed_by_deadline();
+                }
                 view.started_ms = last.and_then(|run| run.started).map(Time::millis);
                 view.ends_ms = Some(last.map_or(*at, |run| run.ended).millis());
             }

@@ -272,12 +272,17 @@ pub fn end_reason(outcome: Outcome) -> (&'static str, String) {
         Outcome::OutOfMemory => ("OutOfMemory", "it needed more memory than it held".into()),
         Outcome::LaunchFailed => ("JobLaunchFailure", "its engine could not start it; its hours are given back".into()),
         Outcome::Requeued => ("None", "it was ended to run again".into()),
-        Outcome::Deadline => ("DeadLine", "its deadline came: it could no longer have ended by it, or did not".into()),
+        Outcome::Deadline => ("DeadLine", "its deadline ended it".into()),
         Outcome::Preempted => (
             "None",
             "its nodes were taken back for another job; what it lost since its last checkpoint is not charged".into(),
         ),
     }
+}
+
+/// The sentence for a job that its deadline took out of the queue.
+pub fn removed_by_deadline() -> String {
+    "it was removed because it could no longer end by its deadline; what never ran is not charged".into()
 }
 
 /// Slurm's reason and a sentence for a stop under way.
