@@ -46,7 +46,16 @@ fn main() {
 }
 
 fn job() -> Submission {
-    let part = Part { nodes: 1, gpus: 1, cpus: 4, memory_mib: 16_000, model: None, exclusive: false, features: vec![] };
+    let part = Part {
+        nodes: 1,
+        gpus: 1,
+        cpus: 4,
+        memory_mib: 16_000,
+        model: None,
+        exclusive: false,
+        features: vec![],
+        share: None,
+    };
     Submission {
         user: "u".into(),
         name: "job".into(),
@@ -98,7 +107,7 @@ fn founding() -> Founding {
         rack: id / 4,
         path: vec![],
         numa: vec![],
-        device: Some(Device { model: "h200".into(), memory_mib: 141_000 }),
+        device: Some(Device { model: "h200".into(), memory_mib: 141_000, parts: Default::default() }),
         gpus: 8,
         cpus: 112,
         memory_mib: 2_000_000,

@@ -78,6 +78,7 @@ impl Dice {
             model: if rogue { self.maybe(|dice| dice.pick(&["h200", "b200", ""]).into()) } else { None },
             exclusive: self.one_in(4),
             features: if rogue && self.one_in(8) { vec![self.choice()] } else { vec![] },
+            share: None,
         }
     }
     fn choice(&mut self) -> Choice {
@@ -294,7 +295,7 @@ fn founding() -> Founding {
         rack: id % 2,
         path: vec![],
         numa: vec![],
-        device: Some(Device { model: "h200".into(), memory_mib: 141_000 }),
+        device: Some(Device { model: "h200".into(), memory_mib: 141_000, parts: Default::default() }),
         gpus: if id == 1 { 32 } else { 8 },
         cpus: 64,
         memory_mib: 512_000,

@@ -139,7 +139,7 @@ fn device(sheet: &Sheet<'_>, nodes: &ModelledNodes) -> Option<Device> {
         (0, None, None) => None,
         (1.., Some(gpu), Some(memory)) => {
             let memory_mib = u32::try_from(memory.value).expect("the most memory that is read, 64 TiB, fits");
-            Some(Device { model: gpu.value.clone(), memory_mib })
+            Some(Device { model: gpu.value.clone(), memory_mib, parts: Default::default() })
         }
         (0, _, _) => {
             let wrong = Wrong::new("nodes without GPUs have a kind of GPU").hint("leave out gpu and gpu_memory");

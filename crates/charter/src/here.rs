@@ -136,7 +136,7 @@ fn devices(machine: &Machine) -> (Option<Device>, u32) {
     let Some(first) = gpus.first() else { return (None, 0) };
     let model = if gpus.iter().all(|gpu| gpu.model == first.model) { first.model.as_str() } else { "mixed" };
     let memory_mib = gpus.iter().map(|gpu| gpu.memory_mib).min().unwrap_or(0);
-    (Some(Device { model: model.into(), memory_mib }), gpus.len() as u32)
+    (Some(Device { model: model.into(), memory_mib, parts: Default::default() }), gpus.len() as u32)
 }
 
 /// The host name's first label, of letters that a node list can carry; `here` when nothing is left or it is taken.

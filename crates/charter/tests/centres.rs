@@ -7,7 +7,7 @@ const KOREA: &str = include_str!("../../../centres/korea-2025.toml");
 const HERE: &str = include_str!("../../../centres/here.toml");
 
 fn machine() -> Machine {
-    let gpu = Device { model: "pretend".into(), memory_mib: 81_920 };
+    let gpu = Device { model: "pretend".into(), memory_mib: 81_920, parts: Default::default() };
     let gpus = vec![gpu.clone(), gpu];
     Machine {
         host: "box.example.org".into(),
@@ -149,8 +149,8 @@ fn this_machine_as_it_is_found() {
         };
         founding.nodes.iter().map(node).collect()
     };
-    let h200 = Device { model: "h200".into(), memory_mib: 143_771 };
-    let a100 = Device { model: "a100".into(), memory_mib: 81_920 };
+    let h200 = Device { model: "h200".into(), memory_mib: 143_771, parts: Default::default() };
+    let a100 = Device { model: "a100".into(), memory_mib: 81_920, parts: Default::default() };
     let real = Machine { gpus: vec![h200.clone(), h200], pretend: false, ..machine() };
     let mut shown = nodes(&real);
     shown += &nodes(&Machine { gpus: Vec::new(), cpus: 0, host: "한국".into(), ..real.clone() });

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const FILES: [&str; 2] = [include_str!("../../../centres/korea-2025.toml"), include_str!("../../../centres/here.toml")];
 
 fn machine() -> Machine {
-    let gpus = vec![Device { model: "a100".into(), memory_mib: 40_960 }];
+    let gpus = vec![Device { model: "a100".into(), memory_mib: 40_960, parts: Default::default() }];
     Machine {
         host: "box".into(),
         cpus: 4,

@@ -1,5 +1,6 @@
 //! The estate: sites, islands, nodes and their devices, and the partitions laid over them.
 use crate::id::{IslandId, NodeId, PartitionId, PartyId, SiteId};
+use crate::share::Parts;
 use crate::units::Span;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -57,6 +58,9 @@ pub struct Device {
     pub model: String,
     /// Device memory in MiB.
     pub memory_mib: u32,
+    /// What parts of it jobs may hold.
+    #[serde(default, skip_serializing_if = "Parts::is_none")]
+    pub parts: Parts,
 }
 
 /// A machine.

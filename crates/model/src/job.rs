@@ -1,6 +1,7 @@
 //! Jobs: what is asked for, where it stands, how it ended.
 use crate::choice::Choice;
 use crate::id::{JobId, NodeId, PartitionId, ProjectId, ReservationId, RunId, SiteId, UserId};
+use crate::share::{Held, Share, WHOLE};
 use crate::topology::Topology;
 use crate::units::{GpuTime, MilliGpus, Span, Time};
 use alloc::string::String;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Part {
     /// How many nodes, at least 1.
     pub nodes: u32,
-    /// GPUs on each node.
+    /// GPUs on each node; 1 where a share is asked.
     pub gpus: u32,
     /// CPUs on each node, at least 1.
     pub cpus: u32,
@@ -24,6 +25,16 @@ pub struct Part {
     pub exclusive: bool,
     /// Features every node must have: all of these, of each choice one word.
     pub features: Vec<Choice>,
+    /// The part of the one GPU on each node that is asked, where that is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
+}
+
+impl Part {
+    /// GPUs on each node, in thousandths.
+    pub fn milli(&self) -> u64 {
+        self.share.as_ref().map_or(u64::from(self.gpus) * u64::from(WHOLE), |share| u64::from(share.milli()))
+    }
 }
 
 /// What the scheduler looks at. Equal requests form one class, so a cycle costs by classes and not by jobs.
@@ -50,7 +61,9 @@ pub struct Request {
 impl Request {
     /// GPUs of the whole gang.
     pub fn gpus(&self) -> MilliGpus {
-        MilliGpus::from_gpus(self.parts.iter().fold(0, |sum, part| sum + part.nodes * part.gpus))
+        let milli = |part: &Part| u64::from(part.nodes).saturating_mul(part.milli());
+        let sum = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(milli(part)));
+        MilliGpus::new(u32::try_from(sum).unwrap_or(u32::MAX))
     }
     /// Nodes of the whole gang.
     pub fn nodes(&self) -> u32 {
@@ -204,6 +217,16 @@ pub struct Slot {
     pub cpus: u32,
     /// Memory held in MiB.
     pub memory_mib: u64,
+    /// What is held of the one device, where that is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Held>,
+}
+
+impl Slot {
+    /// GPUs held, in thousandths.
+    pub fn milli(&self) -> u32 {
+        self.share.map_or(self.devices.count_ones() * WHOLE, |held| u32::from(held.milli))
+    }
 }
 
 /// Nodes and devices held by one run, in rank order: by part, then along the tree of domains, spare nodes last.
@@ -217,7 +240,7 @@ pub struct Allocation {
 impl Allocation {
     /// GPUs held in all.
     pub fn gpus(&self) -> MilliGpus {
-        MilliGpus::from_gpus(self.slots.iter().map(|slot| slot.devices.count_ones()).sum())
+        MilliGpus::new(self.slots.iter().map(Slot::milli).sum())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod job;
 pub mod policy;
 pub mod project;
 pub mod reservation;
+pub mod share;
 pub mod topology;
 pub mod units;
 
@@ -33,5 +34,6 @@ pub use job::{
 pub use policy::Policy;
 pub use project::{Award, Class, Party, Price, Project, Role, User};
 pub use reservation::{Cap, Purpose, Recurrence, Reservation, Window};
+pub use share::{Held, Parts, Profile, Share};
 pub use topology::Topology;
 pub use units::{GpuTime, MilliGpus, Span, Time, Won};

@@ -166,8 +166,16 @@ impl World {
         let (saves, said) =
             [(Some(15 * MINUTE), true), (Some(45 * MINUTE), true), (Some(20 * MINUTE), false), (None, false)]
                 [self.roll(4) as usize];
-        let part =
-            Part { nodes, gpus, cpus: gpus * 8, memory_mib: 1024, model: None, exclusive: false, features: Vec::new() };
+        let part = Part {
+            nodes,
+            gpus,
+            cpus: gpus * 8,
+            memory_mib: 1024,
+            model: None,
+            exclusive: false,
+            features: Vec::new(),
+            share: None,
+        };
         let ask = Ask {
             run: RunId { job: JobId::new(self.next), attempt: 1 },
             project: ProjectId::new(owner),
@@ -216,7 +224,7 @@ fn founding() -> Founding {
         site,
         island: IslandId::new(id / 32),
         rack: id / 4,
-        device: Some(Device { model: "h200".into(), memory_mib: 144_384 }),
+        device: Some(Device { model: "h200".into(), memory_mib: 144_384, parts: Default::default() }),
         gpus: 8,
         cpus: 128,
         memory_mib: 1 << 20,

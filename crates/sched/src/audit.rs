@@ -1,6 +1,7 @@
 //! What does not hold of the scheduler's invariants.
 use crate::cluster::amount_of;
 use crate::estate::Amount;
+use crate::parts::Room;
 use crate::scheduler::Scheduler;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -23,14 +24,27 @@ impl Scheduler {
     /// No device is held twice, and nodes hold what their runs hold.
     fn audit_runs(&self, wrong: &mut Vec<String>) {
         let mut nodes: BTreeMap<NodeId, (u32, Amount)> = BTreeMap::new();
+        let mut rooms: BTreeMap<(NodeId, u32), Room> = BTreeMap::new();
         for (id, run) in &self.runs {
             for slot in &run.on.slots {
                 let (devices, used) = nodes.entry(slot.node).or_default();
-                if *devices & slot.devices != 0 {
+                let beside = match slot.share {
+                    Some(held) => {
+                        let open = rooms.contains_key(&(slot.node, slot.devices));
+                        let room = rooms.entry((slot.node, slot.devices)).or_default();
+                        if slot.devices.count_ones() != 1 || !room.takes(held) {
+                            wrong.push(format!("{id} holds a part of a device of {} that has no room", slot.node));
+                        }
+                        room.add(held);
+                        if open { slot.devices } else { 0 }
+                    }
+                    None => 0,
+                };
+                if *devices & !beside & slot.devices != 0 {
                     wrong.push(format!("{id} holds a device of {} that another run holds", slot.node));
                 }
                 *devices |= slot.devices;
-                *used = used.plus(amount_of(slot));
+                *used = Amount { gpus: devices.count_ones(), ..used.plus(amount_of(slot)) };
             }
         }
         for (index, state) in (0..).zip(&self.cluster.nodes) {

@@ -13,7 +13,8 @@ use crate::shape::Shape;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use madang_model::{Allocation, Cap, NodeId, Reservation, ReservationId, SiteId, Time};
+use madang_model::share::WHOLE;
+use madang_model::{Allocation, Cap, NodeId, Part, Reservation, ReservationId, SiteId, Time};
 
 /// A cap, and what is in use of its site now.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl Load {
             Cap::Nodes(_) => holds.iter().map(|hold| hold.until).max().map(|end| (end, 1)).into_iter().collect(),
             Cap::Gpus(_) => {
                 let with_gpus = holds.iter().filter(|hold| hold.devices != 0);
-                with_gpus.map(|hold| (hold.until, u64::from(hold.devices.count_ones()))).collect()
+                with_gpus.map(|hold| (hold.until, u64::from(hold.milli()))).collect()
             }
         }
     }
@@ -73,15 +74,23 @@ impl Load {
     pub fn adds(&self, on: &Allocation) -> u64 {
         match self.most {
             Cap::Nodes(_) => on.slots.len() as u64,
-            Cap::Gpus(_) => on.slots.iter().map(|slot| u64::from(slot.devices.count_ones())).sum(),
+            Cap::Gpus(_) => u64::from(on.gpus().milli()),
         }
     }
 
     /// What a gang of this shape adds, at most.
     pub fn asks(&self, shape: &Shape) -> u64 {
         let parts = shape.request.parts.iter();
-        let each = |gpus: u32| if matches!(self.most, Cap::Nodes(_)) { 1 } else { u64::from(gpus) };
-        parts.fold(0, |sum: u64, part| sum.saturating_add(u64::from(part.nodes).saturating_mul(each(part.gpus))))
+        let each = |part: &Part| if matches!(self.most, Cap::Nodes(_)) { 1 } else { part.milli() };
+        parts.fold(0, |sum: u64, part| sum.saturating_add(u64::from(part.nodes).saturating_mul(each(part))))
+    }
+
+    /// As much as may be in use: nodes, or milli-GPUs.
+    fn bound(&self) -> u64 {
+        match self.most {
+            Cap::Nodes(most) => u64::from(most),
+            Cap::Gpus(most) => u64::from(most) * u64::from(WHOLE),
+        }
     }
 
     /// What the site's promises add.
@@ -99,7 +108,7 @@ impl Load {
         for _ in 0..LOOK {
             let Some(window) = self.reservation.meets(at, until) else { break };
             let (from, until) = (window.from.max(from), window.until.min(until));
-            if more > u64::from(self.most.most()) {
+            if more > self.bound() {
                 bars.push(Bar { from, until, by: self.id() });
             } else {
                 self.full_within(pledged, more, Bar { from, until, by: self.id() }, &gone, &mut bars);
@@ -134,7 +143,7 @@ impl Load {
             }
             edges.push((*end, false, *amount));
         }
-        let most = u64::from(self.most.most());
+        let most = self.bound();
         if used + peak <= most {
             return;
         }

@@ -3,17 +3,20 @@
 //! For every pool there is one bitset for each number of free GPUs: bit k of `free[pool][n]` says that the pool's node k
 //! takes work and has exactly n GPUs free. CPUs and memory are looked at only for nodes that the bitsets offer.
 //!
-//! Invariants (see [`Cluster::audit`]): a device is held by one run at most; held CPUs and memory are within the node;
+//! Invariants (see [`Cluster::audit`]): a device is held by one run at most, or by several that hold parts of it as
+//! `parts` allows; held CPUs and memory are within the node;
 //! a node that takes work is in exactly one bitset of its pool, any other in none.
 use crate::calendar::Calendar;
 use crate::estate::{Amount, Estate};
 use crate::shape::Shape;
+use crate::typical::Habits;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fixedbitset::FixedBitSet;
-use madang_model::{Allocation, NodeId, RunId, Slot, Time};
+use madang_model::share::WHOLE;
+use madang_model::{Allocation, Held, NodeId, RunId, Slot, Time};
 
 /// A run's part of one node.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +24,17 @@ pub(crate) struct Hold {
     pub run: RunId,
     pub until: Time,
     pub devices: u32,
+    /// What it holds wholly: a device that it holds a part of is not counted.
     pub amount: Amount,
+    /// What it holds of its one device, where that is not all of it.
+    pub share: Option<Held>,
+}
+
+impl Hold {
+    /// Milli-GPUs held.
+    pub fn milli(&self) -> u32 {
+        self.share.map_or(self.devices.count_ones() * WHOLE, |held| u32::from(held.milli))
+    }
 }
 
 /// One node now.
@@ -29,8 +42,11 @@ pub(crate) struct Hold {
 pub(crate) struct NodeState {
     /// True when it takes work.
     pub up: bool,
-    /// Devices held.
+    /// Devices held, wholly or partly.
     pub busy: u32,
+    /// Those of them that are held partly.
+    pub shared: u32,
+    /// What is held; a device that is partly held counts as one.
     pub used: Amount,
     pub holds: Vec<Hold>,
 }
@@ -48,11 +64,15 @@ pub(crate) struct Cluster {
     pub calendar: Calendar,
     /// By site: GPUs of the nodes that take work.
     pub up: Vec<u64>,
+    /// By pool: the nodes that take work and have a device that is partly held.
+    pub open: Vec<FixedBitSet>,
+    /// What jobs of one node typically ask.
+    pub habits: Habits,
 }
 
 impl Cluster {
     pub fn new(estate: Arc<Estate>) -> Cluster {
-        let idle = NodeState { up: true, busy: 0, used: Amount::default(), holds: Vec::new() };
+        let idle = NodeState { up: true, busy: 0, shared: 0, used: Amount::default(), holds: Vec::new() };
         let free = estate.pools.iter().map(|pool| {
             let mut counts = alloc::vec![FixedBitSet::with_capacity(pool.nodes.len()); pool.total.gpus as usize + 1];
             counts[pool.total.gpus as usize].insert_range(..);
@@ -60,8 +80,11 @@ impl Cluster {
         });
         let mut up = alloc::vec![0; estate.sites.len()];
         estate.pools.iter().for_each(|pool| up[pool.site.index()] += pool.gpus());
+        let open = estate.pools.iter().map(|pool| FixedBitSet::with_capacity(pool.nodes.len()));
         Cluster {
             up,
+            open: open.collect(),
+            habits: Habits::default(),
             nodes: alloc::vec![idle; estate.nodes.len()],
             free: free.collect(),
             grown: FixedBitSet::with_capacity(estate.nodes.len()),
@@ -85,12 +108,15 @@ impl Cluster {
         for slot in &on.slots {
             let amount = amount_of(slot);
             self.change(slot.node, |node| {
-                assert_eq!(node.busy & slot.devices, 0, "device held twice on {}", slot.node);
+                let beside = if slot.share.is_some() { node.shared } else { 0 };
+                assert_eq!(node.busy & !beside & slot.devices, 0, "device held twice on {}", slot.node);
                 node.busy |= slot.devices;
-                node.used = node.used.plus(amount);
-                node.holds.push(Hold { run, until, devices: slot.devices, amount });
+                node.shared |= if slot.share.is_some() { slot.devices } else { 0 };
+                node.used = Amount { gpus: node.busy.count_ones(), ..node.used.plus(amount) };
+                node.holds.push(Hold { run, until, devices: slot.devices, amount, share: slot.share });
             });
-            assert!(self.nodes[slot.node.index()].used.within(self.estate.total(slot.node)), "{} overfull", slot.node);
+            let (used, total) = (self.nodes[slot.node.index()].used, self.estate.total(slot.node));
+            assert!(used.within(total), "{} overfull: {used:?} of {total:?} with {slot:?}", slot.node);
         }
     }
 
@@ -98,9 +124,12 @@ impl Cluster {
     pub fn release(&mut self, run: RunId, on: &Allocation) {
         for slot in &on.slots {
             self.change(slot.node, |node| {
-                node.busy &= !slot.devices;
-                node.used = node.used.minus(amount_of(slot));
                 node.holds.retain(|hold| hold.run != run);
+                let beside = |mask: u32, hold: &Hold| mask | (hold.devices & slot.devices);
+                let kept = if slot.share.is_some() { node.holds.iter().fold(0, beside) } else { 0 };
+                node.busy &= !slot.devices | kept;
+                node.shared &= !slot.devices | kept;
+                node.used = Amount { gpus: node.busy.count_ones(), ..node.used.minus(amount_of(slot)) };
             });
             self.grow(slot.node);
         }
@@ -139,6 +168,7 @@ impl Cluster {
         let before = state.up.then(|| facts.total.gpus - state.used.gpus);
         change(state);
         let after = state.up.then(|| facts.total.gpus.saturating_sub(state.used.gpus));
+        self.open[facts.pool].set(facts.slot, state.up && state.shared != 0);
         if before != after {
             if let Some(gpus) = before {
                 self.free[facts.pool][gpus as usize].remove(facts.slot);
@@ -154,12 +184,16 @@ impl Cluster {
     pub fn audit(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for (facts, state) in self.estate.nodes.iter().zip(&self.nodes) {
-            let sum = state.holds.iter().fold(Amount::default(), |sum, hold| sum.plus(hold.amount));
+            let mut sum = state.holds.iter().fold(Amount::default(), |sum, hold| sum.plus(hold.amount));
+            sum.gpus += state.shared.count_ones();
             if sum != state.used || state.busy.count_ones() != state.used.gpus {
                 wrong.push(format!("{} says {:?} is used, its runs hold {sum:?}", facts.name, state.used));
             }
             if !state.used.within(facts.total) {
                 wrong.push(format!("{} has {:?}, {:?} is used", facts.name, facts.total, state.used));
+            }
+            if self.open[facts.pool].contains(facts.slot) != (state.up && state.shared != 0) {
+                wrong.push(format!("{} is wrongly listed for its parts of devices", facts.name));
             }
             for (gpus, nodes) in self.free[facts.pool].iter().enumerate() {
                 let listed = nodes.contains(facts.slot);
@@ -172,7 +206,8 @@ impl Cluster {
     }
 }
 
-/// What a slot holds.
+/// What a slot holds wholly.
 pub(crate) fn amount_of(slot: &Slot) -> Amount {
-    Amount { gpus: slot.devices.count_ones(), cpus: slot.cpus, memory: slot.memory_mib }
+    let gpus = if slot.share.is_some() { 0 } else { slot.devices.count_ones() };
+    Amount { gpus, cpus: slot.cpus, memory: slot.memory_mib }
 }

@@ -10,7 +10,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use madang_model::{Founding, Island, IslandId, Node, NodeId, PartyId, SiteId};
+use madang_model::{Founding, Island, IslandId, Node, NodeId, Parts, PartyId, SiteId};
 
 /// Levels below an island that are looked at.
 const MOST_LEVELS: usize = 16;
@@ -67,6 +67,8 @@ pub(crate) struct Pool {
     pub total: Amount,
     /// Devices of each NUMA domain of its nodes, as masks; one at least.
     pub numa: Vec<u32>,
+    /// What parts of its devices jobs may hold.
+    pub parts: Parts,
     pub nodes: Vec<NodeId>,
 }
 
@@ -91,6 +93,8 @@ pub(crate) struct Estate {
     pub shares: Vec<Vec<(PartyId, u32)>>,
     /// Owners with a share anywhere, ascending, with their weight: basis points times GPUs.
     pub owners: BTreeMap<PartyId, u64>,
+    /// True where any devices are shared.
+    pub sharing: bool,
 }
 
 impl Estate {
@@ -119,6 +123,7 @@ impl Estate {
             islands: founding.islands.iter().map(|island| island.site).collect(),
             shares: founding.sites.iter().map(|site| site.shares.clone()).collect(),
             owners: owners(founding),
+            sharing: pools.iter().any(|pool| pool.parts.shards > 0),
             levels,
             pools,
         }
@@ -196,9 +201,11 @@ fn pools(founding: &Founding, order: &[NodeId]) -> (Vec<Pool>, Vec<(usize, usize
         let model = node.device.as_ref().map(|device| device.model.clone());
         let total = Amount { gpus: node.gpus.min(32), cpus: node.cpus, memory: node.memory_mib };
         let numa = numa(node);
-        let key = (node.island, node.site, model.clone(), features.clone(), total, numa.clone());
+        let parts = node.device.as_ref().map(|device| device.parts.clone()).unwrap_or_default();
+        let key = (node.island, node.site, model.clone(), features.clone(), total, numa.clone(), parts.clone());
         let pool = *known.entry(key).or_insert_with(|| {
-            pools.push(Pool { island: node.island, site: node.site, model, features, total, numa, nodes: Vec::new() });
+            let (island, site, nodes) = (node.island, node.site, Vec::new());
+            pools.push(Pool { island, site, model, features, total, numa, parts, nodes });
             pools.len() - 1
         });
         seats[id.index()] = (pool, pools[pool].nodes.len());

@@ -65,6 +65,9 @@ impl Scheduler {
         }
         self.withdrawn(ask.run.job, step);
         let leaf = self.shares.leaf(project, ask.user);
+        if self.estate.sharing {
+            self.cluster.habits.learn(&ask.request);
+        }
         let cluster = &self.cluster;
         let shape = self.queue.shape(ask.request.clone(), |request| {
             let mut shape = Shape::new(request, &cluster.estate);

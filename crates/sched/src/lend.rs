@@ -13,9 +13,7 @@ const WHOLE: u64 = 10_000;
 
 /// Milli-GPUs of the whole gang, however absurd the request.
 pub(crate) fn gpus_of(request: &Request) -> u64 {
-    request.parts.iter().fold(0u64, |sum, part| {
-        sum.saturating_add(u64::from(part.nodes).saturating_mul(u64::from(part.gpus)).saturating_mul(1000))
-    })
+    request.parts.iter().fold(0u64, |sum, part| sum.saturating_add(u64::from(part.nodes).saturating_mul(part.milli())))
 }
 
 impl Scheduler {

@@ -29,6 +29,7 @@ mod given_up;
 mod lend;
 mod limit;
 mod outlook;
+mod parts;
 mod pass;
 mod place;
 mod prey;
@@ -44,6 +45,7 @@ mod share;
 mod snapshot;
 mod stranded;
 mod topology;
+mod typical;
 mod wish;
 pub mod worth;
 

@@ -10,13 +10,15 @@ use crate::caps::{self, Full};
 use crate::cluster::Cluster;
 use crate::devices;
 use crate::estate::{Amount, Estate};
+use crate::parts::{self, Piece, Seat};
 use crate::promise::{Promises, gone};
 use crate::shape::{Fitting, Shape};
-use crate::topology::{self, Call, Chosen, Seat, Spread, regions};
+use crate::topology::{self, Call, Chosen, Seat as Choice, Spread, regions};
 use crate::wish::AT_ISLAND;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use madang_model::{Allocation, IslandId, JobId, NodeId, ReservationId, SiteId, Slot, Time};
+use fixedbitset::FixedBitSet;
+use madang_model::{Allocation, Held, IslandId, JobId, NodeId, ReservationId, SiteId, Slot, Time};
 
 /// A node that could serve a part; less `left` is better for parts of nodes.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,10 @@ pub(crate) struct Pick {
     pub part: u32,
     pub node: NodeId,
     pub need: Amount,
+    /// What is asked of its one GPU, where that is not all of it.
+    pub piece: Option<Piece>,
+    /// Where that is, if it was chosen already.
+    pub seat: Seat,
     /// Held beside the gang.
     pub spare: bool,
 }
@@ -87,7 +93,7 @@ pub(crate) fn now(shape: &Shape, at: &Now) -> Result<Allocation, Short> {
         }
         found => found.map_err(|fitting| Short { fitting, behind: met.behind, window: None }),
     };
-    found.map(|picks| with_devices(&picks, &at.cluster.estate, |node, _| at.cluster.nodes[node.index()].busy))
+    found.map(|picks| with_devices(&picks, &at.cluster.estate, |pick| parts::from_now(pick, at)))
 }
 
 fn search(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
@@ -121,6 +127,9 @@ fn on_empty(shape: &Shape, estate: &Estate, lets: impl Fn(NodeId) -> bool) -> Re
 /// whole nodes from the lowest domain with the fewest to spare.
 fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     let part = &shape.parts[0];
+    if at.cluster.weighs(shape) || part.fitting.iter().any(|fit| fit.piece.is_some()) {
+        return least_loss(shape, at, met);
+    }
     if part.fitting.iter().any(|fit| fit.whole) {
         return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list));
     }
@@ -142,7 +151,7 @@ fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> 
                 let free = !at.cluster.nodes[node.index()].busy;
                 let near = devices::spread(free, fit.need.gpus, &pool.numa) == fewest;
                 if (near || split.is_none()) && serves(shape, fit, node, at, met) {
-                    let pick = Pick { part: 0, node, need: fit.need, spare: false };
+                    let pick = pick(0, fit, node);
                     if near {
                         return Some(pick);
                     }
@@ -157,10 +166,41 @@ fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> 
     None
 }
 
+/// One node for one part where devices are shared: the one that loses the least worth by it, and of equals the first.
+fn least_loss(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
+    let mut best: Option<(u64, Pick)> = None;
+    for fit in &shape.parts[0].fitting {
+        let pool = &at.cluster.estate.pools[fit.pool];
+        if shape.wish.of(pool.island).is_none() {
+            continue;
+        }
+        let mut nodes = FixedBitSet::with_capacity(pool.nodes.len());
+        at.cluster.free[fit.pool].iter().skip(fit.need.gpus as usize).for_each(|free| nodes.union_with(free));
+        if fit.piece.is_some() {
+            nodes.union_with(&at.cluster.open[fit.pool]);
+        }
+        for node in nodes.ones().map(|slot| pool.nodes[slot]) {
+            let fewer = |loss: u64| best.is_none_or(|(least, _)| loss < least);
+            if let Some((loss, seat)) = parts::least_loss(fit, node, at).filter(|(loss, _)| fewer(*loss))
+                && serves(shape, fit, node, at, met)
+            {
+                best = Some((loss, Pick { seat, ..pick(0, fit, node) }));
+            }
+        }
+    }
+    best.map(|(_, pick)| alloc::vec![pick]).ok_or(0)
+}
+
+/// A node chosen for a part, nothing else said.
+pub(crate) fn pick(part: u32, fit: &Fitting, node: NodeId) -> Pick {
+    Pick { part, node, need: fit.need, piece: fit.piece, seat: None, spare: false }
+}
+
 /// The nodes of a pool that can take a part now, fullest first.
 fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, met: &mut Met, list: &mut Vec<Candidate>) {
     let pool = &at.cluster.estate.pools[fit.pool];
-    for (gpus, nodes) in at.cluster.free[fit.pool].iter().enumerate().skip(fit.need.gpus as usize) {
+    let least = if fit.piece.is_some() { 0 } else { fit.need.gpus as usize };
+    for (gpus, nodes) in at.cluster.free[fit.pool].iter().enumerate().skip(least) {
         for slot in nodes.ones() {
             if serves(shape, fit, pool.nodes[slot], at, met) {
                 list.push(Candidate { node: pool.nodes[slot], left: gpus as u32 });
@@ -170,7 +210,7 @@ fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, met: &mut Met, list: &mut 
 }
 
 fn serves(shape: &Shape, fit: &Fitting, node: NodeId, at: &Now, met: &mut Met) -> bool {
-    if !fit.need.within(at.cluster.free_of(node)) || !shape.allows(node) {
+    if !at.cluster.fits(node, fit) || !shape.allows(node) {
         return false;
     }
     if met.heeds
@@ -179,12 +219,12 @@ fn serves(shape: &Shape, fit: &Fitting, node: NodeId, at: &Now, met: &mut Met) -
         met.window = Some(met.window.map_or(by, |known| known.min(by)));
         return false;
     }
-    match at.promises.conflict(at.cluster, node, fit.need, at.now, at.end) {
-        Some(job) => {
+    match at.promises.seat(at.cluster, node, fit, (at.now, at.end)) {
+        Err(job) => {
             met.behind = Some(met.behind.map_or(job, |known| known.min(job)));
             false
         }
-        None => true,
+        Ok(_) => true,
     }
 }
 
@@ -207,17 +247,22 @@ fn opens(shape: &Shape, node: NodeId, at: &Now, met: &Met) -> Result<(), Reserva
     Ok(())
 }
 
-/// Gives each pick devices that are not busy, near each other, and puts the slots in rank order.
-pub(crate) fn with_devices(picks: &[Pick], estate: &Estate, busy: impl Fn(NodeId, u32) -> u32) -> Allocation {
+/// Gives each pick the devices that are chosen for it, and puts the slots in rank order.
+pub(crate) fn with_devices(
+    picks: &[Pick],
+    estate: &Estate,
+    choose: impl Fn(&Pick) -> (u32, Option<Held>),
+) -> Allocation {
     let slot = |pick: &Pick| {
         let facts = &estate.nodes[pick.node.index()];
-        let free = !busy(pick.node, pick.need.gpus);
+        let (devices, share) = choose(pick);
         let slot = Slot {
             node: pick.node,
             part: pick.part,
-            devices: devices::choose(free, pick.need.gpus, &estate.pools[facts.pool].numa),
+            devices,
             cpus: pick.need.cpus,
             memory_mib: pick.need.memory,
+            share,
         };
         ((pick.part, pick.spare, facts.place), slot)
     };
@@ -319,7 +364,7 @@ fn gather(
     let mut lists = Vec::new();
     let mut fresh = Vec::new();
     for (index, part) in (0u32..).zip(&shape.parts) {
-        let mut list: Vec<Seat> = Vec::new();
+        let mut list: Vec<Choice> = Vec::new();
         let serves = |fit: &&Fitting| fit.kinds >> kind & 1 == 1 && islands.contains(&estate.pools[fit.pool].island);
         for fit in part.fitting.iter().filter(serves) {
             offer(index, fit, &mut fresh);
@@ -332,7 +377,7 @@ fn gather(
 }
 
 /// Several parts in the lowest domain that holds them all.
-fn closest(shape: &Shape, estate: &Estate, lists: &[(u32, u32, Vec<Seat>)]) -> Result<(Score, Vec<Pick>), u32> {
+fn closest(shape: &Shape, estate: &Estate, lists: &[(u32, u32, Vec<Choice>)]) -> Result<(Score, Vec<Pick>), u32> {
     let depths = lists.iter().flat_map(|(_, _, list)| list);
     let deepest = depths.map(|(one, _)| estate.nodes[one.node.index()].path.len()).max().unwrap_or(0);
     let required = shape.wish.bounds.iter().map(|bounds| bounds.required).min().filter(|_| !shape.wish.segmented);
@@ -360,7 +405,7 @@ fn closest(shape: &Shape, estate: &Estate, lists: &[(u32, u32, Vec<Seat>)]) -> R
 }
 
 /// Places each part on what is listed for it.
-fn compose(shape: &Shape, estate: &Estate, mut lists: Vec<(u32, u32, Vec<Seat>)>) -> Result<(Score, Vec<Pick>), u32> {
+fn compose(shape: &Shape, estate: &Estate, mut lists: Vec<(u32, u32, Vec<Choice>)>) -> Result<(Score, Vec<Pick>), u32> {
     let include = &shape.request.include;
     let offered = lists.iter().map(|(_, _, list)| list.len()).sum();
     let served = lists.iter().map(|(_, nodes, list)| (list.len() as u32).min(*nodes)).sum();
@@ -380,14 +425,14 @@ fn compose(shape: &Shape, estate: &Estate, mut lists: Vec<(u32, u32, Vec<Seat>)>
         for ((candidate, fit), spare) in chosen {
             left = left.max(candidate.left);
             taken.insert(candidate.node);
-            picks.push(Pick { part, node: candidate.node, need: fit.need, spare });
+            picks.push(Pick { spare, ..pick(part, fit, candidate.node) });
         }
     }
     let complete = include.iter().all(|node| taken.contains(node));
     if complete { Ok(((spread, left, offered), picks)) } else { Err(served) }
 }
 
-fn whole(list: &[Seat]) -> bool {
+fn whole(list: &[Choice]) -> bool {
     !list.is_empty() && list.iter().all(|(_, fit)| fit.whole)
 }
 
@@ -395,7 +440,7 @@ fn whole(list: &[Seat]) -> bool {
 fn choose<'a>(
     shape: &Shape,
     (part, count): (u32, usize),
-    mut list: Vec<Seat<'a>>,
+    mut list: Vec<Choice<'a>>,
     estate: &Estate,
 ) -> Result<Chosen<'a>, u32> {
     let (include, wish) = (&shape.request.include, &shape.wish);

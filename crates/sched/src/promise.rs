@@ -13,12 +13,13 @@ use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
 use crate::gaps::{self, Ready};
-use crate::place::{Candidate, Pick, assemble, enough, first_that_holds, with_devices};
+use crate::parts::{self, Rooms, Seat};
+use crate::place::{Candidate, Pick, assemble, enough, first_that_holds, pick, with_devices};
 use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{Allocation, JobId, NodeId, ReservationId, RunId, Span, Time};
+use madang_model::{Allocation, Held, JobId, NodeId, ReservationId, RunId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 /// What a run is given to be gone after its limit: the warning, the kill, the clean-up.
@@ -53,11 +54,27 @@ impl Pledge {
     }
 }
 
+/// What is set aside for a job on one node.
+#[derive(Clone, Copy, Debug)]
+struct Aside {
+    job: JobId,
+    /// Without a device of which a part is promised.
+    amount: Amount,
+    part: Option<(u32, Held)>,
+}
+
+impl Aside {
+    /// What it takes at most: for a part of a device, all of one.
+    fn most(&self) -> Amount {
+        Amount { gpus: self.amount.gpus + u32::from(self.part.is_some()), ..self.amount }
+    }
+}
+
 /// All standing promises.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promises {
     pub by_job: BTreeMap<JobId, Pledge>,
-    on_node: BTreeMap<NodeId, Vec<(JobId, Amount)>>,
+    on_node: BTreeMap<NodeId, Vec<Aside>>,
     /// The promised jobs of each leaf of the share tree.
     by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
     /// The promised jobs of each owner.
@@ -116,7 +133,7 @@ impl Promises {
         let Some(pledge) = self.by_job.get(&job) else { return };
         for slot in &pledge.promise.on.slots {
             if let Some(list) = self.on_node.get_mut(&slot.node) {
-                list.retain(|(other, _)| *other != job);
+                list.retain(|aside| aside.job != job);
                 if list.is_empty() {
                     self.on_node.remove(&slot.node);
                 }
@@ -129,8 +146,9 @@ impl Promises {
         let Some(pledge) = self.by_job.get(&job) else { return };
         for slot in &pledge.promise.on.slots {
             let list = self.on_node.entry(slot.node).or_default();
-            let at = list.partition_point(|(other, _)| *other < job);
-            list.insert(at, (job, amount_of(slot)));
+            let at = list.partition_point(|other| other.job < job);
+            let part = slot.share.map(|held| (slot.devices, held));
+            list.insert(at, Aside { job, amount: amount_of(slot), part });
         }
     }
 
@@ -138,12 +156,12 @@ impl Promises {
     pub fn is_down(&self, job: JobId) -> bool {
         let first = self.by_job.get(&job).and_then(|pledge| pledge.promise.on.slots.first());
         let list = first.and_then(|slot| self.on_node.get(&slot.node));
-        list.is_some_and(|list| list.binary_search_by_key(&job, |(other, _)| *other).is_ok())
+        list.is_some_and(|list| list.binary_search_by_key(&job, |other| other.job).is_ok())
     }
 
     /// Jobs with something set aside on this node.
     pub fn on(&self, node: NodeId) -> Vec<JobId> {
-        self.on_node.get(&node).into_iter().flatten().map(|(job, _)| *job).collect()
+        self.on_node.get(&node).into_iter().flatten().map(|aside| aside.job).collect()
     }
 
     /// True when something is set aside on this node.
@@ -151,26 +169,56 @@ impl Promises {
         self.on_node.contains_key(&node)
     }
 
-    /// What is held or set aside on the node at a moment, when runs are gone as `gone` says by their limits.
-    fn occupied(&self, cluster: &Cluster, node: NodeId, at: Time, gone: impl Fn(Time) -> Time) -> Amount {
-        let holds = cluster.nodes[node.index()].holds.iter();
-        let held = holds.filter(|hold| gone(hold.until) > at).fold(Amount::default(), |sum, h| sum.plus(h.amount));
+    /// What is held or set aside on the node at a moment with one more part of a device held, when runs are gone as `gone`
+    /// says by their limits.
+    fn occupied(
+        &self,
+        cluster: &Cluster,
+        node: NodeId,
+        (at, more): (Time, Seat),
+        gone: impl Fn(Time) -> Time,
+    ) -> Amount {
+        let (mut sum, mut rooms) = (Amount::default(), Rooms::default());
+        for hold in cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until) > at) {
+            sum = sum.plus(hold.amount);
+            if let Some(held) = hold.share {
+                rooms.hold(hold.devices, held);
+            }
+        }
+        if let Some((device, held)) = more {
+            rooms.hold(device, held);
+        }
         let pledges = self.on_node.get(&node).into_iter().flatten();
-        pledges
-            .filter(|(job, _)| self.by_job[job].promise.start <= at && at < self.by_job[job].end())
-            .fold(held, |sum, (_, amount)| sum.plus(*amount))
+        for aside in
+            pledges.filter(|aside| self.by_job[&aside.job].promise.start <= at && at < self.by_job[&aside.job].end())
+        {
+            sum = sum.plus(aside.amount);
+            if let Some((device, held)) = aside.part {
+                rooms.promise(device, held);
+            }
+        }
+        sum.gpus = sum.gpus.saturating_add(rooms.devices());
+        sum
     }
 
     /// The first job whose promise this would delay, were it on the node from now until then.
-    pub fn conflict(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time, end: Time) -> Option<JobId> {
+    pub fn conflict(
+        &self,
+        cluster: &Cluster,
+        node: NodeId,
+        (need, seat): (Amount, Seat),
+        now: Time,
+        end: Time,
+    ) -> Option<JobId> {
         let list = self.on_node.get(&node)?;
         let total = cluster.estate.total(node);
-        let starts = list.iter().map(|(job, _)| (*job, &self.by_job[job]));
+        let need = if seat.is_some() { Amount { gpus: 0, ..need } } else { need };
+        let starts = list.iter().map(|aside| (aside.job, &self.by_job[&aside.job]));
         starts
             .filter(|(_, pledge)| pledge.promise.start < end && pledge.end() > now)
             .find(|(_, pledge)| {
                 let at = pledge.promise.start.max(now);
-                !self.occupied(cluster, node, at, |until| gone(until, now)).plus(need).within(total)
+                !self.occupied(cluster, node, (at, seat), |until| gone(until, now)).plus(need).within(total)
             })
             .map(|(job, _)| job)
     }
@@ -183,7 +231,7 @@ impl Promises {
         pledge.promise.on.slots.iter().all(|slot| {
             cluster.nodes[slot.node.index()].up
                 && self
-                    .occupied(cluster, slot.node, at, |until| until.after(GRACE))
+                    .occupied(cluster, slot.node, (at, None), |until| until.after(GRACE))
                     .within(cluster.estate.total(slot.node))
         })
     }
@@ -200,11 +248,14 @@ impl Promises {
         }
         edges.clear();
         edges.extend(holds.iter().map(|hold| (gone(hold.until, now), true, hold.amount)));
-        for (job, amount) in pledges.into_iter().flatten() {
-            let pledge = &self.by_job[job];
+        if cluster.nodes[node.index()].shared != 0 {
+            edges.extend(last_of_parts(holds).map(|until| (gone(until, now), true, ONE)));
+        }
+        for aside in pledges.into_iter().flatten() {
+            let pledge = &self.by_job[&aside.job];
             if pledge.end() > now {
-                edges.push((pledge.end(), true, *amount));
-                edges.push((pledge.promise.start.max(now), false, *amount));
+                edges.push((pledge.end(), true, aside.most()));
+                edges.push((pledge.promise.start.max(now), false, aside.most()));
             }
         }
         last_conflict(edges, need, cluster.estate.total(node)).map_or(now, |end| end.max(now))
@@ -227,8 +278,8 @@ impl Promises {
         let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut edges), node));
         let ready = usable.filter_map(&mut ready_at);
         let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
-        let pick = Pick { part: 0, node, need: fit_of(node)?.need, spare: false };
-        Some((start, with_devices(&[pick], &cluster.estate, |node, need| self.busy(cluster, node, need, now, start))))
+        let pick = pick(0, fit_of(node)?, node);
+        Some((start, with_devices(&[pick], &cluster.estate, |pick| self.later(cluster, pick, now, start))))
     }
 
     /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where; a gang without
@@ -259,10 +310,7 @@ impl Promises {
         }
         if !cluster.calendar.is_empty() || shape.request.reservation.is_some() {
             let (start, picks) = gaps::earliest(cluster, self, shape, (limit, now), &ready)?;
-            return Some((
-                start,
-                with_devices(&picks, estate, |node, need| self.busy(cluster, node, need, now, start)),
-            ));
+            return Some((start, with_devices(&picks, estate, |pick| self.later(cluster, pick, now, start))));
         }
         times.retain(|time| *time < before);
         times.sort_unstable();
@@ -279,14 +327,19 @@ impl Promises {
         // What only ends with time itself is no start to promise.
         let enough = enough(shape, |part, pool| &ready[&(part, pool)]).filter(|start| *start < before)?;
         let (start, picks) = first_that_holds(&times, enough, attempt).filter(|(start, _)| *start < Time::MAX)?;
-        Some((start, with_devices(&picks, &cluster.estate, |node, need| self.busy(cluster, node, need, now, start))))
+        Some((start, with_devices(&picks, &cluster.estate, |pick| self.later(cluster, pick, now, start))))
+    }
+
+    /// The devices of a pick that starts at that moment.
+    fn later(&self, cluster: &Cluster, pick: &Pick, now: Time, at: Time) -> (u32, Option<Held>) {
+        parts::from_free(pick, cluster, self.busy(cluster, pick.node, pick.need.gpus, now, at))
     }
 
     /// Devices that are likely held at that moment; the choice among them is made again at the start.
     fn busy(&self, cluster: &Cluster, node: NodeId, need: u32, now: Time, at: Time) -> u32 {
         let holds = cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until, now) > at);
         let held = holds.fold(0, |mask, hold| mask | hold.devices);
-        let others = self.on_node.get(&node).into_iter().flatten().map(|(job, _)| &self.by_job[job]);
+        let others = self.on_node.get(&node).into_iter().flatten().map(|aside| &self.by_job[&aside.job]);
         let set_aside = others.filter(|other| other.end() > at).flat_map(|other| &other.promise.on.slots);
         let mask = set_aside.filter(|slot| slot.node == node).fold(held, |mask, slot| mask | slot.devices);
         let spare = |mask: u32| cluster.estate.total(node).gpus.saturating_sub(mask.count_ones()) >= need;
@@ -306,6 +359,18 @@ impl Promises {
         let late = |hold: &&Hold| hold.until.after(GRACE) <= now;
         holds.filter(late).map(|hold| hold.run).min()
     }
+}
+
+/// One GPU.
+const ONE: Amount = Amount { gpus: 1, cpus: 0, memory: 0 };
+
+/// By the runs that hold parts of devices: the limits that end the last on each device.
+fn last_of_parts(holds: &[Hold]) -> impl Iterator<Item = Time> {
+    let parts = || holds.iter().filter(|hold| hold.share.is_some());
+    let last = move |hold: &&Hold| {
+        !parts().any(|other| other.devices == hold.devices && (other.until, other.run) > (hold.until, hold.run))
+    };
+    holds.iter().filter(|hold| hold.share.is_some()).filter(last).map(|hold| hold.until)
 }
 
 /// Takes a job out of what is kept by leaf or by owner.

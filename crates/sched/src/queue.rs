@@ -270,8 +270,8 @@ impl Queue {
 
 /// GPU time that a start holds; beyond the range it is more than any budget.
 pub(crate) fn need(request: &Request, limit: Span) -> GpuTime {
-    let gpus: u128 = request.parts.iter().map(|part| u128::from(part.nodes) * u128::from(part.gpus)).sum();
-    let micro = gpus.saturating_mul(1000).saturating_mul(u128::from(limit.millis()));
+    let milli: u128 = request.parts.iter().map(|part| u128::from(part.nodes) * u128::from(part.milli())).sum();
+    let micro = milli.saturating_mul(u128::from(limit.millis()));
     GpuTime::from_micro_secs(i64::try_from(micro).unwrap_or(i64::MAX))
 }
 

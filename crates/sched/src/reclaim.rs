@@ -323,7 +323,8 @@ impl Search<'_> {
             let picks = self.cheapest()?;
             let mut victims = BTreeSet::new();
             for pick in &picks {
-                victims.extend(self.room_on(pick.node, pick.need)?.1);
+                let fit = Fitting { pool: 0, need: pick.need, piece: pick.piece, whole: false, kinds: 0 };
+                victims.extend(self.room_on(pick.node, &fit)?.1);
             }
             match self.too_much(&victims) {
                 Some(worst) => {
@@ -346,7 +347,7 @@ impl Search<'_> {
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
                 let nodes = estate.pools[fit.pool].nodes.iter();
-                let cost = |node: &NodeId| Some((self.room_on(*node, fit.need)?.0, *node));
+                let cost = |node: &NodeId| Some((self.room_on(*node, fit)?.0, *node));
                 offers.insert((part, fit.pool), nodes.filter_map(cost).collect());
             }
         }
@@ -370,7 +371,8 @@ impl Search<'_> {
         let cluster = self.draft.cluster();
         let lets = |fit: &Fitting, node: NodeId| {
             let here = self.here.on(node).iter();
-            fit.need.within(here.fold(cluster.free_of(node), |sum, (_, amount)| sum.plus(*amount)))
+            let all: Vec<usize> = here.clone().map(|(at, _)| *at).collect();
+            self.fits(node, fit, here.fold(cluster.free_of(node), |sum, (_, amount)| sum.plus(*amount)), &all)
         };
         let nodes = |fit: &Fitting| {
             let nodes = cluster.estate.pools[fit.pool].nodes.iter();
@@ -379,48 +381,72 @@ impl Search<'_> {
         plan.fitting.iter().map(nodes).sum::<usize>() >= plan.nodes as usize
     }
 
-    /// What it costs to make room on the node, and whose going makes it; `None` if nothing does.
-    fn room_on(&mut self, node: NodeId, need: Amount) -> Option<(u128, Vec<usize>)> {
+    /// True if the part fits with this free on the node, these of the prey gone. Who gives back a part of a device frees
+    /// none as long as others hold parts of it, so that it is not enough to add up.
+    fn fits(&self, node: NodeId, fit: &Fitting, free: Amount, gone: &[usize]) -> bool {
         let cluster = self.draft.cluster();
-        let state = &cluster.nodes[node.index()];
-        if !state.up || !self.shape.allows(node) {
+        if fit.piece.is_none() && cluster.nodes[node.index()].shared == 0 {
+            return fit.need.within(free);
+        }
+        cluster.fits_without(node, fit, &|run| gone.iter().any(|at| self.found.prey[*at].run == run))
+    }
+
+    /// What it costs to make room on the node, and whose going makes it; `None` if nothing does.
+    fn room_on(&mut self, node: NodeId, fit: &Fitting) -> Option<(u128, Vec<usize>)> {
+        let cluster = self.draft.cluster();
+        if !cluster.nodes[node.index()].up || !self.shape.allows(node) {
             return None;
         }
-        let mut free = cluster.free_of(node);
+        let free = cluster.free_of(node);
         let mut gone: Vec<(u128, usize, Amount)> = Vec::new();
-        if !need.within(free) {
+        if !self.fits(node, fit, free, &[]) {
             let here = self.here.on(node).iter().filter(|(at, _)| !self.banned.contains(at));
-            if !need.within(here.clone().fold(free, |sum, (_, amount)| sum.plus(*amount))) {
+            let all: Vec<usize> = here.clone().map(|(at, _)| *at).collect();
+            if !self.fits(node, fit, here.clone().fold(free, |sum, (_, amount)| sum.plus(*amount)), &all) {
                 return None;
             }
             let mut here: Vec<(u128, usize, Amount)> =
                 here.map(|(at, amount)| (self.part_of(&self.found.prey[*at]), *at, *amount)).collect();
             here.sort_unstable();
-            for one in here {
-                free = free.plus(one.2);
-                gone.push(one);
-                if need.within(free) {
-                    break;
-                }
-            }
-            if !need.within(free) {
-                return None;
-            }
-            for at in (0..gone.len()).rev() {
-                if need.within(free.minus(gone[at].2)) {
-                    free = free.minus(gone.remove(at).2);
-                }
-            }
+            gone = self.cheapest_here(node, fit, here);
         }
-        self.is_clear(node, need, &gone).then(|| {
+        self.is_clear(node, fit, &gone).then(|| {
             let parts = gone.iter().map(|(part, ..)| *part);
             let cost = if self.order == VictimOrder::LeastLost { parts.sum() } else { parts.max().unwrap_or(0) };
             (cost, gone.into_iter().map(|(_, at, _)| at).collect())
         })
     }
 
+    /// Of the prey on a node, all of which would make room, the cheapest first until there is room, and of these only
+    /// what is needed.
+    fn cheapest_here(
+        &self,
+        node: NodeId,
+        fit: &Fitting,
+        here: Vec<(u128, usize, Amount)>,
+    ) -> Vec<(u128, usize, Amount)> {
+        let mut free = self.draft.cluster().free_of(node);
+        let mut gone: Vec<(u128, usize, Amount)> = Vec::new();
+        let at = |gone: &[(u128, usize, Amount)]| gone.iter().map(|(_, at, _)| *at).collect::<Vec<usize>>();
+        for one in here {
+            free = free.plus(one.2);
+            gone.push(one);
+            if self.fits(node, fit, free, &at(&gone)) {
+                break;
+            }
+        }
+        for index in (0..gone.len()).rev() {
+            let mut fewer = gone.clone();
+            let (_, _, amount) = fewer.remove(index);
+            if self.fits(node, fit, free.minus(amount), &at(&fewer)) {
+                (free, gone) = (free.minus(amount), fewer);
+            }
+        }
+        gone
+    }
+
     /// True if no promise of others would be delayed there with these gone.
-    fn is_clear(&mut self, node: NodeId, need: Amount, gone: &[(u128, usize, Amount)]) -> bool {
+    fn is_clear(&mut self, node: NodeId, fit: &Fitting, gone: &[(u128, usize, Amount)]) -> bool {
         if !self.promises.are_on(node) {
             return true;
         }
@@ -432,7 +458,7 @@ impl Search<'_> {
         };
         let parts: Vec<_> = gone.iter().map(|(_, at, _)| part(*at)).collect();
         let (promises, now, end) = (self.promises, self.now, self.claim.end);
-        self.draft.without(&parts, |cluster| promises.conflict(cluster, node, need, now, end).is_none())
+        self.draft.without(&parts, |cluster| promises.seat(cluster, node, fit, (now, end)).is_ok())
     }
 
     /// A run's price as far as one node goes: a gang that makes room on several nodes is paid for once.

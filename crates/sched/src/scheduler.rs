@@ -171,13 +171,13 @@ impl Scheduler {
             self.shares.owners.iter().map(|owner| (u128::from(owner.weight), fresh(owner.meter))).collect();
         let mut gpus: BTreeMap<usize, u32> = BTreeMap::new();
         for run in self.runs.values() {
-            *gpus.entry(self.shares.leaves[run.leaf].project).or_insert(0) += run.on.gpus().milli() / 1000;
+            *gpus.entry(self.shares.leaves[run.leaf].project).or_insert(0) += run.on.gpus().milli();
         }
         let held = |project: &usize| gpus.get(project).copied().unwrap_or(0);
         let mut rows = Vec::new();
         for (index, owner) in self.shares.owners.iter().enumerate() {
             let (entitled, used) = parts(&owners, index);
-            let gpus = owner.projects.iter().map(held).sum();
+            let gpus = owner.projects.iter().map(held).sum::<u32>() / 1000;
             let guaranteed = u32::try_from(self.guarantee(index) / 1000).unwrap_or(u32::MAX);
             let (project, waiting) = (None, owner.waiting);
             rows.push(Standing { owner: owner.id, project, entitled, used, gpus, guaranteed, waiting });
@@ -186,7 +186,7 @@ impl Scheduler {
                 projects.clone().map(|(_, project)| (u128::from(project.weight), fresh(project.meter))).collect();
             for (place, (gpus, project)) in projects.enumerate() {
                 let (entitled, used) = parts(&meters, place);
-                let (project, waiting) = (Some(project.id), project.waiting);
+                let (project, waiting, gpus) = (Some(project.id), project.waiting, gpus / 1000);
                 rows.push(Standing { owner: owner.id, project, entitled, used, gpus, guaranteed: 0, waiting });
             }
         }
@@ -195,9 +195,9 @@ impl Scheduler {
 
     /// Milli-GPUs that an allocation counts for: its GPUs, or for a node without any its part of the node's CPUs.
     pub(crate) fn rate(&self, on: &Allocation) -> u64 {
-        let slot_rate = |slot: &madang_model::Slot| match slot.devices.count_ones() {
+        let slot_rate = |slot: &madang_model::Slot| match slot.milli() {
             0 => (u64::from(slot.cpus) * 1000 / u64::from(self.estate.total(slot.node).cpus.max(1))).max(1),
-            gpus => u64::from(gpus) * 1000,
+            milli => u64::from(milli),
         };
         on.slots.iter().map(slot_rate).sum()
     }

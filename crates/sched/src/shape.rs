@@ -4,12 +4,16 @@
 //! a cycle holds for all others of that shape, because capacity only shrinks while a cycle runs.
 use crate::cluster::Cluster;
 use crate::estate::{Amount, Estate, Pool};
+use crate::parts::Piece;
 use crate::place;
 use crate::wish::{self, Wish};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use madang_model::{Blocked, Choice, IslandId, JobId, NodeId, Part, Request, ReservationId, SiteId, Span, Topology};
+use madang_model::share::WHOLE;
+use madang_model::{
+    Blocked, Choice, IslandId, JobId, NodeId, Part, Request, ReservationId, Share, SiteId, Span, Topology,
+};
 use serde::{Deserialize, Serialize};
 
 /// Most kinds of gang that are told apart; a request with more is refused before.
@@ -19,7 +23,10 @@ const MOST_KINDS: u32 = madang_model::choice::MOST_KINDS;
 #[derive(Clone, Debug)]
 pub(crate) struct Fitting {
     pub pool: usize,
+    /// One GPU where a piece of one is asked.
     pub need: Amount,
+    /// What is asked of that GPU, where that is not all of it.
+    pub piece: Option<Piece>,
     /// True when nobody else can use the node beside it, so that neighbours matter more than leftovers.
     pub whole: bool,
     /// The kinds of gang that it serves: bit k is kind k.
@@ -98,9 +105,10 @@ impl Shape {
         }
         let wish = Wish::new(&request, &parts, &islands, estate);
         islands.retain(|island| wish.of(*island).is_some());
-        let rate = request.parts.iter().fold(0u64, |sum, part| {
-            sum.saturating_add(u64::from(part.nodes).saturating_mul((u64::from(part.gpus) * 1000).max(1)))
-        });
+        let rate = request
+            .parts
+            .iter()
+            .fold(0u64, |sum, part| sum.saturating_add(u64::from(part.nodes).saturating_mul(part.milli().max(1))));
         Shape { request, parts, kinds, wish, islands, never: true, possible: false, memo: None, rate }
     }
 
@@ -138,7 +146,7 @@ impl Shape {
     pub fn served_by(&self, cluster: &Cluster, nodes: &[NodeId]) -> u32 {
         let serves = |node: &&NodeId| {
             let pool = cluster.estate.nodes[node.index()].pool;
-            let fits = |fit: &Fitting| fit.pool == pool && fit.need.within(cluster.free_of(**node));
+            let fits = |fit: &Fitting| fit.pool == pool && cluster.fits(**node, fit);
             cluster.nodes[node.index()].up && self.parts.iter().any(|part| part.fitting.iter().any(fits))
         };
         nodes.iter().filter(serves).count() as u32
@@ -180,8 +188,14 @@ fn need(part: &Part, total: Amount) -> Amount {
 }
 
 fn suits(part: &Part, pool: &Pool) -> bool {
-    let model = part.model.as_ref().is_none_or(|model| model.words().iter().any(|word| is_of(pool, word)));
-    model && part.features.iter().all(|feature| feature.words().iter().any(|word| has(pool, word)))
+    let share = part.share.as_ref().is_none_or(|share| part.gpus == 1 && pool.parts.offers(share));
+    is_of_model(pool, part)
+        && share
+        && part.features.iter().all(|feature| feature.words().iter().any(|word| has(pool, word)))
+}
+
+fn is_of_model(pool: &Pool, part: &Part) -> bool {
+    part.model.as_ref().is_none_or(|model| model.words().iter().any(|word| is_of(pool, word)))
 }
 
 fn is_of(pool: &Pool, model: &str) -> bool {
@@ -234,8 +248,10 @@ fn fitting(part: &Part, sites: &[SiteId], estate: &Estate, kinds: impl Fn(&Pool)
     for (index, pool) in estate.pools.iter().enumerate() {
         let need = need(part, pool.total);
         if sites.contains(&pool.site) && suits(part, pool) && need.within(pool.total) {
-            let whole = (need.gpus > 0 && need.gpus == pool.total.gpus) || need.cpus == pool.total.cpus;
-            list.push(Fitting { pool: index, need, whole, kinds: kinds(pool) });
+            let piece = part.share.as_ref().and_then(|share| Piece::new(share, &pool.parts));
+            let all = piece.is_none() && need.gpus > 0 && need.gpus == pool.total.gpus;
+            let whole = all || need.cpus == pool.total.cpus;
+            list.push(Fitting { pool: index, need, piece, whole, kinds: kinds(pool) });
         }
     }
     list
@@ -287,6 +303,9 @@ fn part_shortage(part: &Part, request: &Request, estate: &Estate, place: &str) -
     if let Some(model) = part.model.as_ref().filter(none) {
         return Some(format!("asks for {model} GPUs, {place} has none"));
     }
+    if let Some(text) = share_shortage(part, &pools, place) {
+        return Some(text);
+    }
     let suited: Vec<&&Pool> = pools.iter().filter(|pool| suits(part, pool)).collect();
     if suited.is_empty() {
         let features: Vec<String> = part.features.iter().map(Choice::to_string).collect();
@@ -316,4 +335,34 @@ fn part_shortage(part: &Part, request: &Request, estate: &Estate, place: &str) -
         ));
     }
     None
+}
+
+/// What is wrong with a share that no device of these pools offers.
+fn share_shortage(part: &Part, pools: &[&Pool], place: &str) -> Option<String> {
+    let share = part.share.as_ref()?;
+    if part.gpus != 1 {
+        return Some(format!("asks for {share} of each of {} GPUs on a node, a share is of one", part.gpus));
+    }
+    let pools = || pools.iter().filter(|pool| is_of_model(pool, part));
+    if pools().any(|pool| pool.parts.offers(share)) {
+        return None;
+    }
+    match share {
+        Share::Milli(milli) if !(1..WHOLE).contains(milli) => {
+            Some(format!("asks for {milli} thousandths of a GPU, a share is of 1 to 999"))
+        }
+        Share::Milli(_) => Some(format!("asks for a share of a GPU, {place} has none that are shared")),
+        Share::Slice(name) => {
+            let mut offered: Vec<&str> = Vec::new();
+            for profile in pools().flat_map(|pool| &pool.parts.profiles) {
+                if !offered.contains(&profile.name.as_str()) {
+                    offered.push(&profile.name);
+                }
+            }
+            Some(match offered.is_empty() {
+                true => format!("asks for a slice {name}, {place} has no GPUs that are cut into slices"),
+                false => format!("asks for a slice {name}, {place} offers {}", offered.join(", ")),
+            })
+        }
+    }
 }

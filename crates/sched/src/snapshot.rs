@@ -6,6 +6,7 @@ use crate::reserve::match_shape;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Memo, Shape};
 use crate::share::{Look, Meter};
+use crate::typical::{Habits, Seen};
 use alloc::vec::Vec;
 use madang_model::{
     Allocation, Founding, JobId, NodeId, PartyId, ProjectId, Request, Reservation, ReservationId, RunId, Span, Time,
@@ -49,6 +50,8 @@ pub struct Snapshot {
     put_off: Vec<(JobId, u32)>,
     #[serde(default)]
     given_up: Vec<(PartyId, UserId, Time)>,
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    seen: Seen,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +165,7 @@ impl Scheduler {
             put_off: self.put_off.iter().map(|(job, times)| (*job, *times)).collect(),
             given_up: self.given_up.iter().map(|((owner, user), until)| (*owner, *user, *until)).collect(),
             rest: self.rest.iter().map(|(job, span)| (*job, *span)).collect(),
+            seen: self.cluster.habits.seen(),
         }
     }
 
@@ -255,6 +259,7 @@ impl Scheduler {
         self.rest = from.rest.into_iter().collect();
         self.put_off = from.put_off.into_iter().collect();
         self.given_up = from.given_up.into_iter().map(|(owner, user, until)| ((owner, user), until)).collect();
+        self.cluster.habits = Habits::restore(from.seen);
         self.recount();
         (self.now, self.unfinished) = (from.now, from.unfinished);
     }

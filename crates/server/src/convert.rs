@@ -285,7 +285,7 @@ fn part(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Result
         return Err(Fault::invalid(at, format!("comes to {cpus} CPUs on each node, at most {}", most::CPUS)));
     }
     let memory_mib = spec.memory_mib.unwrap_or_else(|| memory_of(&fitting, gpus, cpus));
-    Ok(Part { nodes, gpus, cpus, memory_mib, model, exclusive: spec.exclusive, features })
+    Ok(Part { nodes, gpus, cpus, memory_mib, model, exclusive: spec.exclusive, features, share: None })
 }
 
 fn check_numbers(at: &str, spec: &PartSpec) -> Result<(), Fault> {

@@ -137,8 +137,12 @@ fn machine(options: &UpOptions) -> Machine {
         0 if options.demo && found.gpus.is_empty() => DEMO_GPUS,
         asked => asked.min(32),
     };
-    let real = found.gpus.iter().map(|gpu| Device { model: gpu.model.clone(), memory_mib: gpu.memory_mib });
-    let made_up = Device { model: "pretend".into(), memory_mib: 80 << 10 };
+    let real = found.gpus.iter().map(|gpu| Device {
+        model: gpu.model.clone(),
+        memory_mib: gpu.memory_mib,
+        parts: Default::default(),
+    });
+    let made_up = Device { model: "pretend".into(), memory_mib: 80 << 10, parts: Default::default() };
     Machine {
         host: found.name,
         cpus: found.cpus.max(asked * PRETEND_CPUS),

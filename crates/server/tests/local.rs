@@ -41,7 +41,7 @@ fn start(dir: &Path) -> Up {
         host: "here".into(),
         cpus: 4,
         memory_mib: 8_192,
-        gpus: vec![Device { model: "pretend".into(), memory_mib: 1_024 }; 2],
+        gpus: vec![Device { model: "pretend".into(), memory_mib: 1_024, parts: Default::default() }; 2],
         pretend: true,
         pretend_nodes: 1,
         numa: Vec::new(),

@@ -179,6 +179,7 @@ fn part(rng: &mut Rng, known: &Knowledge<'_>) -> Part {
         model: if gpus > 0 && rng.per_mille(250) { choice(rng, &["h200", "h100"]) } else { None },
         exclusive: rng.per_mille(60),
         features: if rng.per_mille(60) { choice(rng, &["nvme", "tape"]).into_iter().collect() } else { Vec::new() },
+        share: None,
     }
 }
 

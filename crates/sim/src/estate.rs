@@ -105,7 +105,7 @@ fn node(number: u32, site: u32, island: u32, gpus: u32) -> Node {
         rack: number / 4,
         path: vec![],
         numa: vec![],
-        device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 143_360 }),
+        device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 143_360, parts: Default::default() }),
         gpus,
         cpus: 8 * gpus.max(2),
         memory_mib: 65_536 * u64::from(gpus.max(2)),

@@ -156,6 +156,7 @@ impl Load {
                 model: self.spec.model.clone().map(Into::into),
                 exclusive: false,
                 features: Vec::new(),
+                share: None,
             }],
             limit: Some(limit),
             qos,

@@ -48,7 +48,16 @@ impl Centre {
     /// Submits a gang of whole nodes; the pods and leaves of its ranks if it starts at once.
     fn gang(&mut self, nodes: u32, topology: Topology) -> Option<Vec<(u32, u32)>> {
         self.job += 1;
-        let part = Part { nodes, gpus: 8, cpus: 1, memory_mib: 0, model: None, exclusive: true, features: vec![] };
+        let part = Part {
+            nodes,
+            gpus: 8,
+            cpus: 1,
+            memory_mib: 0,
+            model: None,
+            exclusive: true,
+            features: vec![],
+            share: None,
+        };
         let request = Request {
             parts: vec![part],
             sites: vec![SiteId::new(0)],

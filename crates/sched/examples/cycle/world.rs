@@ -184,6 +184,7 @@ impl World {
             model: None,
             exclusive: false,
             features: vec![],
+            share: None,
         };
         let request = Request {
             parts: vec![part],
@@ -264,7 +265,7 @@ fn founding(sites: &[Layout]) -> Founding {
                     site: id,
                     island,
                     rack: place / 8,
-                    device: Some(Device { model: (*model).into(), memory_mib: 144_384 }),
+                    device: Some(Device { model: (*model).into(), memory_mib: 144_384, parts: Default::default() }),
                     path: vec![],
                     numa: vec![],
                     gpus,

@@ -1,8 +1,9 @@
 //! Small estates and short ways to say what happens to them.
 
+use madang_model::share::known_profiles;
 use madang_model::{
-    Allocation, Device, EngineKind, Founding, Health, Island, IslandId, JobId, Node, NodeId, Part, PartyId, ProjectId,
-    Qos, Request, RunId, Site, SiteId, Span, Time, Topology, UserId,
+    Allocation, Device, EngineKind, Founding, Health, Island, IslandId, JobId, Node, NodeId, Part, Parts, PartyId,
+    ProjectId, Qos, Request, RunId, Share, Site, SiteId, Slot, Span, Time, Topology, UserId,
 };
 use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step};
 
@@ -64,7 +65,11 @@ pub fn add_island(founding: &mut Founding, site: u32, island: u32, racks: u32, n
                 rack,
                 path: vec![],
                 numa: vec![],
-                device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 144_384 }),
+                device: (gpus > 0).then(|| Device {
+                    model: "h200".into(),
+                    memory_mib: 144_384,
+                    parts: Default::default(),
+                }),
                 gpus,
                 cpus: gpus.max(2) * 8,
                 memory_mib: 1024 * u64::from(gpus.max(2)),
@@ -86,6 +91,7 @@ pub fn request(nodes: u32, gpus: u32) -> Request {
         model: None,
         exclusive: false,
         features: vec![],
+        share: None,
     };
     Request {
         parts: vec![part],
@@ -157,4 +163,41 @@ pub fn nodes(on: &Allocation) -> String {
     let names: Vec<String> =
         on.slots.iter().map(|slot| format!("n{}[{:02x}]", slot.node.number(), slot.devices)).collect();
     names.join(" ")
+}
+
+/// Lets devices be cut and shared, as told for each node.
+pub fn offer_parts(founding: &mut Founding, offers: impl Fn(&Node) -> (bool, bool)) {
+    for node in &mut founding.nodes {
+        let (cut, shared) = offers(node);
+        if let Some(device) = &mut node.device {
+            let profiles = if cut { known_profiles(&device.model, device.memory_mib) } else { vec![] };
+            device.parts = Parts { shards: if shared { 4 } else { 0 }, profiles };
+        }
+    }
+}
+
+/// A job of so many nodes with a part of one GPU on each.
+pub fn share(nodes: u32, share: Share) -> Request {
+    let mut request = request(nodes, 1);
+    request.parts[0].cpus = 3;
+    request.parts[0].memory_mib = 300;
+    request.parts[0].share = Some(share);
+    request
+}
+
+/// Nobody else holds what the start holds of any device.
+pub fn check_devices<'a>(on: &Allocation, others: impl Iterator<Item = &'a Allocation>) {
+    let others: Vec<&Slot> = others.flat_map(|other| &other.slots).collect();
+    for slot in &on.slots {
+        let beside: Vec<&&Slot> =
+            others.iter().filter(|other| other.node == slot.node && other.devices & slot.devices != 0).collect();
+        let all: u32 = beside.iter().map(|other| other.milli()).sum::<u32>() + slot.milli();
+        for other in &beside {
+            let (one, other) = (slot.share.expect("it is shared"), other.share.expect("it is shared"));
+            assert_eq!(one.is_slice(), other.is_slice(), "{slot:?} beside {other:?}");
+            assert_eq!(one.cut & other.cut, 0);
+        }
+        let counted = slot.share.is_some_and(|held| !held.is_slice());
+        assert!(all <= 1000 || !counted, "{slot:?} beside {beside:?}");
+    }
 }

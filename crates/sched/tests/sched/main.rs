@@ -3,6 +3,7 @@
 mod cases;
 mod common;
 mod model;
+mod parts;
 mod random;
 mod several;
 mod starving;

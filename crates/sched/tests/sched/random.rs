@@ -2,8 +2,8 @@
 use crate::common::*;
 use crate::model::{self, Booked};
 use madang_model::{
-    Allocation, Choice, Founding, GpuTime, Health, IslandId, JobId, NodeId, ProjectId, Qos, Request, RunId, Slot, Span,
-    Time, Topology, UserId,
+    Allocation, Choice, Founding, GpuTime, Health, IslandId, JobId, Node, NodeId, Part, ProjectId, Qos, Request, RunId,
+    Share, Slot, Span, Time, Topology, UserId,
 };
 use madang_sched::{Ask, BrokenBy, Budget, Config, Event, Promise, PromiseEnd, Scheduler, Snapshot, Step};
 use proptest::prelude::*;
@@ -42,7 +42,7 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        12 => (0..15usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
+        12 => (0..21usize, 1..8u64, 0..3u32, 1..4u32, 0..8u8)
             .prop_map(|(kind, limit, user, project, qos)| Act::Submit { kind, limit, user, project, qos }),
         1 => any::<usize>().prop_map(Act::Withdraw),
         5 => any::<usize>().prop_map(Act::End),
@@ -86,7 +86,9 @@ fn kinds() -> Vec<Request> {
     let mut single = request(1, 2);
     single.parts[0].features = vec![either(["h200", "h100"])];
     let more = [two, wide, alone, named, elsewhere, racked, in_segments, near, alike, mixed, single];
-    first.into_iter().chain(more).collect()
+    let parts = [(1, 250), (1, 600), (1, 999), (3, 500)].map(|(nodes, milli)| share(nodes, Share::Milli(milli)));
+    let slices = ["1g.18gb", "3g.71gb"].map(|profile| share(1, Share::Slice(profile.into())));
+    first.into_iter().chain(more).chain(parts).chain(slices).collect()
 }
 
 /// The requests of which one is to be met: one for each model that binds all nodes of the gang.
@@ -104,10 +106,12 @@ fn plain(request: &Request) -> Vec<Request> {
 }
 
 fn estate_of_three() -> Founding {
-    // Two racks of three eight-GPU nodes, one of five four-GPU nodes of another model, three without GPUs.
+    // Two racks of three eight-GPU nodes, one of five four-GPU nodes of another model, three without GPUs. The second
+    // rack's devices may be shared and cut, those of the four-GPU nodes shared.
     let mut founding = estate(&[(2, 3, 8), (1, 5, 4), (1, 3, 0)]);
     let other = founding.nodes.iter_mut().filter(|node| node.island == IslandId::new(1));
     other.for_each(|node| node.device.as_mut().expect("it has GPUs").model = "h100".into());
+    offer_parts(&mut founding, |node| (node.gpus == 8 && node.rack == 1, node.gpus == 4 || node.rack == 1));
     founding
 }
 
@@ -296,6 +300,8 @@ impl Life {
             let ask = self.asks.remove(&start.run.job).expect("only waiting jobs start");
             check_start(&self.founding, &self.health, &ask.request, &start.on);
             self.check_limit(&ask, start.until);
+            let others = self.sched.runs().filter(|(run, ..)| *run != start.run).map(|(_, on, _)| on);
+            check_devices(&start.on, others);
             self.runs.insert(start.run, start.until);
             self.book.check_start(ask.request.reservation, &start.on, self.now, start.until);
             self.book.own.extend(ask.request.reservation.map(|id| (start.run, id)));
@@ -405,6 +411,27 @@ impl Life {
         }
     }
 
+    /// Tried on every device, against all that its runs hold.
+    fn has_room(&self, node: &Node, share: &Share) -> bool {
+        let parts = node.device.as_ref().map(|device| device.parts.clone()).unwrap_or_default();
+        let held = |device: u32| {
+            let slots = self.sched.runs().flat_map(|(_, on, _)| &on.slots);
+            slots.filter(move |slot| slot.node == node.id && slot.devices >> device & 1 == 1)
+        };
+        (0..node.gpus).any(|device| match share {
+            Share::Milli(milli) => {
+                let shared = held(device).all(|slot| slot.share.is_some_and(|held| !held.is_slice()));
+                parts.shards > 0 && shared && held(device).map(|slot| slot.milli()).sum::<u32>() + milli <= 1000
+            }
+            Share::Slice(name) => {
+                let cut = held(device).all(|slot| slot.share.is_some_and(|held| held.is_slice()));
+                let taken = held(device).filter_map(|slot| slot.share).fold(0, |cut, held| cut | held.cut);
+                let mut starts = (0..8).filter(|at| parts.profile(name).is_some_and(|one| one.starts >> at & 1 == 1));
+                cut && starts.any(|at| parts.profile(name).is_some_and(|one| one.at(at).cut & taken == 0))
+            }
+        })
+    }
+
     fn within(&self, request: &Request, gone: Time, racks: &BTreeSet<(IslandId, u32)>) -> bool {
         let nodes = self.founding.nodes.iter().filter(|node| {
             racks.contains(&(node.island, node.rack))
@@ -415,9 +442,13 @@ impl Life {
         let serves = |node: &madang_model::Node, part: &madang_model::Part| {
             let (devices, cpus, memory) = self.sched.node_load(node.id);
             let asked = if part.memory_mib == 0 { node.memory_mib } else { part.memory_mib };
+            let gpus = match &part.share {
+                Some(share) => self.has_room(node, share),
+                None => part.gpus + devices.count_ones() <= node.gpus,
+            };
             let model = node.device.as_ref().map_or("", |device| &device.model);
             part.model.as_ref().is_none_or(|choice| choice.allows(model))
-                && part.gpus + devices.count_ones() <= node.gpus
+                && gpus
                 && part.cpus + cpus <= node.cpus
                 && asked + memory <= node.memory_mib
                 && (!part.exclusive || cpus == 0)
@@ -443,6 +474,7 @@ fn check_start(founding: &Founding, health: &[Health], request: &Request, on: &A
         for slot in slots {
             assert_eq!(health[slot.node.index()], Health::Up);
             assert_eq!(slot.devices.count_ones(), part.gpus);
+            check_share(node(slot.node), part, slot);
             assert!(u64::from(slot.devices) < 1 << node(slot.node).gpus);
             assert_eq!(slot.cpus, if part.exclusive { node(slot.node).cpus } else { part.cpus });
             assert!(!request.exclude.contains(&slot.node));
@@ -473,6 +505,22 @@ fn check_start(founding: &Founding, health: &[Health], request: &Request, on: &A
 /// The shortest limit that a job takes.
 fn least(ask: &Ask) -> Span {
     ask.limit_min.map_or(ask.limit, |least| least.min(ask.limit))
+}
+
+fn check_share(node: &Node, part: &Part, slot: &Slot) {
+    let parts = node.device.as_ref().map(|device| device.parts.clone()).unwrap_or_default();
+    match (&part.share, slot.share) {
+        (None, None) => {}
+        (Some(Share::Milli(milli)), Some(held)) => {
+            assert!(parts.shards > 0 && u32::from(held.milli) == *milli && held.cut == 0);
+        }
+        (Some(Share::Slice(name)), Some(held)) => {
+            let profile = parts.profile(name).expect("it is offered here");
+            let start = held.cut.trailing_zeros();
+            assert!(profile.starts >> start & 1 == 1 && held == profile.at(start), "{held:?} for {name}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn nth<T>(items: impl ExactSizeIterator<Item = T>, pick: usize) -> Option<T> {

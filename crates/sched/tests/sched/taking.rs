@@ -1,7 +1,9 @@
 //! Taking back: who is stopped, for whom, and never for nothing.
 use crate::common::*;
 use expect_test::expect;
-use madang_model::{Blocked, Founding, Health, JobId, MilliGpus, NodeId, PartyId, ProjectId, Qos, RunId, Span, Time};
+use madang_model::{
+    Blocked, Founding, Health, JobId, MilliGpus, NodeId, PartyId, ProjectId, Qos, RunId, Share, Span, Time,
+};
 use madang_sched::{Ask, BrokenBy, Config, Event, Lending, PromiseEnd, Scheduler, Step, Taking, VictimOrder};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -262,7 +264,7 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        12 => (0..6usize, 1..12u64, 1..4u32, 0..6usize, 0..90u64)
+        12 => (0..10usize, 1..12u64, 1..4u32, 0..6usize, 0..90u64)
             .prop_map(|(kind, hours, of, qos, every)| Act::Submit { kind, hours, of, qos, every }),
         4 => any::<usize>().prop_map(Act::End),
         2 => any::<usize>().prop_map(Act::Save),
@@ -291,7 +293,8 @@ struct Life {
 
 impl Life {
     fn new(order: VictimOrder) -> Life {
-        let founding = centre(&[(1, 6, 8), (1, 4, 4)]);
+        let mut founding = centre(&[(1, 6, 8), (1, 4, 4)]);
+        offer_parts(&mut founding, |node| (node.gpus == 8 && node.id.number() > 2, true));
         let config = Config { taking: Taking { order, ..Taking::default() }, ..Config::default() };
         let sched = open(config.clone(), &founding);
         let up = vec![true; founding.nodes.len()];
@@ -313,11 +316,17 @@ impl Life {
     fn act(&mut self, act: Act) {
         match act {
             Act::Submit { kind, hours, of, qos, every } => {
-                let (nodes, gpus) = [(1, 1), (1, 4), (1, 8), (2, 8), (3, 4), (4, 8)][kind];
+                let (nodes, gpus) =
+                    [(1, 1), (1, 4), (1, 8), (2, 8), (3, 4), (4, 8), (1, 1), (1, 1), (1, 1), (2, 1)][kind];
                 let qos = [Qos::Low, Qos::High, Qos::Normal, Qos::Normal, Qos::Normal, Qos::Normal][qos];
                 let checkpoint = (every > 30).then(|| Span::from_mins(every - 30));
                 let limit = Span::from_hours(hours);
-                let ask = Ask { qos, checkpoint, limit, since: at(self.now), ..job(self.next, of, nodes, gpus) };
+                let mut ask = Ask { qos, checkpoint, limit, since: at(self.now), ..job(self.next, of, nodes, gpus) };
+                let slice = Share::Slice("3g.71gb".into());
+                let parts = [Share::Milli(250), Share::Milli(700), slice, Share::Milli(500)];
+                if let Some(part) = kind.checked_sub(6) {
+                    ask.request = share(nodes, parts[part].clone());
+                }
                 self.next += 1;
                 self.asks.insert(ask.run.job, ask.clone());
                 self.step(vec![Event::Queued(ask)]);
@@ -403,6 +412,8 @@ impl Life {
         self.wake = step.wake;
         for start in &step.starts {
             let ask = self.asks.remove(&start.run.job).expect("only waiting jobs start");
+            let others = self.sched.runs().filter(|(run, ..)| *run != start.run).map(|(_, on, _)| on);
+            check_devices(&start.on, others);
             self.runs.insert(start.run, (ask, self.now, start.until.millis() / 1000, None));
         }
         for stop in &step.stops {

@@ -173,7 +173,11 @@ fn node(number: u32, island: IslandId, rack: u32, fabric: &Fabric) -> Node {
         site: SiteId::new(0),
         island,
         rack,
-        device: (fabric.gpus > 0).then(|| Device { model: "gpu".into(), memory_mib: 80 * 1024 }),
+        device: (fabric.gpus > 0).then(|| Device {
+            model: "gpu".into(),
+            memory_mib: 80 * 1024,
+            parts: Default::default(),
+        }),
         gpus: fabric.gpus,
         cpus: fabric.cpus,
         memory_mib: MEMORY_MIB_PER_GPU * u64::from(fabric.gpus.max(1)),

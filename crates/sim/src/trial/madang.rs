@@ -228,6 +228,7 @@ fn submission(workload: &Workload, job: &Job, user: String) -> Submission {
         model: None,
         exclusive: false,
         features: Vec::new(),
+        share: None,
     };
     Submission {
         project: Some(workload.owners[job.owner as usize].name.clone()),

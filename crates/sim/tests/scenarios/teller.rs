@@ -160,6 +160,7 @@ impl Teller {
                 model: words.text("model").and_then(|names| Choice::same(names.split('|').map(Into::into))),
                 exclusive: words.has("exclusive"),
                 features: Vec::new(),
+                share: None,
             }],
             topology: Topology {
                 required: words.text("required").map(str::to_owned),
