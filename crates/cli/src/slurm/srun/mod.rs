@@ -290,13 +290,13 @@ fn next_step(job: u64, restarts: u64) -> u32 {
 }
 
 /// Hands signals to the tasks. `INT` at a terminal asks twice, as Slurm's does. While there are no tasks yet, a signal
-/// ends the wait for them.
+/// ends the wait for them, and those that start in that moment.
 fn forward(signals: Signals, running: Running, grace: Duration, stopped: Option<Arc<AtomicBool>>) {
     std::thread::spawn(move || {
         let mut asked: Option<Instant> = None;
         for signal in signals {
-            if running.is_empty()
-                && let Some(stopped) = &stopped
+            if let Some(stopped) = &stopped
+                && running.end_those_to_come()
             {
                 stopped.store(true, Ordering::SeqCst);
                 continue;

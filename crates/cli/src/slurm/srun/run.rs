@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 /// How a step runs.
@@ -49,12 +49,23 @@ pub struct Plan {
 
 /// Process groups of the tasks that still run, for whoever has to signal them.
 #[derive(Clone, Default)]
-pub struct Running(Arc<Mutex<Vec<Pid>>>);
+pub struct Running(Arc<Mutex<Tasks>>);
+
+#[derive(Default)]
+struct Tasks {
+    groups: Vec<Pid>,
+    /// A signal came before there was a task to be told.
+    told: bool,
+}
 
 impl Running {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Signals every task.
     pub fn signal(&self, signal: Signal) {
-        for group in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for group in &self.tasks().groups {
             // A group that is gone has nobody to be told.
             let _ = killpg(*group, signal);
         }
@@ -72,15 +83,26 @@ impl Running {
 
     /// True when no task runs.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.tasks().groups.is_empty()
+    }
+
+    /// If no task runs, true, and those that are about to start are told to end as they do.
+    pub fn end_those_to_come(&self) -> bool {
+        let mut tasks = self.tasks();
+        tasks.told |= tasks.groups.is_empty();
+        tasks.groups.is_empty()
     }
 
     fn add(&self, pid: Pid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        let mut tasks = self.tasks();
+        tasks.groups.push(pid);
+        if tasks.told {
+            let _ = killpg(pid, Signal::SIGTERM);
+        }
     }
 
     fn remove(&self, pid: Pid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != pid);
+        self.tasks().groups.retain(|known| *known != pid);
     }
 }
 
@@ -302,4 +324,23 @@ fn variables(plan: &Plan, step: &Step, node: &StepNode, number: usize, local: us
     put("SLURM_STEP_GPUS", comma(&node.step_devices));
     put("SLURM_GPUS_ON_NODE", node.step_devices.len().to_string());
     set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_starts_after_the_signal_ends_by_it() {
+        let task = || Command::new("sleep").arg("60").process_group(0).spawn().expect("it runs");
+        let pid = |child: &Child| Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let (running, mut first, mut second) = (Running::default(), task(), task());
+        running.add(pid(&first));
+        assert!(!running.end_those_to_come(), "who runs is told by the signal itself");
+        first.kill().and_then(|()| first.wait()).expect("ours");
+        running.remove(pid(&first));
+        assert!(running.end_those_to_come());
+        running.add(pid(&second));
+        assert_eq!(second.wait().expect("ours").signal(), Some(Signal::SIGTERM as i32));
+    }
 }
