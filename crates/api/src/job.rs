@@ -190,6 +190,18 @@ fn is_none_asked(number: &u32) -> bool {
     *number == 0
 }
 
+/// A gang of one part that may have more nodes than the part says, which are then its fewest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ElasticSpec {
+    /// Most nodes. It starts with as many as are free then, and its limit is for the fewest.
+    pub most_nodes: u32,
+    /// What starting again costs, in seconds. Given, the job grows and shrinks at its checkpoints: it is told to leave
+    /// and starts again with other nodes. Absent, it stays as large as it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_secs: Option<u64>,
+}
+
 /// `POST /jobs`. Give an `Idempotency-Key` header to make a retry safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -222,6 +234,9 @@ pub struct Submit {
     /// How close together its nodes must or should stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<TopologySpec>,
+    /// How much larger the gang may be than its one part says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<ElasticSpec>,
     /// The reservation whose nodes it uses, within its windows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<String>,
@@ -430,9 +445,9 @@ pub struct JobView {
     /// The reservation that it names.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reservation: String,
-    /// Nodes asked for.
+    /// Nodes asked for; of an elastic gang those it holds, or its fewest while it waits.
     pub nodes: u32,
-    /// GPUs asked for in all.
+    /// GPUs of these in all.
     pub gpus: u32,
     /// CPUs asked for in all.
     pub cpus: u32,
@@ -440,7 +455,8 @@ pub struct JobView {
     pub memory_mib: u64,
     /// The gang, part by part, as resolved.
     pub parts: Vec<PartView>,
-    /// Limit: the one granted once it has started, else the one asked for.
+    /// Limit: the one granted once it has started, else the one asked for. Of a job that goes on where an earlier run left
+    /// off it is what is left.
     pub limit_secs: u64,
     /// The shortest limit that it takes, where it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -448,6 +464,9 @@ pub struct JobView {
     /// When it must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// How its size may differ and did, for a gang that is elastic or has gone on with other nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<ElasticView>,
     /// Submitted.
     pub submitted_ms: u64,
     /// Could have queued since.
@@ -496,6 +515,24 @@ pub struct JobView {
     /// Runs that are over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunView>,
+}
+
+/// How the size of a gang may differ, and did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ElasticView {
+    /// Fewest nodes.
+    pub least_nodes: u32,
+    /// Most nodes.
+    pub most_nodes: u32,
+    /// What starting again costs; absent for a gang that stays as large as it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_secs: Option<u64>,
+    /// How often it went on with more or fewer nodes than before.
+    pub resized: u32,
+    /// Nodes of the run before; 0 for none.
+    pub from_nodes: u32,
+    /// What earlier runs used of its limit up to their last checkpoints.
+    pub kept_secs: u64,
 }
 
 /// A part as resolved.

@@ -68,6 +68,7 @@ fn job() -> Submission {
         exclude: vec![],
         across_islands: false,
         topology: madang_model::Topology::default(),
+        elastic: None,
         limit: Some(Span::from_hours(1)),
         limit_min: None,
         deadline: None,

@@ -268,6 +268,7 @@ impl Centre {
             sent: None,
             saved: None,
             granted: None,
+            progress: madang_model::Progress::default(),
         };
         let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Arc::new(task(one))))).collect();
         let (project, count) = (record.spec.project, tasks.len() as u32);

@@ -99,7 +99,11 @@ impl Centre {
             for (index, part) in job.spec.request.parts.iter().enumerate() {
                 let slots: Vec<_> = on.slots.iter().filter(|slot| slot.part as usize == index).collect();
                 let nodes: BTreeSet<_> = slots.iter().map(|slot| slot.node).collect();
-                let whole = nodes.len() == part.nodes as usize
+                // After a loss a gang goes on with fewer spares, an elastic one has more nodes than its fewest.
+                let request = &job.spec.request;
+                let spares = if index == 0 { request.topology.spares } else { 0 };
+                let most = if index == 0 && request.elastic.is_some() { request.most_nodes() } else { part.nodes };
+                let whole = (part.nodes - spares..=most).contains(&(nodes.len() as u32))
                     && slots.len() == nodes.len()
                     && slots.iter().all(|slot| slot.devices.count_ones() == part.gpus);
                 if !whole {

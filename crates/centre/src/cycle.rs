@@ -64,15 +64,15 @@ impl Centre {
 
     fn begin(&mut self, start: Start) {
         let Start { run, on, until } = start;
-        let spec = match self.jobs.get(&run.job) {
-            Some(job) if matches!(job.state, JobState::Pending { .. }) => &job.spec,
+        let job = match self.jobs.get(&run.job) {
+            Some(job) if matches!(job.state, JobState::Pending { .. }) => job,
             _ => {
                 self.events.push(Event::Ended(run));
                 return self.anomaly(format!("the scheduler started {run}, which does not wait"));
             }
         };
-        let limit = until.before(crate::GRACE).since(self.now).min(spec.limit);
-        let (project, gpus) = (spec.project, spec.request.gpus());
+        let limit = until.before(crate::GRACE).since(self.now).min(job.left());
+        let (project, gpus) = (job.spec.project, on.gpus());
         if self.hold_budget(run, project, gpus, limit) {
             return self.start_run(run, on, limit);
         }

@@ -5,8 +5,9 @@
 use crate::state::{Centre, Todo};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 use madang_model::{
-    Blocked, Dependency, DependencyKind, Job, JobId, JobState, Outcome, Request, RunId, Time, Topology, UserId,
+    Blocked, Dependency, DependencyKind, Health, Job, JobId, JobState, Outcome, Request, RunId, Time, Topology, UserId,
 };
 use madang_sched::{Ask, Event};
 
@@ -155,14 +156,15 @@ impl Centre {
     /// What the scheduler is told of a job. Its limits are what the hold covers, so promises count on the grace too.
     pub(crate) fn ask_of(&self, job: &Job, since: Time) -> Ask {
         // How long it waits for its level is for the centre to know; jobs that ask for the same are of one shape.
-        let topology = Topology { patience: None, ..job.spec.request.topology.clone() };
+        let request = self.request_of(job);
+        let topology = Topology { patience: None, ..request.topology.clone() };
         Ask {
             run: RunId { job: job.id, attempt: job.attempts + 1 },
             project: job.spec.project,
             user: job.spec.user,
-            request: Request { topology, ..job.spec.request.clone() },
-            limit: self.covered(job.spec.limit),
-            limit_min: job.spec.limit_min.map(|least| self.covered(least)),
+            request: Request { topology, ..request },
+            limit: self.covered(job.left()),
+            limit_min: job.spec.limit_min.map(|least| self.covered(least.min(job.left()))),
             deadline: job.spec.deadline.map(|deadline| deadline + crate::GRACE),
             checkpoint: job.spec.checkpoint,
             qos: job.spec.qos,
@@ -177,6 +179,28 @@ impl Centre {
             Gate::Open => None,
             Gate::Shut { why, .. } => Some(why),
         }
+    }
+
+    /// What a job asks for now: after the loss of no more nodes than it had spares it goes on without these.
+    fn request_of(&self, job: &Job) -> Request {
+        let request = &job.spec.request;
+        let spares = request.topology.spares;
+        let Some(last) = job.runs.last().filter(|run| run.outcome == Outcome::NodeFailed && spares > 0) else {
+            return request.clone();
+        };
+        let up = last.on.slots.iter().filter(|slot| self.health[slot.node.index()] == Health::Up);
+        let (first, others) = up.fold((0, 0), |(first, others), slot| match slot.part {
+            0 => (first + 1, others),
+            _ => (first, others + 1),
+        });
+        let lost = request.parts[0].nodes.saturating_sub(first);
+        if lost == 0 || lost > spares || others != request.nodes() - request.parts[0].nodes {
+            return request.clone();
+        }
+        let mut fewer = request.clone();
+        fewer.topology.spares -= lost;
+        fewer.parts[0].nodes -= lost;
+        fewer
     }
 
     fn gate(&self, job: &Job) -> Gate {
@@ -223,7 +247,7 @@ impl Centre {
     fn array_waits(&self, id: JobId) -> Gate {
         let spec = &self.arrays[&id].spec;
         let whole = spec.after.iter().filter(|wait| wait.kind != DependencyKind::Corresponding);
-        let whole: alloc::vec::Vec<Dependency> = whole.cloned().collect();
+        let whole: Vec<Dependency> = whole.cloned().collect();
         self.waits(&whole, spec.after_any)
     }
 

@@ -3,8 +3,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
-    Cap, DependencyKind, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Recurrence, Role, RunId, Span,
-    Time, Topology, Warning,
+    Cap, DependencyKind, Elastic, Founding, GpuTime, JobId, Launch, ModelRun, Outcome, Part, Qos, Recurrence, Role,
+    RunId, Span, Time, Topology, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -213,6 +213,9 @@ pub struct Submission {
     /// What it asks of the tree of domains; spares are counted among the first part's nodes.
     #[serde(default, skip_serializing_if = "Topology::is_default")]
     pub topology: Topology,
+    /// How much larger the gang may be than its one part says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<Elastic>,
     /// Limit; `None` for the default of the first partition.
     pub limit: Option<Span>,
     /// The shortest limit that it takes where that lets it start earlier.

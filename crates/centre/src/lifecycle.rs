@@ -4,8 +4,8 @@ use crate::state::{Centre, seat};
 use alloc::format;
 use madang_ledger::Posting;
 use madang_model::{
-    Allocation, Blocked, Checkpoints, EndedRun, GpuTime, Job, JobId, JobState, Outcome, ProjectId, RunId, SiteId, Span,
-    StopCause, Time, Won,
+    Allocation, Blocked, Checkpoints, EndedRun, GpuTime, Job, JobId, JobState, Outcome, Progress, ProjectId, RunId,
+    SiteId, Span, StopCause, Time, Won,
 };
 use madang_sched::Event;
 
@@ -26,9 +26,10 @@ impl Centre {
         let now = self.now;
         let job = self.jobs.get_mut(&run.job).expect("the scheduler starts jobs that are there");
         job.attempts = run.attempt;
+        job.note_size(&on);
         job.sent = Some(now);
         job.saved = None;
-        job.granted = Some(limit).filter(|limit| *limit != job.spec.limit);
+        job.granted = Some(limit).filter(|limit| *limit != job.left());
         job.state = JobState::Starting { run, on: on.clone(), since: now };
         let (task, project) = (job.task, job.spec.project);
         self.counts.waiting -= 1;
@@ -97,6 +98,8 @@ impl Centre {
             (Outcome::Preempted, Some(since)) => self.lost_by(id, Checkpoints { since, saved, every: None }, at),
             _ => Span::ZERO,
         };
+        let known = started.map(|since| Checkpoints { since, saved, every: None });
+        self.keep_progress(id, &on, outcome, known, at);
         let ended = EndedRun { run, on, sent, started, ended: at, outcome, lost };
         self.settle_run(id, &ended);
         self.release_nodes(id, &ended.on);
@@ -201,6 +204,25 @@ impl Centre {
         } else {
             let delivered = &mut self.delivered[owner.index()];
             *delivered = delivered.checked_add(used).unwrap_or(GpuTime::from_micro_secs(i64::MAX));
+        }
+    }
+
+    /// A run that lost nodes, or was resized: what is safe of it counts for the job. One that is to begin anew has it all
+    /// before it again.
+    fn keep_progress(&mut self, id: JobId, on: &Allocation, outcome: Outcome, known: Option<Checkpoints>, at: Time) {
+        let job = self.jobs.get_mut(&id).expect("ended jobs are there");
+        let request = &job.spec.request;
+        let goes_on = match outcome {
+            Outcome::Preempted => request.resizes(),
+            Outcome::NodeFailed => request.goes_on(),
+            _ => false,
+        };
+        if let (true, Some(known)) = (goes_on, known) {
+            let known = Checkpoints { every: job.spec.checkpoint, ..known };
+            job.keep(on, known.last(at).since(known.since));
+        }
+        if outcome == Outcome::Requeued {
+            job.progress = Progress::default();
         }
     }
 

@@ -133,6 +133,7 @@ mod tests {
             across_islands: false,
             topology: Default::default(),
             reservation: None,
+            elastic: None,
         };
         let spec = JobSpec {
             name: Default::default(),

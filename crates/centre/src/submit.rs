@@ -11,8 +11,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::choice::MOST_KINDS;
 use madang_model::{
-    Blocked, Dependency, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition, PartitionId,
-    ProjectId, Request, Role, Site, SiteId, Span, Time, UserId,
+    Blocked, Dependency, Elastic, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition,
+    PartitionId, Progress, ProjectId, Request, Role, Site, SiteId, Span, Time, UserId,
 };
 
 pub(crate) const NAME_MOST: usize = 1024;
@@ -235,7 +235,8 @@ impl Centre {
         let reservation =
             submission.reservation.as_deref().map(|name| self.own_reservation(name, project)).transpose()?;
         let (across_islands, topology) = (submission.across_islands, submission.topology.clone());
-        Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation })
+        let elastic = elastic(submission)?;
+        Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation, elastic })
     }
 
     fn sites(&self, partitions: &[&Partition], names: &[String]) -> Result<Vec<SiteId>, Refusal> {
@@ -323,7 +324,26 @@ pub(crate) fn waiting(id: JobId, spec: JobSpec, submitted: Time) -> Job {
         sent: None,
         saved: None,
         granted: None,
+        progress: Progress::default(),
     }
+}
+
+/// What an elastic gang asks for, if it makes sense: it has one part, may be larger, and can start again.
+fn elastic(submission: &Submission) -> Result<Option<Elastic>, Refusal> {
+    let Some(asked) = submission.elastic else { return Ok(None) };
+    let invalid = |fact: String| Err(Refusal::new(Code::Invalid, fact));
+    let [part] = submission.parts.as_slice() else {
+        return invalid(format!("an elastic gang has one part, this one {}", submission.parts.len()));
+    };
+    if asked.most < part.nodes {
+        return invalid(format!("asks for at least {} nodes and at most {}", part.nodes, asked.most));
+    }
+    if asked.restart.is_some() && !submission.requeue {
+        let fact = "it may not start again, so that it cannot be resized while it runs";
+        return Err(Refusal::new(Code::Invalid, fact).hint("let it requeue, or leave its size as it starts"));
+    }
+    let fixed = asked.most == part.nodes && asked.restart.is_none();
+    Ok((!fixed).then_some(asked))
 }
 
 /// A nice within its range.

@@ -240,9 +240,9 @@ impl Centre {
     /// What a raised limit adds to the hold of a run, and out of which award.
     fn extension(&self, id: JobId, change: &Alteration) -> Option<(AwardId, GpuTime)> {
         let job = &self.jobs[&id];
-        let (JobState::Starting { run, .. } | JobState::Running { run, .. }) = &job.state else { return None };
+        let (JobState::Starting { run, on, .. } | JobState::Running { run, on, .. }) = &job.state else { return None };
         let (award, held) = self.book.hold_of(*run)?;
-        let all = GpuTime::checked_of(job.spec.request.gpus(), self.covered(change.limit?))?;
+        let all = GpuTime::checked_of(on.gpus(), self.covered(change.limit?))?;
         (all > held).then(|| (award, all - held))
     }
 
@@ -267,7 +267,7 @@ impl Centre {
         if waits {
             self.watch_deadline(id);
         }
-        self.follow_limit(id, change.limit, more);
+        self.follow_limit(id, change.limit.map(|_| limit), more);
         let job = self.jobs.get_mut(&id).expect("altered jobs are there");
         if let JobState::Running { run, since, until, .. } = &mut job.state {
             let (run, before) = (*run, *until);

@@ -143,6 +143,7 @@ impl Dice {
             exclude: if self.one_in(8) { vec![self.node()] } else { vec![] },
             across_islands: self.one_in(2),
             topology: self.topology(rogue),
+            elastic: None,
             limit: self.maybe(Dice::limit),
             limit_min: if self.one_in(3) { self.maybe(Dice::limit) } else { None },
             deadline: if self.one_in(3) { Some(Time::from_millis(self.wild())) } else { None },

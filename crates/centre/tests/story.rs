@@ -193,6 +193,7 @@ fn gang(nodes: u32, gpus: u32) -> Submission {
         exclude: vec![],
         across_islands: false,
         topology: madang_model::Topology::default(),
+        elastic: None,
         limit: Some(HOUR),
         limit_min: None,
         deadline: None,

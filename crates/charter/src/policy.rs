@@ -65,7 +65,7 @@ macro_rules! word {
     };
 }
 
-const SETTINGS: [Setting; 16] = [
+const SETTINGS: [Setting; 17] = [
     span!("half_life", "a length of time from \"1 hour\" to \"3650 days\"", 3600..=3650 * DAY, half_life),
     count!("promises", "from 0 to 1000", 0..=1000, promises),
     word!("backfill", "shortest-first or oldest-first", ORDERS, backfill),
@@ -93,6 +93,7 @@ const SETTINGS: [Setting; 16] = [
     span!("window", "a length of time from \"1 min\" to \"365 days\"", 60..=365 * DAY, taking.window),
     span!("gain", "a length of time from \"0s\" to \"7 days\"", 0..=7 * DAY, taking.gain),
     count!("jobs", "from 0 to 10000", 0..=10_000, taking.jobs),
+    span!("growth", "a length of time from \"1 min\" to \"3650 days\"", 60..=3650 * DAY, growth),
     count!("tries", "from 1 to 1000000", 1..=1_000_000, tries),
     count!("starts", "from 1 to 1000000", 1..=1_000_000, starts),
 ];

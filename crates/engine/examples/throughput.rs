@@ -67,6 +67,8 @@ fn order(number: u64, cwd: &str) -> Order {
         array: None,
         restart_count: 0,
         spares: 0,
+        sizes: None,
+        resized_from: 0,
         grace: Span::from_secs(30),
     }
 }

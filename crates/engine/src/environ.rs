@@ -42,6 +42,9 @@ pub const MARK: &str = "MADANG_RUN";
 /// The variable that names the nodes held for the case that another is lost: the last of the job's list.
 pub const SPARES: &str = "MADANG_SPARE_NODES";
 
+/// The variables of a gang whose size may differ: its fewest and most nodes, and how many the run before had.
+pub const SIZES: [&str; 3] = ["MADANG_NODES_LEAST", "MADANG_NODES_MOST", "MADANG_RESIZED_FROM"];
+
 /// The variable that every process of a step has and the batch script has not.
 pub const STEP: &str = "SLURM_STEP_ID";
 
@@ -50,7 +53,7 @@ const OURS: [&str; 7] =
     ["SLURM_ARRAY_", "SLURM_HET_", "SLURM_JOB_", "SLURM_STEP", "SLURM_SRUN_", "SLURMD_", "SLURM_TASK_PID"];
 
 /// Names of the same kind.
-const OURS_TOO: [&str; 23] = [
+const OURS_TOO: [&str; 26] = [
     "SLURM_JOBID",
     "SLURM_NODELIST",
     "SLURM_NNODES",
@@ -73,6 +76,9 @@ const OURS_TOO: [&str; 23] = [
     "MADANG_PRETEND_GPUS",
     "MADANG_ALLOCATION",
     SPARES,
+    SIZES[0],
+    SIZES[1],
+    SIZES[2],
     MARK,
 ];
 
@@ -96,6 +102,7 @@ pub fn environment(order: &Order, here: &Surroundings, mark: &str, start: Time) 
         env.set("SLURM_HET_SIZE", order.parts.len());
     }
     spares(&mut env, order);
+    sizes(&mut env, order);
     array(&mut env, order);
     memory(&mut env, order);
     devices(&mut env, order);
@@ -214,6 +221,16 @@ fn spares(env: &mut Env, order: &Order) {
         let names: Vec<String> = nodes_of(order, 0).into_iter().map(|node| node.name.clone()).collect();
         let first = names.len().saturating_sub(order.spares as usize);
         env.set(SPARES, hostlist::in_order(&names[first..]));
+    }
+}
+
+fn sizes(env: &mut Env, order: &Order) {
+    if let Some((least, most)) = order.sizes {
+        env.set(SIZES[0], least);
+        env.set(SIZES[1], most);
+    }
+    if order.resized_from > 0 {
+        env.set(SIZES[2], order.resized_from);
     }
 }
 

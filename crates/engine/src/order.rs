@@ -79,6 +79,12 @@ pub struct Order {
     /// How many of the first part's nodes, its last ones, are held for the case that another is lost.
     #[serde(default)]
     pub spares: u32,
+    /// Fewest and most nodes of a gang whose size may differ.
+    #[serde(default)]
+    pub sizes: Option<(u32, u32)>,
+    /// Nodes of the run before, if that had more or fewer; else 0.
+    #[serde(default)]
+    pub resized_from: u32,
     /// Time between `TERM` and `KILL`.
     pub grace: Span,
 }

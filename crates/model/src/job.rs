@@ -37,6 +37,17 @@ impl Part {
     }
 }
 
+/// How far a gang of one part may be larger than the part says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Elastic {
+    /// Most nodes; what the part says are the fewest.
+    pub most: u32,
+    /// What starting again costs a job that may be resized at its checkpoints; `None` where the size that it starts with
+    /// stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Span>,
+}
+
 /// What the scheduler looks at. Equal requests form one class, so a cycle costs by classes and not by jobs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Request {
@@ -56,6 +67,9 @@ pub struct Request {
     /// The reservation whose nodes and windows alone it may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<ReservationId>,
+    /// How much larger the gang may be; a gang of one part only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<Elastic>,
 }
 
 impl Request {
@@ -65,9 +79,36 @@ impl Request {
         let sum = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(milli(part)));
         MilliGpus::new(u32::try_from(sum).unwrap_or(u32::MAX))
     }
-    /// Nodes of the whole gang.
+    /// Nodes of the whole gang; of an elastic one the fewest.
     pub fn nodes(&self) -> u32 {
         self.parts.iter().map(|part| part.nodes).sum()
+    }
+    /// Most nodes of the whole gang.
+    pub fn most_nodes(&self) -> u32 {
+        self.nodes().max(self.elastic.map_or(0, |elastic| elastic.most))
+    }
+    /// Nodes by which an elastic gang may be larger: whole segments, where it asks for these.
+    pub fn unit(&self) -> u32 {
+        self.topology.segment.unwrap_or(1).max(1)
+    }
+    /// The same with exactly so many nodes.
+    pub fn sized(&self, nodes: u32) -> Request {
+        let mut sized = Request { elastic: None, ..self.clone() };
+        sized.parts.iter_mut().take(1).for_each(|part| part.nodes = nodes);
+        sized
+    }
+    /// Spares of so many nodes of the first part: where a gang goes on after a loss it has fewer.
+    pub fn spares_of(&self, nodes: u32) -> u32 {
+        let lost = self.parts.first().map_or(0, |part| part.nodes).saturating_sub(nodes);
+        self.topology.spares.saturating_sub(lost)
+    }
+    /// True when a run of it that loses nodes may go on with those that are left.
+    pub fn goes_on(&self) -> bool {
+        self.topology.spares > 0 || self.resizes()
+    }
+    /// True when a run of it may grow and shrink at its checkpoints.
+    pub fn resizes(&self) -> bool {
+        self.elastic.is_some_and(|elastic| elastic.restart.is_some())
     }
 }
 
@@ -475,6 +516,25 @@ pub struct EndedRun {
     pub lost: Span,
 }
 
+/// What earlier runs did of a job that goes on where they left off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Time up to their last checkpoints: it counts against the limit.
+    pub kept: Span,
+    /// The same as work: time that the fewest nodes would have taken, if work goes by nodes.
+    pub work: Span,
+    /// How often the job went on with other nodes than before.
+    pub resized: u32,
+    /// Nodes of the run before the present one.
+    pub from: u32,
+}
+
+impl Progress {
+    fn is_none(&self) -> bool {
+        *self == Progress::default()
+    }
+}
+
 /// A job in the centre.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -504,11 +564,54 @@ pub struct Job {
     /// The limit of the present or last attempt, where it is shorter than the one asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Span>,
+    /// What earlier runs did, where the next one goes on from there.
+    #[serde(default, skip_serializing_if = "Progress::is_none")]
+    pub progress: Progress,
 }
 
 impl Job {
     /// How long the present attempt may run; of a job that waits, how long it asks to.
     pub fn limit(&self) -> Span {
-        self.granted.unwrap_or(self.spec.limit)
+        self.granted.unwrap_or(self.left())
+    }
+
+    /// How long a run of it asks to last now: the limit less what earlier runs kept of it.
+    pub fn left(&self) -> Span {
+        let left = self.spec.limit.millis().saturating_sub(self.progress.kept.millis());
+        Span::from_millis(left).max(Span::from_secs(1))
+    }
+
+    /// Nodes of an allocation that work, against the fewest that do: how many times the work of these it does.
+    fn pace(&self, on: &Allocation) -> (u64, u64) {
+        let request = &self.spec.request;
+        let fewest = request.nodes().saturating_sub(request.topology.spares).max(1);
+        let held = u32::try_from(on.slots.len()).unwrap_or(u32::MAX);
+        let nodes = held.saturating_sub(request.topology.spares).max(fewest);
+        (u64::from(nodes), u64::from(fewest))
+    }
+
+    /// How a modelled run of it behaves on these nodes: the work that is left, which goes by nodes.
+    pub fn model_on(&self, on: &Allocation) -> Option<ModelRun> {
+        let (nodes, fewest) = self.pace(on);
+        self.spec.model.map(|model| {
+            let left = model.runtime.millis().saturating_sub(self.progress.work.millis());
+            ModelRun { runtime: Span::from_millis((left * fewest).div_ceil(nodes)), ..model }
+        })
+    }
+
+    /// A run starts on these nodes: the size of the one before is remembered, where the job goes on from it.
+    pub fn note_size(&mut self, on: &Allocation) {
+        let last = self.runs.last().filter(|_| self.spec.request.goes_on());
+        let before = last.map_or(0, |run| run.on.slots.len());
+        self.progress.from = u32::try_from(before).unwrap_or(u32::MAX);
+        self.progress.resized += u32::from(before != 0 && before != on.slots.len());
+    }
+
+    /// A run on these nodes is over of which this much is safe, and the next one goes on from there.
+    pub fn keep(&mut self, on: &Allocation, safe: Span) {
+        let (nodes, fewest) = self.pace(on);
+        let add = |sum: Span, more: u64| Span::from_millis(sum.millis().saturating_add(more));
+        self.progress.kept = add(self.progress.kept, safe.millis());
+        self.progress.work = add(self.progress.work, safe.millis() * nodes / fewest);
     }
 }

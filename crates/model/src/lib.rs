@@ -28,8 +28,8 @@ pub use id::{
     AwardId, EntryId, IslandId, JobId, NodeId, PartitionId, PartyId, ProjectId, ReservationId, RunId, SiteId, UserId,
 };
 pub use job::{
-    Allocation, Blocked, Dependency, DependencyKind, EndedRun, Job, JobSpec, JobState, Launch, ModelRun, Outcome, Part,
-    Qos, Request, Slot, StopCause, Warning,
+    Allocation, Blocked, Dependency, DependencyKind, Elastic, EndedRun, Job, JobSpec, JobState, Launch, ModelRun,
+    Outcome, Part, Progress, Qos, Request, Slot, StopCause, Warning,
 };
 pub use policy::Policy;
 pub use project::{Award, Class, Party, Price, Project, Role, User};

@@ -23,6 +23,8 @@ pub struct Policy {
     pub backfill: Order,
     /// When and from whom nodes are taken back.
     pub taking: Taking,
+    /// A run of an elastic gang grows at most once in so long, counted from its start; 1 hour by default.
+    pub growth: Span,
     /// Owners that do not lend all, or may not borrow all; nobody by default.
     pub lending: BTreeMap<PartyId, Lending>,
 }
@@ -100,6 +102,7 @@ impl Default for Policy {
             starts: 1024,
             backfill: Order::default(),
             taking: Taking::default(),
+            growth: Span::from_hours(1),
             lending: BTreeMap::new(),
         }
     }

@@ -188,6 +188,7 @@ impl World {
                 across_islands: false,
                 topology: Topology::default(),
                 reservation: None,
+                elastic: None,
             },
             limit: Span::from_millis(left * 3 / 2),
             limit_min: None,

@@ -18,6 +18,7 @@ impl Scheduler {
         self.audit_counts(&mut wrong);
         self.audit_windows(&mut wrong);
         self.audit_taking(&mut wrong);
+        self.audit_moves(&mut wrong);
         wrong
     }
 

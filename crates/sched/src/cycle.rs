@@ -3,9 +3,9 @@ use crate::api::{BrokenBy, Budget, Event, Promise, PromiseEnd, Start, Step};
 use crate::place::Short;
 use crate::prey::Life;
 use crate::promise::{GRACE, Pledge};
-use crate::queue::need;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use madang_model::{Allocation, JobId, NodeId, Span, Time};
 
@@ -21,6 +21,7 @@ impl Scheduler {
             self.apply(now, event, &mut step);
         }
         self.end_pauses();
+        self.drop_moves();
         let grown = self.refresh();
         // 2. Promises that no longer hold as they stand are given anew.
         self.mend(now, &mut step);
@@ -38,7 +39,9 @@ impl Scheduler {
                 break;
             }
         }
-        // 7. What came of it.
+        // 7. What nobody can use lets a run grow that has just written a checkpoint.
+        self.grow(now, &mut step);
+        // 8. What came of it.
         step.report.pending = self.pending();
         step.report.starts = step.starts.len() as u32;
         step.report.stops = step.stops.len() as u32;
@@ -54,7 +57,8 @@ impl Scheduler {
         let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
         let starts = starts.map(|start| if start > now { start } else { now.after(GRACE) });
         let pauses = self.given_up.values().copied();
-        starts.chain(pauses).chain(self.next_look(now)).chain(self.cluster.calendar.next_edge(now)).min()
+        let looks = self.next_look(now).into_iter().chain(self.next_growth(now));
+        starts.chain(pauses).chain(looks).chain(self.cluster.calendar.next_edge(now)).min()
     }
 
     /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.
@@ -154,7 +158,7 @@ impl Scheduler {
     /// Starts the job if it can be placed now; its own promise does not stand in its way.
     pub(crate) fn try_start(&mut self, now: Time, job: JobId, step: &mut Step) -> Result<(), Short> {
         self.promises.lift(job);
-        let placed = self.longest(now, job);
+        let placed = self.longest(now, job).map(|(on, limit)| (self.place_most(now, job, on, limit), limit));
         self.promises.lower(job);
         match placed {
             Ok((on, limit)) => {
@@ -177,7 +181,9 @@ impl Scheduler {
 
     fn start(&mut self, now: Time, job: JobId, (on, limit): (Allocation, Span), step: &mut Step) {
         let shape = self.queue.kind(&self.queue.jobs[&job]).1;
-        let (need, until, own) = (need(&shape.request, limit), now.after(limit), shape.request.reservation);
+        let need = Scheduler::need_on(shape, &on, limit);
+        let (until, own) = (now.after(limit), shape.request.reservation);
+        let request = shape.request.goes_on().then(|| Box::new(shape.request.clone()));
         let waiting = self.queue.remove(job).expect("a job that starts was waiting");
         let (run, leaf) = (waiting.run, waiting.leaf);
         let life = Life { since: now, qos: waiting.rank.0.0, every: waiting.every, ..Life::default() };
@@ -191,7 +197,8 @@ impl Scheduler {
         self.cluster.take(run, until, &on);
         let owner = self.shares.owner_of(leaf);
         self.shares.owners[owner].held += u64::from(on.gpus().milli());
-        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own, life });
+        self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own, life, request });
         self.note_prey(now, leaf, life.qos);
         step.starts.push(Start { run, on, until });
     }

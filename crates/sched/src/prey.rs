@@ -23,6 +23,9 @@ pub(crate) struct Life {
     /// The last checkpoint that was reported.
     pub saved: Option<Time>,
     pub leaving: Option<Leaving>,
+    /// Until when no growth is looked for.
+    #[serde(default)]
+    pub quiet: Time,
 }
 
 impl Life {
@@ -138,6 +141,8 @@ impl Scheduler {
         match self.config.taking.order {
             VictimOrder::LeastLost => {
                 let lost = run.life.lost(now, self.config.taking.cap);
+                // What can go on smaller loses nothing but that.
+                let ran = if run.request.as_ref().is_some_and(|request| request.resizes()) { Span::ZERO } else { ran };
                 (work(lost) << BITS) + work(ran).min((1 << BITS) - 1)
             }
             VictimOrder::Youngest => u128::from(ran.millis()),

@@ -70,6 +70,16 @@ impl Aside {
     }
 }
 
+/// Where a job goes on once its run is gone: set aside like a promise until the job is queued again (see `moves`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Move {
+    pub run: RunId,
+    pub on: Allocation,
+    /// When the run is gone for certain, and when the next one would be.
+    pub start: Time,
+    pub end: Time,
+}
+
 /// All standing promises.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promises {
@@ -79,6 +89,8 @@ pub(crate) struct Promises {
     by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
     /// The promised jobs of each owner.
     by_owner: BTreeMap<usize, BTreeSet<JobId>>,
+    /// Where jobs go on whose runs were told to leave; a job has a promise or a move, not both.
+    pub moves: BTreeMap<JobId, Move>,
     /// The job whose promise was looked at last for an earlier start.
     pub turn: Option<JobId>,
 }
@@ -128,10 +140,16 @@ impl Promises {
         self.by_owner.get(&owner).into_iter().flatten().map(|job| &self.by_job[job])
     }
 
+    /// What is set aside for a job, from when, and until when.
+    pub fn term(&self, job: JobId) -> Option<(&Allocation, Time, Time)> {
+        let promised = self.by_job.get(&job).map(|pledge| (&pledge.promise.on, pledge.promise.start, pledge.end()));
+        promised.or_else(|| self.moves.get(&job).map(|place| (&place.on, place.start, place.end)))
+    }
+
     /// Frees what is set aside for the job, until [`Promises::lower`].
     pub fn lift(&mut self, job: JobId) {
-        let Some(pledge) = self.by_job.get(&job) else { return };
-        for slot in &pledge.promise.on.slots {
+        let slots = self.term(job).map_or(Vec::new(), |(on, ..)| on.slots.clone());
+        for slot in &slots {
             if let Some(list) = self.on_node.get_mut(&slot.node) {
                 list.retain(|aside| aside.job != job);
                 if list.is_empty() {
@@ -143,8 +161,8 @@ impl Promises {
 
     /// Sets aside again what was lifted.
     pub fn lower(&mut self, job: JobId) {
-        let Some(pledge) = self.by_job.get(&job) else { return };
-        for slot in &pledge.promise.on.slots {
+        let slots = self.term(job).map_or(Vec::new(), |(on, ..)| on.slots.clone());
+        for slot in &slots {
             let list = self.on_node.entry(slot.node).or_default();
             let at = list.partition_point(|other| other.job < job);
             let part = slot.share.map(|held| (slot.devices, held));
@@ -189,9 +207,8 @@ impl Promises {
             rooms.hold(device, held);
         }
         let pledges = self.on_node.get(&node).into_iter().flatten();
-        for aside in
-            pledges.filter(|aside| self.by_job[&aside.job].promise.start <= at && at < self.by_job[&aside.job].end())
-        {
+        let due = |aside: &&Aside| self.term(aside.job).is_some_and(|(_, start, end)| start <= at && at < end);
+        for aside in pledges.filter(due) {
             sum = sum.plus(aside.amount);
             if let Some((device, held)) = aside.part {
                 rooms.promise(device, held);
@@ -213,11 +230,11 @@ impl Promises {
         let list = self.on_node.get(&node)?;
         let total = cluster.estate.total(node);
         let need = if seat.is_some() { Amount { gpus: 0, ..need } } else { need };
-        let starts = list.iter().map(|aside| (aside.job, &self.by_job[&aside.job]));
+        let starts = list.iter().filter_map(|aside| Some((aside.job, self.term(aside.job)?)));
         starts
-            .filter(|(_, pledge)| pledge.promise.start < end && pledge.end() > now)
-            .find(|(_, pledge)| {
-                let at = pledge.promise.start.max(now);
+            .filter(|(_, (_, start, over))| *start < end && *over > now)
+            .find(|(_, (_, start, _))| {
+                let at = (*start).max(now);
                 !self.occupied(cluster, node, (at, seat), |until| gone(until, now)).plus(need).within(total)
             })
             .map(|(job, _)| job)
@@ -226,9 +243,9 @@ impl Promises {
     /// True when the promise's nodes can hold it at its start beside all else that is due there then. A run that is
     /// overdue already breaks it only if it is still there at the start.
     pub fn holds(&self, cluster: &Cluster, job: JobId, now: Time) -> bool {
-        let pledge = &self.by_job[&job];
-        let at = pledge.promise.start.max(now);
-        pledge.promise.on.slots.iter().all(|slot| {
+        let Some((on, start, _)) = self.term(job) else { return true };
+        let at = start.max(now);
+        on.slots.iter().all(|slot| {
             cluster.nodes[slot.node.index()].up
                 && self
                     .occupied(cluster, slot.node, (at, None), |until| until.after(GRACE))
@@ -252,10 +269,9 @@ impl Promises {
             edges.extend(last_of_parts(holds).map(|until| (gone(until, now), true, ONE)));
         }
         for aside in pledges.into_iter().flatten() {
-            let pledge = &self.by_job[&aside.job];
-            if pledge.end() > now {
-                edges.push((pledge.end(), true, aside.most()));
-                edges.push((pledge.promise.start.max(now), false, aside.most()));
+            if let Some((_, start, end)) = self.term(aside.job).filter(|(_, _, end)| *end > now) {
+                edges.push((end, true, aside.most()));
+                edges.push((start.max(now), false, aside.most()));
             }
         }
         last_conflict(edges, need, cluster.estate.total(node)).map_or(now, |end| end.max(now))
@@ -339,8 +355,8 @@ impl Promises {
     fn busy(&self, cluster: &Cluster, node: NodeId, need: u32, now: Time, at: Time) -> u32 {
         let holds = cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until, now) > at);
         let held = holds.fold(0, |mask, hold| mask | hold.devices);
-        let others = self.on_node.get(&node).into_iter().flatten().map(|aside| &self.by_job[&aside.job]);
-        let set_aside = others.filter(|other| other.end() > at).flat_map(|other| &other.promise.on.slots);
+        let others = self.on_node.get(&node).into_iter().flatten().filter_map(|aside| self.term(aside.job));
+        let set_aside = others.filter(|(_, _, end)| *end > at).flat_map(|(on, ..)| &on.slots);
         let mask = set_aside.filter(|slot| slot.node == node).fold(held, |mask, slot| mask | slot.devices);
         let spare = |mask: u32| cluster.estate.total(node).gpus.saturating_sub(mask.count_ones()) >= need;
         if spare(mask) {

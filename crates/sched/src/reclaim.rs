@@ -193,18 +193,12 @@ impl Scheduler {
 
     /// Stops the victims, and promises the job their place for when they are gone.
     fn take(&mut self, now: Time, claim: &Claim, taken: Taken, step: &mut Step) {
-        let grace = self.config.taking.grace;
         let yielding = self.yielding(claim);
+        let mut smaller = Vec::new();
         for id in taken.victims {
-            let run = self.runs.get_mut(&id).expect("a victim runs");
-            run.until = run.until.min(now.after(grace));
-            run.life.leaving = Some(Leaving::For(claim.job));
-            self.cluster.extend(id, run.until, &run.on);
-            let owner = self.shares.owner_of(run.leaf);
-            self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
+            smaller.extend(self.rest_of(now, id, &taken.on));
             self.note_taken(now, id.job);
-            self.note_lost(id, now.after(grace));
-            step.stops.push(Stop { run: id, by: claim.job, grace });
+            self.send_away(now, id, claim.job, step);
         }
         let old = self.promises.remove(claim.job).expect("claims are made for promised jobs");
         old.promise.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
@@ -212,6 +206,20 @@ impl Scheduler {
         yielding.iter().for_each(|job| self.promises.lift(*job));
         self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old });
         self.give_way(now, claim.job, yielding, step);
+        smaller.into_iter().for_each(|place| self.set_aside(now, place));
+    }
+
+    /// Tells a run to stop so that the job can have its nodes, or go on elsewhere if it is its own.
+    pub(crate) fn send_away(&mut self, now: Time, id: RunId, by: JobId, step: &mut Step) {
+        let grace = self.config.taking.grace;
+        let run = self.runs.get_mut(&id).expect("what is sent away runs");
+        run.until = run.until.min(now.after(grace));
+        run.life.leaving = Some(Leaving::For(by));
+        self.cluster.extend(id, run.until, &run.on);
+        let owner = self.shares.owner_of(run.leaf);
+        self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
+        self.note_lost(id, now.after(grace));
+        step.stops.push(Stop { run: id, by, grace });
     }
 
     /// Of promises that are lifted, those stand again that are compatible with the job's; the others are given anew.

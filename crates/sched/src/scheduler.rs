@@ -9,7 +9,8 @@ use crate::queue::Queue;
 use crate::reserve::match_shape;
 use crate::shape::{Shape, shortage};
 use crate::share::{Meter, Shares};
-use alloc::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) struct Run {
     /// The reservation whose nodes it is on.
     pub own: Option<ReservationId>,
     pub life: Life,
+    /// What it asked for, where a next run may go on with other nodes.
+    pub request: Option<Box<Request>>,
 }
 
 /// Orders, places, promises, backfills, explains.
@@ -57,6 +60,8 @@ pub struct Scheduler {
     pub(crate) put_off: BTreeMap<JobId, u32>,
     /// Until when a user's claims to an owner's promises pause; see [`crate::given_up`].
     pub(crate) given_up: BTreeMap<(PartyId, UserId), Time>,
+    /// Runs that may grow and shrink at their checkpoints.
+    pub(crate) resizable: BTreeSet<RunId>,
 }
 
 impl Scheduler {
@@ -83,6 +88,7 @@ impl Scheduler {
             rest: BTreeMap::new(),
             put_off: BTreeMap::new(),
             given_up: BTreeMap::new(),
+            resizable: BTreeSet::new(),
         };
         sched.recount();
         sched

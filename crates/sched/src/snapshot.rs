@@ -1,12 +1,13 @@
 //! The scheduler's state on paper: what cannot be derived from the rest, in a form that has a version.
 use crate::api::{Ask, Budget, Config};
 use crate::prey::Life;
-use crate::promise::Pledge;
+use crate::promise::{Move, Pledge};
 use crate::reserve::match_shape;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Memo, Shape};
 use crate::share::{Look, Meter};
 use crate::typical::{Habits, Seen};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use madang_model::{
     Allocation, Founding, JobId, NodeId, PartyId, ProjectId, Request, Reservation, ReservationId, RunId, Span, Time,
@@ -52,6 +53,8 @@ pub struct Snapshot {
     given_up: Vec<(PartyId, UserId, Time)>,
     #[serde(default, skip_serializing_if = "Seen::is_empty")]
     seen: Seen,
+    #[serde(default)]
+    moves: Vec<Move>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +102,8 @@ struct SavedRun {
     own: Option<ReservationId>,
     #[serde(default)]
     life: Life,
+    #[serde(default)]
+    request: Option<Request>,
 }
 
 impl Scheduler {
@@ -130,6 +135,7 @@ impl Scheduler {
             rate: run.rate,
             own: run.own,
             life: run.life,
+            request: run.request.as_deref().cloned(),
         };
         let save_project = |project: &crate::share::Project| SavedProject {
             id: project.id,
@@ -166,6 +172,7 @@ impl Scheduler {
             given_up: self.given_up.iter().map(|((owner, user), until)| (*owner, *user, *until)).collect(),
             rest: self.rest.iter().map(|(job, span)| (*job, *span)).collect(),
             seen: self.cluster.habits.seen(),
+            moves: self.promises.moves.values().cloned().collect(),
         }
     }
 
@@ -248,12 +255,15 @@ impl Scheduler {
         }
         for run in from.runs {
             self.cluster.take(run.run, run.until, &run.on);
-            let SavedRun { run, on, until, leaf, rate, own, life } = run;
-            self.runs.insert(run, Run { on, until, leaf, rate, own, life });
+            let SavedRun { run, on, until, leaf, rate, own, life, request } = run;
+            let request = request.map(Box::new);
+            self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
+            self.runs.insert(run, Run { on, until, leaf, rate, own, life, request });
         }
         for pledge in from.pledges {
             self.promises.insert(pledge);
         }
+        from.moves.into_iter().for_each(|place| self.promises.put(place));
         self.promises.turn = from.turn;
         self.taken = from.taken.into_iter().collect();
         self.rest = from.rest.into_iter().collect();

@@ -7,11 +7,11 @@ use crate::estate::{Estate, Shape};
 use crate::fault::Fault;
 use crate::launch::Launched;
 use crate::ranges;
-use madang_api::{After, Batch, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
+use madang_api::{After, Batch, ElasticSpec, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
 use madang_centre::{Submission, Target, Wait};
 use madang_engine::{Kind, LaunchSpec, PartInfo};
 use madang_model::{
-    Choice, DependencyKind, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Topology, Warning,
+    Choice, DependencyKind, Elastic, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Topology, Warning,
 };
 
 /// Bounds of a request.
@@ -87,6 +87,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
     };
     let topology = topology(submit.topology)?;
     add_spares(&mut parts[0], &topology)?;
+    let elastic = submit.elastic.map(|asked| elastic(&asked, topology.spares)).transpose()?;
     let submission = Submission {
         user: user.to_owned(),
         name: submit.name,
@@ -99,6 +100,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         exclude: submit.exclude,
         across_islands: submit.across_islands,
         topology,
+        elastic,
         limit: limit_asked,
         limit_min: submit.limit_min_secs.map(limit).transpose()?,
         deadline: submit.deadline_ms.map(|millis| moment("deadline_ms", millis)).transpose()?,
@@ -141,6 +143,18 @@ pub fn limit(secs: u64) -> Result<Span, Fault> {
         }
         secs => Ok(Span::from_secs(secs)),
     }
+}
+
+/// How much larger a gang may be; spares come on top.
+fn elastic(asked: &ElasticSpec, spares: u32) -> Result<Elastic, Fault> {
+    let ElasticSpec { most_nodes, restart_secs } = *asked;
+    if !(1..=most::NODES).contains(&most_nodes) {
+        return Err(Fault::invalid("elastic.most_nodes", format!("is {most_nodes}, from 1 to {}", most::NODES)));
+    }
+    if let Some(secs) = restart_secs.filter(|secs| *secs > most::LIMIT_SECS) {
+        return Err(Fault::invalid("elastic.restart_secs", format!("is {secs}, at most {}", most::LIMIT_SECS)));
+    }
+    Ok(Elastic { most: most_nodes.saturating_add(spares), restart: restart_secs.map(Span::from_secs) })
 }
 
 /// How often a job says that it writes a checkpoint.

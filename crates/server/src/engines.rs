@@ -45,14 +45,14 @@ impl Engines {
             match &job.state {
                 JobState::Starting { .. } => self.start(now, centre, (site, run, on, job.limit()), journal)?,
                 JobState::Running { since, .. } if is_modelled => {
-                    self.model.adopt(run, *since, job.limit(), job.spec.model);
+                    self.model.adopt(run, *since, job.limit(), job.model_on(on));
                 }
                 JobState::Running { .. } if !known.contains(&run) => {
                     self.queue.report(Report::Unknown { run }.into());
                 }
                 JobState::Completing { since, cause, .. } => {
                     if let (true, Some(since)) = (is_modelled, since) {
-                        self.model.adopt(run, *since, job.limit(), job.spec.model);
+                        self.model.adopt(run, *since, job.limit(), job.model_on(on));
                     }
                     self.stop(now, site, run, *cause);
                 }
@@ -73,7 +73,7 @@ impl Engines {
         let (site, run, on, limit) = start;
         let Some(job) = centre.job(run.job) else { return Ok(()) };
         if self.is_modelled(site) {
-            self.model.start(now, run, limit, job.spec.model);
+            self.model.start(now, run, limit, job.model_on(on));
             return Ok(());
         }
         let blob = launch::name_of(job).map(|name| journal.blob(name)).transpose()?.flatten();
@@ -104,9 +104,9 @@ impl Engines {
             return self.local.iter_mut().for_each(|local| local.set_limit(run, limit));
         }
         if let Some(job) = centre.job(run.job)
-            && let JobState::Starting { since, .. } | JobState::Running { since, .. } = &job.state
+            && let JobState::Starting { since, on, .. } | JobState::Running { since, on, .. } = &job.state
         {
-            self.model.relimit(run, *since, limit, job.spec.model);
+            self.model.relimit(run, *since, limit, job.model_on(on));
         }
     }
 
@@ -196,7 +196,9 @@ fn order(centre: &Centre, job: &Job, launched: Launched, start: (RunId, &Allocat
         warning: spec.warning,
         array: job.task.and_then(|(array, task)| centre.array(array).map(|record| array_info(record, task))),
         restart_count: run.attempt.saturating_sub(1),
-        spares: spec.request.topology.spares,
+        spares: spec.request.spares_of(on.slots.len() as u32),
+        sizes: spec.request.elastic.map(|elastic| (spec.request.nodes(), elastic.most)),
+        resized_from: if job.progress.from == on.slots.len() as u32 { 0 } else { job.progress.from },
         grace: GRACE,
     }
 }

@@ -7,7 +7,7 @@ use crate::load;
 use crate::rng::Rng;
 use madang_centre::input::{Alteration, Array, Booking, Input, NodesWanted, Submission, Target, Wait, Wanted};
 use madang_model::{
-    Cap, Choice, DependencyKind, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Span, Time, Topology,
+    Cap, Choice, DependencyKind, Elastic, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Span, Time, Topology,
 };
 
 /// What the world knows of when it draws an act.
@@ -115,6 +115,11 @@ fn decorate(rng: &mut Rng, known: &Knowledge<'_>, job: &mut Submission) {
     if rng.per_mille(250) {
         job.topology = topology(rng, job.parts[0].nodes);
     }
+    if job.parts.len() == 1 && rng.per_mille(250) {
+        job.elastic = Some(elastic(rng, job.parts[0].nodes));
+        job.requeue |= rng.per_mille(900);
+        job.checkpoint = rng.per_mille(800).then(|| Span::from_secs(rng.range(30, 1_800)));
+    }
     if rng.per_mille(60) {
         job.reservation = Some(reservation(rng));
     }
@@ -146,6 +151,12 @@ fn topology(rng: &mut Rng, nodes: u32) -> Topology {
     let segment = rng.per_mille(300).then(|| ((nodes - spares) / segments).max(1));
     let patience = (required.is_some() && rng.per_mille(300)).then(|| Span::from_secs(rng.below(7_200)));
     Topology { required, preferred, segment, spares, patience }
+}
+
+/// A size that may differ; of half of them at checkpoints too.
+fn elastic(rng: &mut Rng, nodes: u32) -> Elastic {
+    let restart = rng.per_mille(600).then(|| Span::from_secs(rng.below(600)));
+    Elastic { most: nodes + rng.below(5) as u32, restart }
 }
 
 fn wait(rng: &mut Rng, known: &Knowledge<'_>) -> Wait {

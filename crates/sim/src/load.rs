@@ -219,6 +219,7 @@ pub fn plain(user: String) -> Submission {
         exclude: Vec::new(),
         across_islands: false,
         topology: madang_model::Topology::default(),
+        elastic: None,
         limit: None,
         limit_min: None,
         deadline: None,

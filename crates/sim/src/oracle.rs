@@ -283,7 +283,11 @@ fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
     let held = |slot: &madang_model::Slot| &nodes[slot.node.index()];
     for (index, part) in request.parts.iter().enumerate() {
         let slots: Vec<_> = on.slots.iter().filter(|slot| slot.part as usize == index).collect();
-        if slots.len() != part.nodes as usize {
+        let spares = if index == 0 { request.topology.spares } else { 0 };
+        let most = part.nodes.max(request.elastic.filter(|_| index == 0).map_or(0, |elastic| elastic.most));
+        let lost_one = job.runs.last().is_some_and(|run| run.outcome == Outcome::NodeFailed);
+        let fewest = part.nodes - if lost_one { spares } else { 0 };
+        if !(fewest..=most).contains(&(slots.len() as u32)) {
             return Err(format!("with {} nodes for a part that asks for {}", slots.len(), part.nodes));
         }
         for slot in &slots {
@@ -340,7 +344,7 @@ fn close(founding: &Founding, request: &Request, on: &Allocation) -> Result<(), 
     let wish = &request.topology;
     for (index, part) in request.parts.iter().enumerate() {
         let ranks: Vec<Vec<u32>> = on.slots.iter().filter(|slot| slot.part as usize == index).map(path).collect();
-        let spares = if index == 0 { wish.spares as usize } else { 0 };
+        let spares = if index == 0 { request.spares_of(ranks.len() as u32) as usize } else { 0 };
         let (gang, beside) = ranks.split_at(ranks.len().saturating_sub(spares));
         if !gang.is_sorted() || !beside.is_sorted() {
             return Err(format!("with ranks that do not follow the tree: {ranks:?}"));

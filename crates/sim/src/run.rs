@@ -32,6 +32,8 @@ pub struct Summary {
     pub starts: u64,
     /// Runs told to make room for another job.
     pub taken: u64,
+    /// Runs told to leave for a larger place of their own; runs begun with more, or with fewer, nodes than the one before.
+    pub resized: [u64; 3],
     /// Reports that did not fit and were survived.
     pub anomalies: u64,
     /// How often each fault struck.
@@ -47,6 +49,7 @@ impl Summary {
         self.ended += other.ended;
         self.starts += other.starts;
         self.taken += other.taken;
+        self.resized.iter_mut().zip(other.resized).for_each(|(sum, more)| *sum += more);
         self.anomalies += other.anomalies;
         self.strikes.add(&other.strikes);
     }
@@ -126,6 +129,7 @@ fn live(sim: &mut Sim) -> Result<Summary, String> {
         ended: counts.ended,
         starts: sim.oracle.starts,
         taken: sim.taken,
+        resized: sim.resized,
         anomalies: counts.anomalies,
         strikes: sim.strikes,
     })

@@ -86,6 +86,8 @@ pub struct Sim {
     late: BTreeSet<RunId>,
     /// Runs told to make room for another job.
     pub(crate) taken: u64,
+    /// See [`crate::Summary`].
+    pub(crate) resized: [u64; 3],
     unstuck: BTreeSet<(JobId, bool)>,
     live: u32,
     verbose: bool,
@@ -122,6 +124,7 @@ impl Sim {
             past: Vec::new(),
             late: BTreeSet::new(),
             taken: 0,
+            resized: [0; 3],
             unstuck: BTreeSet::new(),
             live: 0,
             verbose,
@@ -459,7 +462,8 @@ impl Sim {
         let done = match effect {
             Effect::Start { run, on, limit, .. } => self.start(centre, run, &on, limit),
             Effect::Stop { run, cause, .. } => {
-                self.taken += u64::from(matches!(cause, StopCause::Preempted { .. }));
+                self.taken += u64::from(matches!(cause, StopCause::Preempted { by, .. } if by != run.job));
+                self.resized[0] += u64::from(matches!(cause, StopCause::Preempted { by, .. } if by == run.job));
                 if !self.refused.contains(&run) {
                     self.engine.stop(self.now, run, cause);
                     self.collect_ends();
@@ -468,9 +472,9 @@ impl Sim {
             }
             Effect::Limit { run, limit, .. } => {
                 if let Some(job) = centre.job(run.job)
-                    && let JobState::Starting { since, .. } | JobState::Running { since, .. } = &job.state
+                    && let JobState::Starting { since, on, .. } | JobState::Running { since, on, .. } = &job.state
                 {
-                    self.engine.relimit(run, *since, limit, job.spec.model);
+                    self.engine.relimit(run, *since, limit, job.model_on(on));
                 }
                 Ok(())
             }
@@ -514,7 +518,10 @@ impl Sim {
             return Ok(());
         }
         self.oracle.begin(centre, self.now, run, on)?;
-        let model = centre.job(run.job).and_then(|job| job.spec.model);
+        let model = centre.job(run.job).and_then(|job| job.model_on(on));
+        let before = centre.job(run.job).map_or(0, |job| job.progress.from as usize);
+        self.resized[1] += u64::from(before > 0 && on.slots.len() > before);
+        self.resized[2] += u64::from(before > 0 && on.slots.len() < before);
         self.engine.start(self.now, run, limit, model);
         Ok(())
     }

@@ -66,6 +66,7 @@ impl Centre {
             across_islands: false,
             topology,
             reservation: None,
+            elastic: None,
         };
         let ask = Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },

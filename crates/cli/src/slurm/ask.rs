@@ -123,6 +123,8 @@ pub struct JobAsk {
     pub export: Option<String>,
     /// Array.
     pub array: Option<String>,
+    /// Grows and shrinks at its checkpoints: what starting again costs, in seconds.
+    pub elastic: Option<u64>,
     /// Requeue after a lost node.
     pub requeue: Option<bool>,
     /// `--wrap`.
@@ -272,6 +274,8 @@ impl Asked {
             "chdir" | "workdir" => job.chdir = own(),
             "export" => job.export = own(),
             "array" => job.array = Some(values::array(text)?),
+            "elastic" if text.is_empty() => job.elastic = Some(RESTART_SECS),
+            "elastic" => job.elastic = Some(secs(name, text)?),
             "requeue" => job.requeue = Some(true),
             "no-requeue" => job.requeue = Some(false),
             "wrap" => job.wrap = own(),
@@ -317,6 +321,9 @@ pub fn variables(on: u8, prefix: &str, get: impl Fn(&str) -> Option<String>) -> 
     });
     found.collect()
 }
+
+/// What starting again costs a job that does not say.
+const RESTART_SECS: u64 = 300;
 
 fn hosts(name: &str, text: &str) -> Result<Vec<String>, String> {
     madang_engine::hostlist::expand(text).map_err(|error| format!("{}: {error}", values::invalid(name, text)))

@@ -52,6 +52,7 @@ pub const TABLE: &[Opt] = &[
     opt("topology", '\0', Arg::Needed),
     opt("segment", '\0', Arg::Needed),
     opt("spares", '\0', Arg::Needed),
+    opt("elastic", '\0', Arg::Maybe).on(SBATCH),
     opt("switches", '\0', Arg::Needed),
     // how it runs
     opt("output", 'o', Arg::Needed).on(SBATCH | SRUN),

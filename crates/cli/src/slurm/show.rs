@@ -56,6 +56,7 @@ pub fn job(job: &JobView, now_ms: u64, one_line: bool, detail: bool) -> String {
     ];
     lines.extend(first_node(job).map(|node| format!("BatchHost={node}")));
     lines.extend(resources(job));
+    lines.extend(size(job));
     if detail {
         lines.extend(job.slots.iter().map(|slot| {
             let gpus = match slot.devices.len() {
@@ -67,6 +68,27 @@ pub fn job(job: &JobView, now_ms: u64, one_line: bool, detail: bool) -> String {
     }
     lines.extend(files(job));
     block(&lines, one_line)
+}
+
+/// How its size may differ and did: a line of our own.
+fn size(job: &JobView) -> Option<String> {
+    let size = job.elastic.as_ref()?;
+    let restart = size.restart_secs.map_or("at its start".to_owned(), |secs| {
+        format!("at its start and at checkpoints, starting again costs {}", long_length(secs))
+    });
+    let range = match size.most_nodes > size.least_nodes {
+        true => format!("Elastic={}-{} nodes, chosen {restart}", size.least_nodes, size.most_nodes),
+        false => format!("Elastic={} nodes", size.least_nodes),
+    };
+    let resized = match (size.resized, size.from_nodes) {
+        (0, _) => String::new(),
+        (times, from) => format!(" Resized={times} (the run before had {from} nodes)"),
+    };
+    let kept = match size.kept_secs {
+        0 => String::new(),
+        secs => format!(" Kept={} of its limit, up to the last checkpoints of earlier runs", long_length(secs)),
+    };
+    Some(format!("{range}{resized}{kept}"))
 }
 
 fn identity(job: &JobView) -> String {

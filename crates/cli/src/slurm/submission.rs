@@ -5,7 +5,7 @@
 use super::ask::{Asked, Memory, PartAsk};
 use super::values::Gpus;
 use crate::time::Limit;
-use madang_api::{PartSpec, Submit, TopologySpec};
+use madang_api::{ElasticSpec, PartSpec, Submit, TopologySpec};
 
 /// What a node of the partition has, on average.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,9 @@ pub struct NodeSize {
 pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) -> Result<Submit, String> {
     let mut parts = Vec::new();
     let asks = asked.parts.clone();
+    let elastic = elastic(&asks, asked)?;
     for ask in &asks {
-        parts.push(part(ask, size, &mut asked.notes)?);
+        parts.push(part(ask, size)?);
     }
     let mut include = Vec::new();
     let mut exclude = Vec::new();
@@ -45,6 +46,7 @@ pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) ->
         include,
         exclude,
         topology: Some(job.topology.clone()).filter(|topology| *topology != TopologySpec::default()),
+        elastic,
         limit_secs,
         limit_min_secs: job.limit_min,
         deadline_ms: job.deadline_ms,
@@ -66,16 +68,38 @@ pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) ->
     })
 }
 
+/// More nodes than the fewest, where each has its own tasks and GPUs, so that more of them do more; in `--nodes`.
+fn elastic(asks: &[PartAsk], asked: &mut Asked) -> Result<Option<ElasticSpec>, String> {
+    let ranged = asks.iter().find_map(|ask| ask.nodes.filter(|(least, most)| most > least));
+    let Some((least, most)) = ranged else {
+        return match asked.job.elastic {
+            Some(_) => Err("--elastic needs fewest and most nodes, as in --nodes=4-8".to_owned()),
+            None => Ok(None),
+        };
+    };
+    let fixed = match asks {
+        [one] if one.gpus.is_some() => Some("--gpus counts them over all nodes; give --gpus-per-node"),
+        [one] if one.ntasks.is_some() => Some("--ntasks counts them over all nodes; give --ntasks-per-node"),
+        [one] if one.nodelist.len() > least as usize => Some("--nodelist names more"),
+        [_] => None,
+        _ => Some("a heterogeneous job has parts of fixed size"),
+    };
+    match (fixed, asked.job.elastic) {
+        (Some(why), Some(_)) => Err(format!("--elastic does not go with nodes of a fixed number: {why}")),
+        (Some(why), None) => {
+            asked.notes.push(format!("using {least} of {least}-{most} nodes: {why}"));
+            Ok(None)
+        }
+        (None, restart_secs) => Ok(Some(ElasticSpec { most_nodes: most, restart_secs })),
+    }
+}
+
 /// One part.
-fn part(
-    ask: &PartAsk,
-    size: &dyn Fn() -> Result<NodeSize, String>,
-    notes: &mut Vec<String>,
-) -> Result<PartSpec, String> {
+fn part(ask: &PartAsk, size: &dyn Fn() -> Result<NodeSize, String>) -> Result<PartSpec, String> {
     let gpu_model = model(ask)?;
     let (tasks, tasks_per_node) = tasks(ask);
     let total = total_gpus(ask, tasks);
-    let nodes = match nodes(ask, tasks, tasks_per_node, total, notes) {
+    let nodes = match nodes(ask, tasks, tasks_per_node, total) {
         Some(nodes) => Some(nodes),
         None if tasks.unwrap_or(1) <= 1 && total.unwrap_or(0) <= 1 => None,
         None => {
@@ -162,18 +186,9 @@ fn total_gpus(ask: &PartAsk, tasks: Option<u32>) -> Option<u32> {
 }
 
 /// Nodes, where the options decide them.
-fn nodes(
-    ask: &PartAsk,
-    tasks: Option<u32>,
-    per_node: Option<u32>,
-    total: Option<u32>,
-    notes: &mut Vec<String>,
-) -> Option<u32> {
+fn nodes(ask: &PartAsk, tasks: Option<u32>, per_node: Option<u32>, total: Option<u32>) -> Option<u32> {
     let named = u32::try_from(ask.nodelist.len()).unwrap_or(u32::MAX);
-    if let Some((least, most)) = ask.nodes {
-        if most > least {
-            notes.push(format!("using {least} of {least}-{most} nodes"));
-        }
+    if let Some((least, _)) = ask.nodes {
         return Some(least.max(named));
     }
     let by_tasks = match (tasks, per_node) {

@@ -196,6 +196,8 @@ pub fn order(dir: &Path, number: u64, script: &str) -> Order {
         array: None,
         restart_count: 0,
         spares: 0,
+        sizes: None,
+        resized_from: 0,
         grace: Span::from_secs(20),
     }
 }

@@ -194,6 +194,7 @@ impl World {
             across_islands: project == self.shape.projects,
             topology: Topology::default(),
             reservation: None,
+            elastic: None,
         };
         Event::Queued(Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },

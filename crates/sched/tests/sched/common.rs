@@ -101,6 +101,7 @@ pub fn request(nodes: u32, gpus: u32) -> Request {
         across_islands: false,
         topology: Topology::default(),
         reservation: None,
+        elastic: None,
     }
 }
 

@@ -9,8 +9,8 @@ use madang_api::{ArrayView, JobView, PartView, QosName, RunView, SlotView, State
 use madang_centre::{ArrayRecord, Centre};
 use madang_engine::{hostlist, pattern};
 use madang_model::{
-    Allocation, Blocked, Choice, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Outcome, PartitionId, Qos,
-    Slot, Span, Time,
+    Allocation, Blocked, Choice, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Outcome, PartitionId,
+    Progress, Qos, Slot, Span, Time,
 };
 use std::collections::BTreeSet;
 
@@ -57,7 +57,16 @@ pub struct Look<'a> {
 impl Look<'_> {
     /// A job. `note` is what its engine had to say about its end; empty for nothing.
     pub fn job(&self, job: &Job, brief: Option<&Brief>, note: &str, detail: Detail) -> JobView {
-        let mut view = self.asked(job.id, &job.spec, brief);
+        let on = holds(job);
+        let mut view = match on.filter(|_| job.spec.request.elastic.is_some()) {
+            Some(on) => {
+                let request = job.spec.request.sized(on.slots.len() as u32);
+                self.asked(job.id, &JobSpec { request, ..job.spec.clone() }, brief)
+            }
+            None => self.asked(job.id, &job.spec, brief),
+        };
+        view.limit_secs = job.limit().secs();
+        view.elastic = elastic(&job.spec, &job.progress);
         view.array = job.task.map(|(array, task)| ArrayView { job: array.number(), task: Some(task), tasks: None });
         view.state = words::state(&job.state);
         view.submitted_ms = job.submitted.millis();
@@ -69,7 +78,6 @@ impl Look<'_> {
             view.dependency = self.dependency(&job.spec); // fulfilled ones are gone, as in Slurm
         }
         self.stand(&mut view, job, note);
-        let on = holds(job);
         if let Some(on) = on {
             self.place(&mut view, on, detail);
             self.got(&mut view, job, on);
@@ -144,6 +152,7 @@ impl Look<'_> {
             limit_secs: spec.limit.secs(),
             limit_min_secs: spec.limit_min.map(Span::secs),
             deadline_ms: spec.deadline.map(Time::millis),
+            elastic: elastic(spec, &Progress::default()),
             submitted_ms: 0,
             eligible_ms: None,
             begin_ms: spec.begin.map(Time::millis),
@@ -192,7 +201,7 @@ impl Look<'_> {
                 (view.started_ms, view.ends_ms) = (Some(since.millis()), Some(until.millis()));
             }
             JobState::Completing { since, cause, .. } => {
-                let (reason, text) = words::stop_reason(*cause);
+                let (reason, text) = words::stop_reason(*cause, job.id);
                 (view.reason, view.reason_text) = (reason, text);
                 view.started_ms = since.map(Time::millis);
             }
@@ -373,6 +382,19 @@ fn qos(qos: Qos) -> QosName {
         Qos::Normal => QosName::Normal,
         Qos::High => QosName::High,
     }
+}
+
+/// How the size of a gang may differ, and did; `None` for one that is as it is.
+fn elastic(spec: &JobSpec, progress: &Progress) -> Option<madang_api::ElasticView> {
+    let request = &spec.request;
+    (request.elastic.is_some() || *progress != Progress::default()).then(|| madang_api::ElasticView {
+        least_nodes: request.nodes(),
+        most_nodes: request.most_nodes(),
+        restart_secs: request.elastic.and_then(|elastic| elastic.restart).map(|span| span.secs()),
+        resized: progress.resized,
+        from_nodes: progress.from,
+        kept_secs: progress.kept.secs(),
+    })
 }
 
 /// What a job asks of the tree of domains; `None` for nothing.

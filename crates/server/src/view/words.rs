@@ -2,7 +2,7 @@
 
 use madang_api::{Block, StateName};
 use madang_centre::Centre;
-use madang_model::{Blocked, Choice, JobSpec, JobState, Outcome, Purpose, ReservationId, StopCause, Time};
+use madang_model::{Blocked, Choice, JobId, JobSpec, JobState, Outcome, Purpose, ReservationId, StopCause, Time};
 use madang_sched::Change;
 
 /// Why a gang that must stay together waits: its level is named as the centre file names it.
@@ -286,8 +286,11 @@ pub fn removed_by_deadline() -> String {
 }
 
 /// Slurm's reason and a sentence for a stop under way.
-pub fn stop_reason(cause: StopCause) -> (String, String) {
+pub fn stop_reason(cause: StopCause, of: JobId) -> (String, String) {
     if let StopCause::Preempted { by, .. } = cause {
+        if by == of {
+            return ("None".into(), "it is leaving its nodes at a checkpoint, to go on with more of them".into());
+        }
         let text = format!("it is leaving its nodes, which are taken back for {by}");
         return (format!("Preempted for job {}", by.number()), text);
     }

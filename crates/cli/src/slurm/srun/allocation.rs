@@ -49,6 +49,9 @@ pub fn try_out(client: &Client, asked: &mut Asked, name: &str) -> Result<Submitt
 
 fn holding(client: &Client, asked: &mut Asked, name: &str) -> Result<Submit, Fail> {
     let mut submit = sbatch::sized(client, asked)?;
+    if submit.elastic.take().is_some() {
+        eprintln!("{name}: using the fewest of --nodes; sbatch takes as many as are free");
+    }
     let here = sbatch::text_of(&sbatch::current_folder()?)?;
     if submit.name.is_empty() {
         submit.name = name.to_owned();
@@ -172,6 +175,8 @@ fn variables_of(
         array: None,
         restart_count: job.attempts.saturating_sub(1),
         spares: job.topology.as_ref().map_or(0, |topology| topology.spares),
+        sizes: job.elastic.as_ref().map(|size| (size.least_nodes, size.most_nodes)),
+        resized_from: 0,
         grace: Span::ZERO,
     };
     let around = Surroundings {
