@@ -1,4 +1,5 @@
 //! The oracle: every invariant checked against the whole state. Empty means sound.
+use crate::deadline::too_late_from;
 use crate::state::Centre;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -19,6 +20,7 @@ impl Centre {
         self.audit_holds(&holding, &mut wrong);
         self.audit_gangs(&holding, &mut wrong);
         self.audit_counts(&mut wrong);
+        self.audit_deadlines(&mut wrong);
         self.audit_awards(&mut wrong);
         self.audit_reservations(&mut wrong);
         wrong
@@ -142,6 +144,22 @@ impl Centre {
             if known != record.count {
                 wrong.push(format!("{} has {} tasks, {known} are accounted for", record.id, record.count));
             }
+        }
+    }
+
+    /// Nobody waits who can no longer end by the deadline, and whoever waits with one is woken for it.
+    fn audit_deadlines(&self, wrong: &mut Vec<String>) {
+        let waits = |job: &&Job| matches!(job.state, JobState::Pending { .. });
+        let jobs = self.jobs.values().map(AsRef::as_ref).filter(waits);
+        let late = jobs.filter_map(|job| Some((too_late_from(&job.spec)?, job.id)));
+        let mut watched: BTreeSet<_> = late.collect();
+        for (at, id) in watched.iter().filter(|(at, _)| *at <= self.now) {
+            wrong.push(format!("{id} waits at {:?}, from {at:?} on it cannot end by its deadline", self.now));
+        }
+        let arrays = self.arrays.values().filter_map(|record| Some((too_late_from(&record.spec)?, record.id)));
+        watched.extend(arrays.filter(|(at, _)| *at > self.now));
+        if watched != self.index.deadlines {
+            wrong.push(format!("{} deadlines wait, {} are watched", watched.len(), self.index.deadlines.len()));
         }
     }
 

@@ -163,7 +163,9 @@ impl Centre {
         let ids = match self.pick(target)? {
             Picked::Array(array) => {
                 self.check_alteration(&self.arrays[&array].spec, change)?;
-                self.check_deadline(&altered(&self.arrays[&array].spec, change))?;
+                if change.limit.is_some() {
+                    self.check_deadline(&altered(&self.arrays[&array].spec, change))?;
+                }
                 self.unwatch_deadline(array);
                 let record = self.arrays.get_mut(&array).expect("picked arrays are there");
                 apply_alteration(&mut record.spec, change);

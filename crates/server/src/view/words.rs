@@ -303,3 +303,17 @@ pub fn stop_reason(cause: StopCause, of: JobId) -> (String, String) {
     };
     (reason.into(), text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use madang_model::{JobId, Span};
+
+    #[test]
+    fn a_run_that_makes_room_says_for_whom() {
+        let (reason, text) = stop_reason(StopCause::Preempted { by: JobId::new(42), grace: Span::from_mins(2) });
+        assert_eq!(reason, "Preempted for job 42");
+        assert!(text.ends_with("taken back for job-42"), "{text}");
+        assert_eq!(stop_reason(StopCause::Limit).0, "TimeLimit");
+    }
+}
