@@ -526,6 +526,25 @@ fn whoever_waits_for_a_task_hears_that_it_was_cancelled_before_it_was_a_job() {
 }
 
 #[test]
+fn a_step_before_anything_is_due_changes_nothing_but_the_time() {
+    let mut story = Story::new(1, 2);
+    let first = story.submit(gang(1, 2));
+    story.submit(gang(1, 2));
+    story.started(first);
+    let wake = story.centre.wake().expect("a promise is due");
+    let told = |centre: &Centre| {
+        let mut told = serde_json::to_value(centre.snapshot()).expect("snapshots serialise");
+        told["now"] = serde_json::Value::Null;
+        told
+    };
+    let before = told(&story.centre);
+    story.now = story.now + Span::from_secs(1);
+    assert!(story.now < wake);
+    assert_eq!(story.step(vec![]), vec![]);
+    assert_eq!((told(&story.centre), story.centre.wake()), (before, Some(wake)));
+}
+
+#[test]
 fn a_restored_centre_keeps_its_policy() {
     let mut centre = Centre::new();
     let mut base = founding(1, 8);
