@@ -77,8 +77,14 @@ pub const GROUPS: [Group; 4] = [
 ];
 
 /// Examples that measure.
-const EXAMPLES: [(&str, &str); 4] =
-    [("madang-sched", "cycle"), ("madang-sim", "easy"), ("madang-sim", "trial"), ("madang-sim", "year")];
+const EXAMPLES: [(&str, &str); 6] = [
+    ("madang-sched", "cycle"),
+    ("madang-sim", "easy"),
+    ("madang-sim", "placement"),
+    ("madang-sim", "trial"),
+    ("madang-sim", "year"),
+    ("madang-sim", "arrays"),
+];
 
 /// Builds in release, then measures in a process of that build.
 pub fn run(root: &Path, args: &[String]) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Writes `docs/placement.md`: placement policies beside published results, on real traces that lie beside the repository.
 //! `cargo run --release -p madang-sim --example placement -- ../shared/traces/openb-2023 > docs/placement.md`
+//! With `time` after the folder it places one run of each list under two policies instead, and says how long that took.
 use madang_sim::lab::decimal;
-use madang_sim::sharing::{Curve, Estate, Outcome, Policy, Study, read, worth};
+use madang_sim::sharing::{Arrivals, Curve, Estate, Outcome, Policy, Study, read, worth};
+use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read;
@@ -61,6 +63,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("which folder are the traces in?")?;
     let folder = Path::new(&folder);
     let estate = read::nodes(&std::fs::read(folder.join("openb_node_list_gpu_node.csv.gz"))?)?;
+    if std::env::args().nth(2).as_deref() == Some("time") {
+        return LISTS.iter().try_for_each(|name| time(folder, &estate, name));
+    }
     let allocated = published(&folder.join("expected_analysis_allo_discrete.csv.gz"))?;
     let fragments = published(&folder.join("expected_analysis_frag_discrete.csv.gz"))?;
     let lists = LISTS.iter().map(|name| list(folder, &estate, name)).collect::<Result<Vec<List>, _>>()?;
@@ -69,6 +74,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     left_over(&lists, &fragments);
     on_the_way(&lists);
     Ok(())
+}
+
+/// One run of a list under each of two policies, by the processor's time of this thread.
+fn time(folder: &Path, estate: &Estate, name: &str) -> Result<(), Box<dyn Error>> {
+    let pods = read::pods(&std::fs::read(folder.join(format!("openb_pod_list_{name}.csv.gz")))?, estate)?;
+    let study = Study::new(estate, &pods);
+    let arrivals = Arrivals::new(estate, &pods, PERCENT, SEEDS.start);
+    for policy in [Policy::Fgd, Policy::Worth] {
+        let begun = cpu_ms()?;
+        let (curve, _) = study.replay(&arrivals, policy);
+        let (ms, pods, handed) = (cpu_ms()? - begun, arrivals.shapes.len(), percent(end(&curve)));
+        println!("openb list={name} policy={} pods={pods} ms={ms:.1} handed={handed}", policy.name());
+    }
+    Ok(())
+}
+
+fn cpu_ms() -> Result<f64, Box<dyn Error>> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(time.tv_sec() as f64 * 1e3 + time.tv_nsec() as f64 / 1e6)
 }
 
 fn list(folder: &Path, estate: &Estate, name: &'static str) -> Result<List, Box<dyn Error>> {

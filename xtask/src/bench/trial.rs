@@ -11,7 +11,33 @@ const PHILLY: (&str, &str) = ("philly/philly_jobs_2017-09-04_2017-11-07.csv.gz",
 pub fn measure(bench: &Bench) -> Vec<Row> {
     let mut rows = rows_of("Philly through the centre", || philly(bench));
     rows.extend(rows_of("a national month through the centre", || national(bench)));
+    rows.extend(rows_of("an array and single jobs", || arrays(bench)));
     rows
+}
+
+/// An array's tasks against as many single jobs: what they cost when submitted, and from there to their end.
+fn arrays(bench: &Bench) -> Result<Vec<Row>> {
+    let tasks = bench.amount(100_000).to_string();
+    let row = |mode: &str, name: &str| {
+        let text = bench.example("arrays", &[mode, &tasks])?;
+        let figures = Figures::all(&text, "arrays").next().context("the example printed no figures")?;
+        let of = |name: &str| number(figures.number(name));
+        let count = figures.number("tasks");
+        let measure =
+            format!("{name}, 1 GPU each on 18,000 GPUs, submitted until no more can start; then to their end");
+        let ours = format!(
+            "{:.1} µs, {} B of journal and {} B of memory each, {} steps; then {}/s; {} MiB",
+            figures.number("submit_ms") * 1e3 / count,
+            number(figures.number("journal_bytes") / count),
+            number(figures.number("kib") * 1024.0 / count),
+            of("submit_steps"),
+            number(count * 1e3 / figures.number("rest_ms").max(0.001)),
+            of("peak_mib"),
+        );
+        anyhow::Ok(Row::new(measure, ours, ""))
+    };
+    let count = number(bench.amount(100_000) as f64);
+    Ok(vec![row("array", &format!("one array of {count} tasks"))?, row("single", &format!("{count} jobs"))?])
 }
 
 fn philly(bench: &Bench) -> Result<Vec<Row>> {
