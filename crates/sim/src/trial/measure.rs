@@ -155,8 +155,8 @@ fn ratio(part: u128, whole: u128) -> u64 {
 }
 
 fn groups(workload: &Workload, ends: &[Time]) -> (Group, Vec<Group>, Vec<Group>) {
-    let all: Vec<(&Job, Time)> = workload.jobs.iter().zip(ends.iter().copied()).collect();
-    let some = |name: &str, keep: &dyn Fn(&Job) -> bool| group(name, all.iter().filter(|(job, _)| keep(job)).copied());
+    let all = || workload.jobs.iter().zip(ends.iter().copied());
+    let some = |name: &str, keep: &dyn Fn(&Job) -> bool| group(name, all().filter(|(job, _)| keep(job)));
     let mut from = 0;
     let mut by_size = Vec::new();
     for (most, name) in SIZES {
@@ -223,39 +223,66 @@ impl Account {
     }
 }
 
+/// The owners' accounts, swept over time.
+struct Sweep {
+    accounts: Vec<Account>,
+    guarantees: Vec<u64>,
+    window: (Time, Time),
+}
+
+impl Sweep {
+    /// An owner's account, brought up to a moment.
+    fn at(&mut self, now: Time, owner: u32) -> &mut Account {
+        let account = &mut self.accounts[owner as usize];
+        account.advance(now, self.guarantees[owner as usize], self.window);
+        account
+    }
+
+    /// From the first submission to the last end. Jobs stand by their submission and runs by their end.
+    fn over(&mut self, jobs: &[Job], runs: &[Run]) {
+        debug_assert!(runs.is_sorted_by_key(|run| run.end));
+        let mut starts: Vec<u32> = (0..runs.len() as u32).collect();
+        starts.sort_unstable_by_key(|run| (runs[*run as usize].start, *run));
+        let mut starts = starts.into_iter().map(|run| &runs[run as usize]).peekable();
+        let (mut submits, mut ends) = (jobs.iter().peekable(), runs);
+        let of = |run: &Run| (jobs[run.job as usize].owner, jobs[run.job as usize].gang());
+        loop {
+            let first = (submits.peek().map(|job| job.submit), starts.peek().map(|run| run.start));
+            let next = [first.0, first.1, ends.first().map(|run| run.end)];
+            let Some(now) = next.into_iter().flatten().min() else { return };
+            let (gone, later) = ends.split_at(ends.partition_point(|run| run.end <= now));
+            ends = later;
+            // Within a moment what is given comes before what is taken, so that sums stay positive.
+            while let Some(job) = submits.next_if(|job| job.submit == now) {
+                self.at(now, job.owner).wanted += job.gang();
+            }
+            for (owner, gang) in gone.iter().filter(|run| !is_last(run)).map(of) {
+                self.at(now, owner).wanted += gang;
+            }
+            while let Some((owner, gang)) = starts.next_if(|run| run.start == now).map(of) {
+                let account = self.at(now, owner);
+                (account.held, account.wanted) = (account.held + gang, account.wanted - gang);
+            }
+            for (owner, gang) in gone.iter().map(of) {
+                self.at(now, owner).held -= gang;
+            }
+        }
+    }
+}
+
 fn shares(workload: &Workload, machine: &Machine, outcome: &Outcome, window: (Time, Time)) -> Vec<Share> {
     let weights: u64 = workload.owners.iter().map(|owner| u64::from(owner.weight)).sum::<u64>().max(1);
     let part = |weight: u32, whole: u64| u128::from(weight) * u128::from(whole) / u128::from(weights);
     let guarantees: Vec<u64> = workload.owners.iter().map(|owner| part(owner.weight, machine.gpus()) as u64).collect();
-    let mut accounts = vec![Account::default(); workload.owners.len()];
-    // What changes: (when, owner, held more, held less, wanted more, wanted less), in GPUs.
-    let mut edges: Vec<(Time, u32, [u64; 4])> = Vec::with_capacity(workload.jobs.len() + 2 * outcome.runs.len());
-    edges.extend(workload.jobs.iter().map(|job| (job.submit, job.owner, [0, 0, job.gang(), 0])));
-    for run in &outcome.runs {
-        let job = &workload.jobs[run.job as usize];
-        let again = if is_last(run) { 0 } else { job.gang() };
-        edges.push((run.start, job.owner, [job.gang(), 0, 0, job.gang()]));
-        edges.push((run.end, job.owner, [0, job.gang(), again, 0]));
-    }
-    edges.sort_unstable();
-    // Within a moment what is given comes before what is taken, by the order of the figures; sums stay positive.
-    let mut rest = edges.as_slice();
-    while let Some((now, owner, _)) = rest.first().copied() {
-        let same = rest.partition_point(|(time, other, _)| (*time, *other) == (now, owner));
-        let account = &mut accounts[owner as usize];
-        account.advance(now, guarantees[owner as usize], window);
-        let sum = |at: usize| rest[..same].iter().map(|(_, _, change)| change[at]).sum::<u64>();
-        account.held = account.held + sum(0) - sum(1);
-        account.wanted = account.wanted + sum(2) - sum(3);
-        rest = &rest[same..];
-    }
+    let mut sweep = Sweep { accounts: vec![Account::default(); workload.owners.len()], guarantees, window };
+    sweep.over(&workload.jobs, &outcome.runs);
     let secs = |gpu_millis: u128| u64::try_from(gpu_millis / 1000).unwrap_or(u64::MAX);
     let length = window.1.since(window.0).millis();
     workload
         .owners
         .iter()
-        .zip(&guarantees)
-        .zip(&accounts)
+        .zip(&sweep.guarantees)
+        .zip(&sweep.accounts)
         .map(|((owner, guarantee), account)| Share {
             name: owner.name.clone(),
             guarantee: *guarantee,
