@@ -185,21 +185,44 @@ impl Cluster {
 /// A part of a device, or none where whole ones are asked.
 pub(crate) type Seat = Option<(u32, Held)>;
 
+/// One more part of a device on a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum More {
+    /// None: whole devices are asked, which are counted apart.
+    Nothing,
+    /// A run's, from now on.
+    Run((u32, Held)),
+    /// A promise's, which others make room for now.
+    Promise((u32, Held)),
+}
+
+/// From when to when a part would be held, and whether by a run that starts now or by what is promised only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    pub now: Time,
+    pub end: Time,
+    pub starts: bool,
+}
+
+impl Stay {
+    pub fn of(at: &Now) -> Stay {
+        Stay { now: at.now, end: at.end, starts: at.rides }
+    }
+
+    fn more(self, seat: (u32, Held)) -> More {
+        if self.starts { More::Run(seat) } else { More::Promise(seat) }
+    }
+}
+
 impl Promises {
-    /// What the part would hold of a device there, delaying no promise, from now until then; else whose it would delay.
-    pub fn seat(
-        &self,
-        cluster: &Cluster,
-        node: NodeId,
-        fit: &Fitting,
-        (now, end): (Time, Time),
-    ) -> Result<Seat, JobId> {
+    /// What the part would hold of a device there, delaying no promise; else whose it would delay.
+    pub fn seat(&self, cluster: &Cluster, node: NodeId, fit: &Fitting, stay: Stay) -> Result<Seat, JobId> {
         let Some(piece) = fit.piece else {
-            return self.conflict(cluster, node, (fit.need, None), now, end).map_or(Ok(None), Err);
+            return self.conflict(cluster, node, (fit.need, More::Nothing), stay).map_or(Ok(None), Err);
         };
         let mut behind: Option<JobId> = None;
         for seat in cluster.seats(node, piece, &|_| false) {
-            match self.conflict(cluster, node, (fit.need, Some(seat)), now, end) {
+            match self.conflict(cluster, node, (fit.need, stay.more(seat)), stay) {
                 None => return Ok(Some(seat)),
                 Some(job) => behind = Some(behind.map_or(job, |known| known.min(job))),
             }
@@ -218,8 +241,8 @@ pub(crate) fn least_loss(fit: &Fitting, node: NodeId, at: &Now) -> Option<(u64, 
     if !cluster.fits(node, fit) {
         return None;
     }
-    let clear =
-        |seat: &(u32, Held)| at.promises.conflict(cluster, node, (fit.need, Some(*seat)), at.now, at.end).is_none();
+    let stay = Stay::of(at);
+    let clear = |seat: &(u32, Held)| at.promises.conflict(cluster, node, (fit.need, stay.more(*seat)), stay).is_none();
     let seats = cluster.seats(node, piece, &|_| false).into_iter();
     // Of seats that lose the same the first, which is the fullest.
     let losses = seats.map(|seat| (cluster.loss(node, fit, seat.0), seat));
@@ -243,7 +266,7 @@ pub(crate) fn from_free(pick: &Pick, cluster: &Cluster, busy: u32) -> (u32, Opti
 pub(crate) fn from_now(pick: &Pick, at: &Now) -> (u32, Option<Held>) {
     let seat = pick.seat.or_else(|| {
         let fit = Fitting { pool: 0, need: pick.need, piece: pick.piece, whole: false, kinds: 0 };
-        at.promises.seat(at.cluster, pick.node, &fit, (at.now, at.end)).ok().flatten()
+        at.promises.seat(at.cluster, pick.node, &fit, Stay::of(at)).ok().flatten()
     });
     match seat {
         Some((device, held)) => (device, Some(held)),

@@ -10,7 +10,7 @@ use crate::caps::{self, Full};
 use crate::cluster::Cluster;
 use crate::devices;
 use crate::estate::{Amount, Estate};
-use crate::parts::{self, Piece, Seat};
+use crate::parts::{self, Piece, Seat, Stay};
 use crate::promise::{Promises, gone};
 use crate::shape::{Fitting, Shape};
 use crate::topology::{self, Call, Chosen, Seat as Choice, Spread, regions};
@@ -181,8 +181,11 @@ fn least_loss(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> 
         }
         for node in nodes.ones().map(|slot| pool.nodes[slot]) {
             let fewer = |loss: u64| best.is_none_or(|(least, _)| loss < least);
-            if let Some((loss, seat)) = parts::least_loss(fit, node, at).filter(|(loss, _)| fewer(*loss))
+            let found = parts::least_loss(fit, node, at);
+            // Where no seat is left by promises, it is noted whose they are.
+            if found.is_none_or(|(loss, _)| fewer(loss))
                 && serves(shape, fit, node, at, met)
+                && let Some((loss, seat)) = found
             {
                 best = Some((loss, Pick { seat, ..pick(0, fit, node) }));
             }
@@ -219,7 +222,7 @@ fn serves(shape: &Shape, fit: &Fitting, node: NodeId, at: &Now, met: &mut Met) -
         met.window = Some(met.window.map_or(by, |known| known.min(by)));
         return false;
     }
-    match at.promises.seat(at.cluster, node, fit, (at.now, at.end)) {
+    match at.promises.seat(at.cluster, node, fit, Stay::of(at)) {
         Err(job) => {
             met.behind = Some(met.behind.map_or(job, |known| known.min(job)));
             false

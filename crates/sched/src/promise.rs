@@ -13,7 +13,7 @@ use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
 use crate::gaps::{self, Ready};
-use crate::parts::{self, Rooms, Seat};
+use crate::parts::{self, More, Rooms, Stay};
 use crate::place::{Candidate, Pick, assemble, enough, first_that_holds, pick, with_devices};
 use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
@@ -193,7 +193,7 @@ impl Promises {
         &self,
         cluster: &Cluster,
         node: NodeId,
-        (at, more): (Time, Seat),
+        (at, more): (Time, More),
         gone: impl Fn(Time) -> Time,
     ) -> Amount {
         let (mut sum, mut rooms) = (Amount::default(), Rooms::default());
@@ -203,8 +203,10 @@ impl Promises {
                 rooms.hold(hold.devices, held);
             }
         }
-        if let Some((device, held)) = more {
-            rooms.hold(device, held);
+        match more {
+            More::Nothing => {}
+            More::Run((device, held)) => rooms.hold(device, held),
+            More::Promise((device, held)) => rooms.promise(device, held),
         }
         let pledges = self.on_node.get(&node).into_iter().flatten();
         let due = |aside: &&Aside| self.term(aside.job).is_some_and(|(_, start, end)| start <= at && at < end);
@@ -223,19 +225,18 @@ impl Promises {
         &self,
         cluster: &Cluster,
         node: NodeId,
-        (need, seat): (Amount, Seat),
-        now: Time,
-        end: Time,
+        (need, more): (Amount, More),
+        Stay { now, end, .. }: Stay,
     ) -> Option<JobId> {
         let list = self.on_node.get(&node)?;
         let total = cluster.estate.total(node);
-        let need = if seat.is_some() { Amount { gpus: 0, ..need } } else { need };
+        let need = if matches!(more, More::Nothing) { need } else { Amount { gpus: 0, ..need } };
         let starts = list.iter().filter_map(|aside| Some((aside.job, self.term(aside.job)?)));
         starts
             .filter(|(_, (_, start, over))| *start < end && *over > now)
             .find(|(_, (_, start, _))| {
                 let at = (*start).max(now);
-                !self.occupied(cluster, node, (at, seat), |until| gone(until, now)).plus(need).within(total)
+                !self.occupied(cluster, node, (at, more), |until| gone(until, now)).plus(need).within(total)
             })
             .map(|(job, _)| job)
     }
@@ -248,7 +249,7 @@ impl Promises {
         on.slots.iter().all(|slot| {
             cluster.nodes[slot.node.index()].up
                 && self
-                    .occupied(cluster, slot.node, (at, None), |until| until.after(GRACE))
+                    .occupied(cluster, slot.node, (at, More::Nothing), |until| until.after(GRACE))
                     .within(cluster.estate.total(slot.node))
         })
     }

@@ -14,6 +14,7 @@ use crate::cluster::amount_of;
 use crate::draft::Draft;
 use crate::estate::Amount;
 use crate::lend::gpus_of;
+use crate::parts::Stay;
 use crate::place::{self, Candidate, Now, Pick, assemble, enough, first_that_holds};
 use crate::prey::{Found, Leaving, Prey};
 use crate::promise::{GRACE, Pledge, Promises};
@@ -465,8 +466,8 @@ impl Search<'_> {
             (id, run.until, Allocation { slots })
         };
         let parts: Vec<_> = gone.iter().map(|(_, at, _)| part(*at)).collect();
-        let (promises, now, end) = (self.promises, self.now, self.claim.end);
-        self.draft.without(&parts, |cluster| promises.seat(cluster, node, fit, (now, end)).is_ok())
+        let (promises, stay) = (self.promises, Stay { now: self.now, end: self.claim.end, starts: false });
+        self.draft.without(&parts, |cluster| promises.seat(cluster, node, fit, stay).is_ok())
     }
 
     /// A run's price as far as one node goes: a gang that makes room on several nodes is paid for once.
