@@ -84,6 +84,14 @@ pub(crate) struct IslandEntry {
     pub spot: Spot,
     pub name: At<String>,
     pub nodes: NodesEntry,
+    pub parts: PartsEntry,
+}
+
+/// What parts of its GPUs jobs may hold.
+#[derive(Debug, Default)]
+pub(crate) struct PartsEntry {
+    pub shards: u32,
+    pub profiles: Vec<At<String>>,
 }
 
 /// What stands in an island.
@@ -269,8 +277,10 @@ fn island(mut fields: Fields<'_>) -> Option<IslandEntry> {
             None
         }
     };
+    let shards = fields.may("shards_per_gpu", values::count(1..=1000)).map_or(0, |shards| shards.value);
+    let profiles = fields.may_list("gpu_profiles", values::profile);
     fields.finish();
-    Some(IslandEntry { spot, name: name?, nodes: nodes? })
+    Some(IslandEntry { spot, name: name?, nodes: nodes?, parts: PartsEntry { shards, profiles } })
 }
 
 fn modelled(fields: &mut Fields<'_>, count: At<u32>) -> Option<NodesEntry> {

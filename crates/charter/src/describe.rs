@@ -3,7 +3,7 @@ use crate::calendar::date;
 use crate::charter::Charter;
 use crate::governance::points;
 use crate::policy;
-use madang_model::{EngineKind, Founding, Island, Node, PartyId, Site};
+use madang_model::{EngineKind, Founding, Island, Node, Parts, PartyId, Site};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
@@ -138,7 +138,10 @@ fn levels(founding: &Founding, island: &Island) -> String {
 
 fn node_kind(node: &Node) -> String {
     let gpus = match &node.device {
-        Some(device) => format!("{} x {} of {} MiB", node.gpus, device.model, grouped(device.memory_mib.into())),
+        Some(device) => {
+            let memory = grouped(device.memory_mib.into());
+            format!("{} x {} of {memory} MiB{}", node.gpus, device.model, parts(&device.parts))
+        }
         None => "no GPUs".to_owned(),
     };
     let pretend = if node.pretend { ", pretend" } else { "" };
@@ -189,4 +192,15 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// What parts of a device jobs may hold.
+fn parts(parts: &Parts) -> String {
+    let names: Vec<&str> = parts.profiles.iter().map(|profile| profile.name.as_str()).collect();
+    match (parts.shards, names.is_empty()) {
+        (0, true) => String::new(),
+        (0, false) => format!(", cut into {}", names.join(" ")),
+        (shards, true) => format!(", shared by {shards} shards"),
+        (shards, false) => format!(", shared by {shards} shards or cut into {}", names.join(" ")),
+    }
 }

@@ -9,8 +9,10 @@ use crate::here::{Machine, nodes_of};
 use crate::levels::Tree;
 use crate::reader::{Sheet, Wrong};
 use crate::resolve::Names;
+use madang_model::share::known_profiles;
 use madang_model::{
-    Device, EngineKind, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, PartyId, Site, SiteId,
+    Device, EngineKind, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, Parts, PartyId, Profile, Site,
+    SiteId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,9 +117,15 @@ impl Estate {
         let id = IslandId::new(self.islands.len() as u32);
         let mut levels = Vec::new();
         match &entry.nodes {
-            NodesEntry::ThisMachine => self.nodes.extend(nodes_of(machine, &self.nodes, site, id)),
+            NodesEntry::ThisMachine => self.add_this_machine(sheet, entry, machine, (site, id)),
             NodesEntry::Modelled(nodes) => {
-                let device = device(sheet, nodes);
+                let mut device = device(sheet, nodes);
+                if let Some(device) = &mut device {
+                    device.parts = parts(sheet, entry, device);
+                } else if entry.parts.shards > 0 || !entry.parts.profiles.is_empty() {
+                    let fact = format!("island {} has no GPUs that could be shared or cut", entry.name.value);
+                    sheet.wrong(&entry.spot, Wrong::new(fact).hint("leave out shards_per_gpu and gpu_profiles"));
+                }
                 let numa = numa(sheet, nodes);
                 let tree = Tree::new(sheet, &nodes.levels, nodes.count.value);
                 levels = tree.names();
@@ -132,6 +140,51 @@ impl Estate {
         }
         self.islands.push(Island { id, site, name: entry.name.value.clone(), levels });
     }
+
+    /// This machine's GPUs may be shared; slices of them are not looked for.
+    fn add_this_machine(
+        &mut self,
+        sheet: &Sheet<'_>,
+        entry: &IslandEntry,
+        machine: &Machine,
+        (site, island): (SiteId, IslandId),
+    ) {
+        if let Some(profile) = entry.parts.profiles.first() {
+            let fact = "names slices of this machine's GPUs, which are not found and handed out here";
+            sheet.wrong(&profile.spot, Wrong::new(fact).hint("shards_per_gpu lets jobs share them"));
+        }
+        let mut nodes = nodes_of(machine, &self.nodes, site, island);
+        for device in nodes.iter_mut().filter_map(|node| node.device.as_mut()) {
+            device.parts.shards = entry.parts.shards;
+        }
+        self.nodes.extend(nodes);
+    }
+}
+
+/// What parts of a device are offered, of those that there are.
+fn parts(sheet: &Sheet<'_>, entry: &IslandEntry, device: &Device) -> Parts {
+    let known = known_profiles(&device.model, device.memory_mib);
+    let names = || known.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join(", ");
+    let (model, memory) = (&device.model, device.memory_mib);
+    let mut profiles: Vec<Profile> = Vec::new();
+    for asked in &entry.parts.profiles {
+        let all = asked.value == "all";
+        let found: Vec<&Profile> = known.iter().filter(|profile| all || profile.name == asked.value).collect();
+        if found.is_empty() {
+            let fact = format!("{:?} is no profile of {model} with {memory} MiB", asked.value);
+            let hint = match known.is_empty() {
+                true => "profiles are known of a100, h100 and h200".to_owned(),
+                false => format!("its profiles are {}", names()),
+            };
+            sheet.wrong(&asked.spot, Wrong::new(fact).hint(hint));
+        }
+        for profile in found {
+            if !profiles.contains(profile) {
+                profiles.push(profile.clone());
+            }
+        }
+    }
+    Parts { shards: entry.parts.shards, profiles }
 }
 
 fn device(sheet: &Sheet<'_>, nodes: &ModelledNodes) -> Option<Device> {

@@ -1,6 +1,7 @@
 //! The values of a centre file: names, titles, percentages, dates, sizes, spans. Each says what it wants.
 use crate::calendar;
 use crate::reader::Wrong;
+use madang_model::share::is_profile_name;
 use madang_model::{EngineKind, Span, Time, Won};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;
@@ -18,6 +19,15 @@ pub(crate) fn name(value: &DeValue) -> Parsed<String> {
     }
     Err(Wrong::new(format!("cannot be {}", quoted(text)))
         .hint("a name is a lower-case letter, then up to 31 lower-case letters, digits, hyphens or underscores"))
+}
+
+/// The name of a profile by which GPUs are cut, or `all` of them.
+pub(crate) fn profile(value: &DeValue) -> Parsed<String> {
+    let text = text(value)?;
+    if text == "all" || is_profile_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("is not a profile: {}", quoted(text))).hint("write it as \"1g.18gb\", or \"all\""))
 }
 
 /// A line of text for people.

@@ -413,7 +413,7 @@ fn this_machine_where_it_cannot_be() {
     assert_eq!(said(&local), "nothing is wrong");
     expect![[r#"
         x.toml:32:1: unknown key gpus_per_node in site[0].island[0]
-          hint: known here: name, nodes"#]]
+          hint: known here: name, nodes, shards_per_gpu, gpu_profiles"#]]
     .assert_eq(&said(&local.replace("nodes = \"this", "gpus_per_node = 8\nnodes = \"this")));
     let site = "[[site]]\nname = \"two\"\ntitle = \"Two\"\noperator = \"public\"\nengine = \"local\"\n\
                 shares = { public = \"100%\" }\nsource = \"s\"\n[[site.island]]\nname = \"c\"\n\
@@ -657,4 +657,43 @@ fn policies() {
 
     "#]]
     .assert_eq(&shown);
+}
+
+#[test]
+fn parts_of_gpus() {
+    let with = |lines: &str| SOUND.replace("cpus_per_node", &format!("{lines}\ncpus_per_node"));
+    let check = |lines: &str, want: Expect| want.assert_eq(&said(&with(lines)));
+    check("shards_per_gpu = 4\ngpu_profiles = [\"all\", \"1g.18gb\"]", expect!["nothing is wrong"]);
+    check(
+        "shards_per_gpu = 0",
+        expect![[r#"
+        x.toml:38:18: shards_per_gpu is out of range: 0
+          hint: from 1 to 1000"#]],
+    );
+    check(
+        "gpu_profiles = [\"1g.10gb\"]",
+        expect![[r#"
+        x.toml:38:17: "1g.10gb" is no profile of h200 with 144384 MiB
+          hint: its profiles are 1g.18gb, 1g.35gb, 2g.35gb, 3g.71gb, 4g.71gb, 7g.141gb"#]],
+    );
+    check(
+        "gpu_profiles = [\"large\"]",
+        expect![[r#"
+        x.toml:38:17: gpu_profiles[0] is not a profile: "large"
+          hint: write it as "1g.18gb", or "all""#]],
+    );
+    let local = SOUND.replace("engine = \"model\"", "engine = \"local\"");
+    let (from, until) = (local.find("nodes = 4").expect("it is there"), local.find("[[price]]").expect("it is there"));
+    let local = format!("{}nodes = \"this machine\"\ngpu_profiles = [\"all\"]\n\n{}", &local[..from], &local[until..]);
+    expect![[r#"
+        x.toml:33:17: names slices of this machine's GPUs, which are not found and handed out here
+          hint: shards_per_gpu lets jobs share them"#]]
+    .assert_eq(&said(&local));
+
+    let founding = load(&with("shards_per_gpu = 8\ngpu_profiles = [\"all\"]"), "x.toml", &machine()).expect("sound");
+    let parts = &founding.nodes[0].device.as_ref().expect("it has GPUs").parts;
+    let names: Vec<&str> = parts.profiles.iter().map(|profile| profile.name.as_str()).collect();
+    assert_eq!((parts.shards, names.join(" ").as_str()), (8, "1g.18gb 1g.35gb 2g.35gb 3g.71gb 4g.71gb 7g.141gb"));
+    let page = madang_charter::describe(&founding);
+    assert!(page.contains("shared by 8 shards or cut into 1g.18gb"), "{page}");
 }
