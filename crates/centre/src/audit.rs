@@ -6,7 +6,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Account;
-use madang_model::{Allocation, Job, JobState, RunId, StopCause};
+use madang_model::share::WHOLE;
+use madang_model::{Allocation, Job, JobState, RunId, Share, StopCause};
 
 impl Centre {
     /// What is wrong, in sentences with ids; empty when everything holds.
@@ -39,10 +40,23 @@ impl Centre {
     /// No device twice, no node above what it has, and the scheduler sees the same.
     fn audit_nodes(&self, holding: &BTreeMap<RunId, (&Job, &Allocation)>, wrong: &mut Vec<String>) {
         let mut used: BTreeMap<_, (u32, u32, u64)> = BTreeMap::new();
+        let mut parts: BTreeMap<_, (u32, u8)> = BTreeMap::new();
         for (run, (_, on)) in holding {
             for slot in &on.slots {
                 let node = used.entry(slot.node).or_default();
-                if node.0 & slot.devices != 0 {
+                let mut beside = 0;
+                if let Some(held) = slot.share {
+                    let known = parts.get(&(slot.node, slot.devices)).copied();
+                    let (milli, cut) = known.unwrap_or_default();
+                    let mixed = known.is_some() && (cut != 0) != held.is_slice();
+                    let much = !held.is_slice() && milli + u32::from(held.milli) > WHOLE;
+                    if mixed || much || cut & held.cut != 0 || slot.devices.count_ones() != 1 {
+                        wrong.push(format!("{run} holds a part of a device of {} that is not free", slot.node));
+                    }
+                    parts.insert((slot.node, slot.devices), (milli + u32::from(held.milli), cut | held.cut));
+                    beside = if known.is_some() { slot.devices } else { 0 };
+                }
+                if node.0 & slot.devices & !beside != 0 {
                     wrong.push(format!("{run} holds devices of {} that another run holds", slot.node));
                 }
                 node.0 |= slot.devices;
@@ -107,7 +121,10 @@ impl Centre {
                 let most = if index == 0 && request.elastic.is_some() { request.most_nodes() } else { part.nodes };
                 let whole = (part.nodes - spares..=most).contains(&(nodes.len() as u32))
                     && slots.len() == nodes.len()
-                    && slots.iter().all(|slot| slot.devices.count_ones() == part.gpus);
+                    && slots.iter().all(|slot| {
+                        let share = part.share.as_ref().map(Share::milli);
+                        slot.devices.count_ones() == part.gpus && slot.share.map(|held| u32::from(held.milli)) == share
+                    });
                 if !whole {
                     wrong.push(format!(
                         "{run} is not whole: part {index} holds {} of {} nodes",
@@ -150,7 +167,7 @@ impl Centre {
     /// Nobody waits who can no longer end by the deadline, and whoever waits with one is woken for it.
     fn audit_deadlines(&self, wrong: &mut Vec<String>) {
         let waits = |job: &&Job| matches!(job.state, JobState::Pending { .. });
-        let jobs = self.jobs.values().map(AsRef::as_ref).filter(waits);
+        let jobs = self.jobs.values().filter(waits);
         let late = jobs.filter_map(|job| Some((too_late_from(&job.spec)?, job.id)));
         let mut watched: BTreeSet<_> = late.collect();
         for (at, id) in watched.iter().filter(|(at, _)| *at <= self.now) {

@@ -7,7 +7,7 @@ use crate::load;
 use crate::rng::Rng;
 use madang_centre::input::{Alteration, Array, Booking, Input, NodesWanted, Submission, Target, Wait, Wanted};
 use madang_model::{
-    Cap, Choice, DependencyKind, Elastic, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Span, Time, Topology,
+    Cap, Choice, DependencyKind, Elastic, GpuTime, JobId, ModelRun, Part, Qos, Recurrence, Share, Span, Time, Topology,
 };
 
 /// What the world knows of when it draws an act.
@@ -181,7 +181,9 @@ fn parts(rng: &mut Rng, known: &Knowledge<'_>) -> Vec<Part> {
 
 fn part(rng: &mut Rng, known: &Knowledge<'_>) -> Part {
     let gang = rng.per_mille(300);
+    let share = share(rng);
     let gpus = if rng.per_mille(100) { 0 } else { rng.range(1, u64::from(known.gpus)) as u32 };
+    let gpus = if share.is_some() { 1 } else { gpus };
     Part {
         nodes: if gang { rng.range(1, 4) as u32 } else { 1 },
         gpus,
@@ -190,7 +192,16 @@ fn part(rng: &mut Rng, known: &Knowledge<'_>) -> Part {
         model: if gpus > 0 && rng.per_mille(250) { choice(rng, &["h200", "h100"]) } else { None },
         exclusive: rng.per_mille(60),
         features: if rng.per_mille(60) { choice(rng, &["nvme", "tape"]).into_iter().collect() } else { Vec::new() },
-        share: None,
+        share,
+    }
+}
+
+/// Mostly whole GPUs.
+fn share(rng: &mut Rng) -> Option<Share> {
+    match rng.below(10) {
+        0 | 1 => Some(Share::Milli(*rng.pick(&[100, 250, 500, 700, 999]).unwrap_or(&250))),
+        2 => rng.pick(&["1g.18gb", "2g.35gb", "3g.71gb", "7g.141gb"]).map(|name| Share::Slice((*name).into())),
+        _ => None,
     }
 }
 

@@ -2,9 +2,10 @@
 use crate::rng::Rng;
 use madang_centre::input::Input;
 use madang_model::project::{Class, Party, Price};
+use madang_model::share::known_profiles;
 use madang_model::{
-    Device, EngineKind, Founding, GpuTime, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, PartyId,
-    Role, Site, SiteId, Span, Time, Won,
+    Device, EngineKind, Founding, GpuTime, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, Parts,
+    PartyId, Role, Site, SiteId, Span, Time, Won,
 };
 
 /// Names of projects, with the owner and class of each.
@@ -105,7 +106,7 @@ fn node(number: u32, site: u32, island: u32, gpus: u32) -> Node {
         rack: number / 4,
         path: vec![],
         numa: vec![],
-        device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 143_360, parts: Default::default() }),
+        device: (gpus > 0).then(|| Device { model: "h200".into(), memory_mib: 143_360, parts: offers(number) }),
         gpus,
         cpus: 8 * gpus.max(2),
         memory_mib: 65_536 * u64::from(gpus.max(2)),
@@ -113,6 +114,12 @@ fn node(number: u32, site: u32, island: u32, gpus: u32) -> Node {
         pretend: false,
         health: Health::Up,
     }
+}
+
+/// Some devices are shared, some cut, some either, most of them neither.
+fn offers(number: u32) -> Parts {
+    let profiles = if number % 5 >= 3 { known_profiles("h200", 143_360) } else { Vec::new() };
+    Parts { shards: if number.is_multiple_of(3) { 4 } else { 0 }, profiles }
 }
 
 fn centre(sites: u32, islands: Vec<Island>, nodes: Vec<Node>) -> Founding {

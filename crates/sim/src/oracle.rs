@@ -7,7 +7,7 @@ use madang_centre::{Centre, Keep};
 use madang_ledger::{Account, Transaction};
 use madang_model::{
     Allocation, Choice, EndedRun, EntryId, Founding, GpuTime, Health, Job, JobId, JobState, Node, NodeId, Outcome,
-    Request, RunId, Slot, Span, Time, Won,
+    Request, RunId, Share, Slot, Span, Time, Won,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -163,10 +163,20 @@ impl Oracle {
                 return Err(format!("on {}, which takes no work", node.name));
             }
             let (mut devices, mut cpus, mut memory) = (slot.devices, slot.cpus, slot.memory_mib);
+            let mut beside = slot.milli();
             for run in self.on_node.get(&slot.node).into_iter().flatten() {
                 for other in self.runs[run].on.slots.iter().filter(|other| other.node == slot.node) {
-                    if devices & other.devices != 0 {
-                        return Err(format!("on a device of {} that {run} holds", node.name));
+                    if slot.devices & other.devices != 0 {
+                        beside += other.milli();
+                        let (Some(one), Some(other)) = (slot.share, other.share) else {
+                            return Err(format!("on a device of {} that {run} holds", node.name));
+                        };
+                        if one.is_slice() != other.is_slice() || one.cut & other.cut != 0 {
+                            return Err(format!("on a part of a device of {} that {run} holds", node.name));
+                        }
+                        if !one.is_slice() && beside > 1000 {
+                            return Err(format!("on a device of {} that is shared out beside {run}", node.name));
+                        }
                     }
                     devices |= other.devices;
                     cpus += other.cpus;
@@ -292,7 +302,7 @@ fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
         }
         for slot in &slots {
             let node = held(slot);
-            let exact = slot.devices.count_ones() == part.gpus;
+            let exact = slot.devices.count_ones() == part.gpus && shared(node, part, slot);
             let enough = slot.cpus >= part.cpus && slot.memory_mib >= part.memory_mib;
             let all = !part.exclusive || slot.cpus == node.cpus && slot.memory_mib == node.memory_mib;
             let all_memory = part.memory_mib != 0 || slot.memory_mib == node.memory_mib;
@@ -333,6 +343,19 @@ fn whole(centre: &Centre, job: &Job, on: &Allocation) -> Result<(), String> {
         return Err("on a node it must avoid".into());
     }
     Ok(())
+}
+
+/// A part of a device is what was asked for, where the node offers it.
+fn shared(node: &madang_model::Node, part: &madang_model::Part, slot: &Slot) -> bool {
+    let Some(asked) = &part.share else { return slot.share.is_none() };
+    let (Some(device), Some(held)) = (&node.device, slot.share) else { return false };
+    match asked {
+        Share::Milli(milli) => device.parts.shards > 0 && held.cut == 0 && u32::from(held.milli) == *milli,
+        Share::Slice(name) => device.parts.profile(name).is_some_and(|profile| {
+            let start = held.cut.trailing_zeros();
+            start < 8 && profile.starts >> start & 1 == 1 && held == profile.at(start)
+        }),
+    }
 }
 
 /// Ranks follow the tree, and the gang or each segment stays within the level it requires.
