@@ -10,6 +10,7 @@
 
 pub mod arrivals;
 pub mod cluster;
+pub mod core;
 pub mod policy;
 pub mod read;
 pub mod replay;
