@@ -152,13 +152,19 @@ function whySection(job, why, when) {
   );
 }
 
+function gpus(one) {
+  if (one.gpu_profile) return t('job.gpu_slice', { name: one.gpu_profile });
+  if (one.gpu_milli) return t('job.gpu_share', { n: String(one.gpu_milli / 1000) });
+  return one.gpus ? t('job.gpus_each', { n: one.gpus, model: (one.gpu_model ?? '').toUpperCase() }) : null;
+}
+
 const part = (one, index, all) =>
   h(
     'li',
     all.length > 1 && h('b', t('job.part', { n: index + 1 }), ' '),
     [
       t('queue.nodes', { n: one.nodes }),
-      one.gpus ? t('job.gpus_each', { n: one.gpus, model: (one.gpu_model ?? '').toUpperCase() }) : null,
+      gpus(one),
       t('job.cpus_each', { n: one.cpus }),
       one.memory_mib ? t('job.memory_each', { n: memory(one.memory_mib) }) : t('job.memory_all'),
       one.tasks > 1 ? t('job.tasks', { n: one.tasks }) : null,
@@ -168,6 +174,12 @@ const part = (one, index, all) =>
       .filter(Boolean)
       .join(' · '),
   );
+
+/** What is held of a device that is not held whole. */
+function piece(slot) {
+  if (slot.memory_slices?.length) return [' ', t('job.gpu_cut', { list: slot.memory_slices.join(', ') })];
+  return slot.gpu_milli ? [' ', t('job.gpu_part', { n: String(slot.gpu_milli / 1000) })] : [];
+}
 
 function held(job) {
   if (!job.slots?.length) return null;
@@ -181,7 +193,7 @@ function held(job) {
         h(
           'li',
           h('b', slot.node),
-          slot.devices.length ? h('span', t('job.devices', { list: slot.devices.join(', ') })) : null,
+          slot.devices.length ? h('span', t('job.devices', { list: slot.devices.join(', ') }), ...piece(slot)) : null,
           h('small', t('job.slot', { n: slot.cpus, memory: memory(slot.memory_mib) })),
         ),
       ),
@@ -205,7 +217,7 @@ function details(job, named) {
       [t('queue.limit'), span(job.limit_secs)],
       [t('job.limit_min'), job.limit_min_secs ? span(job.limit_min_secs) : null],
       [t('job.deadline'), job.deadline_ms ? moment(job.deadline_ms) : null],
-      [t('job.most'), job.gpus ? gpuTime(job.gpus * job.limit_secs * 1e6) : null],
+      [t('job.most'), job.gpu_milli ? gpuTime(job.gpu_milli * job.limit_secs * 1e3) : null],
       [t('job.nice'), job.nice ? num(job.nice) : null],
       [t('job.requeue'), t(job.requeue ? 'job.requeue_yes' : 'job.requeue_no')],
       [t('job.dependency'), job.dependency && h('code', job.dependency)],

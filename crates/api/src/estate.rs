@@ -85,8 +85,14 @@ pub struct NodeView {
     pub gpu_model: Option<String>,
     /// GPUs.
     pub gpus: u32,
-    /// Devices held: bit k is device k.
+    /// Devices held, wholly or partly: bit k is device k.
     pub gpus_busy_mask: u32,
+    /// Shards that each of its GPUs counts as; 0 where they are not shared.
+    #[serde(default)]
+    pub gpu_shards: u32,
+    /// Profiles by which its GPUs may be cut into slices.
+    #[serde(default)]
+    pub gpu_profiles: Vec<String>,
     /// CPUs.
     pub cpus: u32,
     /// CPUs held.

@@ -22,6 +22,16 @@ pub struct PartSpec {
     /// Each node may have another of the models.
     #[serde(default, skip_serializing_if = "is_false")]
     pub mixed: bool,
+    /// A share of one GPU on each node in thousandths, 1 to 999. Others use the same GPU: neither its memory nor its
+    /// compute is isolated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_milli: Option<u32>,
+    /// The same in shards (Slurm's `--gres=shard`); the site says how many a GPU has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_shards: Option<u32>,
+    /// A slice of one GPU on each node, by its profile (`1g.18gb`), isolated by the hardware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_profile: Option<String>,
     /// Tasks over all nodes of the part; default one per node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<u32>,
@@ -389,6 +399,12 @@ pub struct SlotView {
     pub cpus: u32,
     /// Memory held in MiB.
     pub memory_mib: u64,
+    /// Thousandths held of the one device, where that is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_milli: Option<u32>,
+    /// Its memory slices held, of eight, where it is cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_slices: Vec<u32>,
 }
 
 /// A run that is over.
@@ -447,8 +463,11 @@ pub struct JobView {
     pub reservation: String,
     /// Nodes asked for; of an elastic gang those it holds, or its fewest while it waits.
     pub nodes: u32,
-    /// GPUs of these in all.
+    /// GPUs of these in all, begun ones counted.
     pub gpus: u32,
+    /// The same in thousandths.
+    #[serde(default)]
+    pub gpu_milli: u32,
     /// CPUs asked for in all.
     pub cpus: u32,
     /// Memory asked for on each node of the first part, MiB; 0 is all.
@@ -544,6 +563,15 @@ pub struct PartView {
     pub gpus: u32,
     /// GPU model: where several were asked for, all with bars between until it has started, then the one it got.
     pub gpu_model: Option<String>,
+    /// The share of its one GPU in thousandths, where others use it too: not isolated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_milli: Option<u32>,
+    /// The same in shards, where it is so many of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_shards: Option<u32>,
+    /// The profile of the slice asked of its one GPU: isolated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_profile: Option<String>,
     /// CPUs on each.
     pub cpus: u32,
     /// Memory on each, MiB; 0 is all.

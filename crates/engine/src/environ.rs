@@ -263,6 +263,11 @@ fn devices(env: &mut Env, order: &Order) {
         env.set("SLURM_JOB_GPUS", &list);
         env.set("SLURM_GPUS_ON_NODE", held.len());
     }
+    if let Some(milli) = order.nodes.first().map(|node| node.gpu_milli).filter(|milli| *milli > 0) {
+        // A hint: only processes that run under CUDA's MPS heed it, and then it bounds compute alone, not memory.
+        env.set("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", milli.div_ceil(10));
+        env.set("MADANG_GPU_MILLI", milli);
+    }
     if order.nodes.iter().any(|node| node.pretend) {
         env.set("MADANG_PRETEND_GPUS", 1);
     }

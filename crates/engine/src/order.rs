@@ -99,6 +99,9 @@ pub struct NodeShare {
     pub part: u32,
     /// Indices of its devices held.
     pub devices: Vec<u32>,
+    /// Thousandths held of its one device, where others use it too; 0 for whole ones.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gpu_milli: u32,
     /// CPUs held.
     pub cpus: u32,
     /// Memory held in MiB; 0 for no limit.
@@ -107,6 +110,10 @@ pub struct NodeShare {
     pub model: Option<String>,
     /// True for devices that are made up.
     pub pretend: bool,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How one part's tasks are laid out; what the user did not say is `None`, as in Slurm's environment.

@@ -10,8 +10,10 @@ use crate::ranges;
 use madang_api::{After, Batch, ElasticSpec, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
 use madang_centre::{Submission, Target, Wait};
 use madang_engine::{Kind, LaunchSpec, PartInfo};
+use madang_model::share::WHOLE;
 use madang_model::{
-    Choice, DependencyKind, Elastic, JobId, ModelRun, Part, Partition, Qos, SiteId, Span, Time, Topology, Warning,
+    Choice, DependencyKind, Elastic, JobId, ModelRun, Part, Partition, Qos, Share, SiteId, Span, Time, Topology,
+    Warning,
 };
 
 /// Bounds of a request.
@@ -293,13 +295,60 @@ fn part(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Result
     let features = features.collect::<Result<Vec<Choice>, Fault>>()?;
     let suits = |shape: &&Shape| model.as_ref().is_none_or(|model| model.allows(&shape.model));
     let fitting: Vec<&Shape> = shapes.iter().copied().filter(suits).collect();
+    let share = share(at, spec, &fitting, partition)?;
     let (nodes, gpus) = spread(at, spec, &fitting, partition)?;
+    let gpus = if share.is_some() || spec.gpu_shards.is_some() { 1 } else { gpus };
     let cpus = spec.cpus_per_node.unwrap_or_else(|| cpus_of(spec, nodes));
     if cpus > most::CPUS {
         return Err(Fault::invalid(at, format!("comes to {cpus} CPUs on each node, at most {}", most::CPUS)));
     }
     let memory_mib = spec.memory_mib.unwrap_or_else(|| memory_of(&fitting, gpus, cpus));
-    Ok(Part { nodes, gpus, cpus, memory_mib, model, exclusive: spec.exclusive, features, share: None })
+    Ok(Part { nodes, gpus, cpus, memory_mib, model, exclusive: spec.exclusive, features, share })
+}
+
+/// The part of one GPU on each node that is asked, in one of three ways; `None` for whole ones.
+fn share(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Result<Option<Share>, Fault> {
+    let given = [
+        ("gpu_milli", spec.gpu_milli.is_some()),
+        ("gpu_shards", spec.gpu_shards.is_some()),
+        ("gpu_profile", spec.gpu_profile.is_some()),
+    ];
+    let mut given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+    let Some(first) = given.next() else { return Ok(None) };
+    let field = |name: &str| format!("{at}.{name}");
+    if let Some(other) = given.next() {
+        return Err(Fault::invalid(&field(other), format!("and {first} do not go together")));
+    }
+    if spec.gpus_total.is_some() || spec.gpus_per_node.is_some_and(|gpus| gpus != 1) {
+        let fact = "is a part of one GPU on each node, so that no number of GPUs goes with it";
+        return Err(Fault::invalid(&field(first), fact).hint("for several parts, ask for several nodes or jobs"));
+    }
+    if let Some(milli) = spec.gpu_milli {
+        if !(1..WHOLE).contains(&milli) {
+            let fault = Fault::invalid(&field("gpu_milli"), format!("is {milli}, from 1 to 999 thousandths of a GPU"));
+            return Err(fault.hint("ask for whole GPUs with gpus_per_node"));
+        }
+        return Ok(Some(Share::Milli(milli)));
+    }
+    if let Some(name) = &spec.gpu_profile {
+        word(&field("gpu_profile"), name)?;
+        return Ok(Some(Share::Slice(name.to_ascii_lowercase())));
+    }
+    let shards = spec.gpu_shards.unwrap_or(0);
+    let Some(of) = shapes.iter().map(|shape| shape.shards).find(|of| *of > 0) else {
+        let fact =
+            format!("{} is {shards}, but partition {partition} has no GPUs that are shared", field("gpu_shards"));
+        return Err(Fault::new(422, "impossible", fact));
+    };
+    match shards {
+        0 => Err(Fault::invalid(&field("gpu_shards"), "is 0, at least 1")),
+        all if all == of => Ok(None),
+        more if more > of => {
+            let fault = Fault::invalid(&field("gpu_shards"), format!("is {more}, a GPU has {of} shards here"));
+            Err(fault.hint("ask for whole GPUs with gpus_per_node"))
+        }
+        _ => Ok(Some(Share::Milli((shards * WHOLE / of).max(1)))),
+    }
 }
 
 fn check_numbers(at: &str, spec: &PartSpec) -> Result<(), Fault> {

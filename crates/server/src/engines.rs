@@ -209,6 +209,7 @@ fn share(founding: &Founding, slot: &Slot) -> NodeShare {
         name: node.name.clone(),
         part: slot.part,
         devices: (0..32).filter(|device| slot.devices >> device & 1 == 1).collect(),
+        gpu_milli: slot.share.map_or(0, |held| u32::from(held.milli)),
         cpus: slot.cpus,
         memory_mib: slot.memory_mib,
         model: node.device.as_ref().map(|device| device.model.clone()),

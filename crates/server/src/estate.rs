@@ -14,6 +14,8 @@ pub struct Shape {
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// Shards that each GPU counts as; 0 where they are not shared.
+    pub shards: u32,
 }
 
 /// The founding with what is derived from it. It never changes: health is the core's.
@@ -78,5 +80,6 @@ impl Estate {
 
 fn shape(node: &Node) -> Shape {
     let model = node.device.as_ref().map(|device| device.model.clone()).unwrap_or_default();
-    Shape { model, gpus: node.gpus, cpus: node.cpus, memory_mib: node.memory_mib }
+    let shards = node.device.as_ref().map_or(0, |device| device.parts.shards);
+    Shape { model, gpus: node.gpus, cpus: node.cpus, memory_mib: node.memory_mib, shards }
 }

@@ -209,7 +209,12 @@ pub fn start(job: &JobView) -> Option<u64> {
 pub fn tres_per_node(job: &JobView) -> Option<String> {
     let part = job.parts.first().filter(|part| part.gpus > 0)?;
     let model = part.gpu_model.as_ref().map_or(String::new(), |model| format!("{model}:"));
-    Some(format!("gres:gpu:{model}{}", part.gpus))
+    Some(match (&part.gpu_profile, part.gpu_shards, part.gpu_milli) {
+        (Some(profile), ..) => format!("gres:gpu:{profile}:1"),
+        (_, Some(shards), _) => format!("gres:shard:{model}{shards}"),
+        (.., Some(milli)) => format!("gres:gpu:{model}{}", madang_model::Share::Milli(milli)),
+        _ => format!("gres:gpu:{model}{}", part.gpus),
+    })
 }
 
 /// A field's text.

@@ -2,7 +2,7 @@
 use super::values;
 use crate::client::{Client, escape};
 use crate::fail::Fail;
-use madang_api::{JobView, Me, StateName};
+use madang_api::{JobView, Me, SlotView, StateName};
 
 /// Every state that Slurm knows, long and short, with ours where we have it.
 const STATES: &[(&str, &str, Option<StateName>)] = &[
@@ -234,13 +234,43 @@ pub fn tres(job: &JobView, order: TresOrder) -> String {
     if memory > 0 {
         items.insert(1, format!("mem={}", super::format::mib(memory)));
     }
-    if job.gpus > 0 {
-        items.push(format!("gres/gpu={}", job.gpus));
+    if let Some(gpus) = gres(job) {
+        items.push(gpus);
     }
     if order == TresOrder::ByName {
         items.sort();
     }
     items.join(",")
+}
+
+/// GPUs of the job as Slurm counts them: `gres/gpu=2`, `gres/gpu:1g.10gb=1`, `gres/shard=1`; a share that is no number of
+/// shards as what it is, `gres/gpu=0.25`.
+pub fn gres(job: &JobView) -> Option<String> {
+    let [part] = job.parts.as_slice() else { return (job.gpus > 0).then(|| format!("gres/gpu={}", job.gpus)) };
+    match (&part.gpu_profile, part.gpu_shards, part.gpu_milli) {
+        (Some(profile), ..) => Some(format!("gres/gpu:{profile}={}", part.nodes)),
+        (_, Some(shards), _) => Some(format!("gres/shard={}", shards * part.nodes)),
+        (.., Some(_)) => {
+            let text = format!("{}.{:03}", job.gpu_milli / 1000, job.gpu_milli % 1000);
+            Some(format!("gres/gpu={}", text.trim_end_matches('0').trim_end_matches('.')))
+        }
+        _ => (job.gpus > 0).then(|| format!("gres/gpu={}", job.gpus)),
+    }
+}
+
+/// What a node's slot holds of its GPUs, by the part it serves: `gpu:2`, `gpu:1g.10gb:1`, `shard:1`, `gpu:0.25`.
+pub fn slot_gres(job: &JobView, slot: &SlotView) -> Option<String> {
+    if slot.devices.is_empty() {
+        return None;
+    }
+    let part = job.parts.get(slot.part as usize);
+    let held = match part.map(|part| (&part.gpu_profile, part.gpu_shards, part.gpu_milli)) {
+        Some((Some(profile), ..)) => format!("gpu:{profile}:1"),
+        Some((_, Some(shards), _)) => format!("shard:{shards}"),
+        Some((.., Some(milli))) => format!("gpu:{}", madang_model::Share::Milli(milli)),
+        _ => format!("gpu:{}", slot.devices.len()),
+    };
+    Some(format!("{held}(IDX:{})", super::json::ranges(&slot.devices)))
 }
 
 /// In which order resources are written.

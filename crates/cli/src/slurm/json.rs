@@ -93,8 +93,7 @@ fn job(job: &JobView) -> Value {
 
 /// `gpu:2(IDX:0-1)` for each node.
 fn gres_detail(job: &JobView) -> Vec<String> {
-    let held = job.slots.iter().filter(|slot| !slot.devices.is_empty());
-    held.map(|slot| format!("gpu:{}(IDX:{})", slot.devices.len(), ranges(&slot.devices))).collect()
+    job.slots.iter().filter_map(|slot| super::jobs::slot_gres(job, slot)).collect()
 }
 
 /// `0-1,3`.

@@ -1,8 +1,7 @@
 //! What `scontrol show` prints: jobs, nodes and partitions, as blocks of lines or on one line each.
 use super::format::mib;
 use super::jobfields::{first_node, reason, start, tres_per_node};
-use super::jobs::{self, TresOrder, elapsed};
-use super::json::ranges;
+use super::jobs::{self, TresOrder, elapsed, slot_gres};
 use super::sinfo::{base_state, gres};
 use crate::time::{local, long_length};
 use madang_api::{JobView, NodeView, PartitionView};
@@ -59,10 +58,7 @@ pub fn job(job: &JobView, now_ms: u64, one_line: bool, detail: bool) -> String {
     lines.extend(size(job));
     if detail {
         lines.extend(job.slots.iter().map(|slot| {
-            let gpus = match slot.devices.len() {
-                0 => String::new(),
-                count => format!("gpu:{count}(IDX:{})", ranges(&slot.devices)),
-            };
+            let gpus = slot_gres(job, slot).unwrap_or_default();
             format!("  Nodes={} CPUs={} Mem={} GRES={gpus}", slot.node, slot.cpus, slot.memory_mib)
         }));
     }

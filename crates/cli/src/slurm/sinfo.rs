@@ -333,7 +333,11 @@ pub fn gres(node: &NodeView) -> String {
         return "(null)".to_owned();
     }
     let model = node.gpu_model.as_ref().map_or(String::new(), |model| format!("{model}:"));
-    format!("gpu:{model}{}", node.gpus)
+    let shards = match node.gpu_shards {
+        0 => String::new(),
+        shards => format!(",shard:{model}{}", shards * node.gpus),
+    };
+    format!("gpu:{model}{}{shards}", node.gpus)
 }
 
 /// `gpu:h200:4(IDX:0-3)`.

@@ -3,7 +3,7 @@
 //! Invariant: the same options give the same submission. The size of a partition's nodes is asked for only when the
 //! options leave the number of nodes open.
 use super::ask::{Asked, Memory, PartAsk};
-use super::values::Gpus;
+use super::values::{GpuPart, Gpus};
 use crate::time::Limit;
 use madang_api::{ElasticSpec, PartSpec, Submit, TopologySpec};
 
@@ -128,12 +128,23 @@ fn part(ask: &PartAsk, size: &dyn Fn() -> Result<NodeSize, String>) -> Result<Pa
         Some((_, Memory::Gpu(_))) if gpus_here == 0 => return Err("--mem-per-gpu without GPUs".to_owned()),
         Some((_, Memory::Gpu(mib))) => Some(mib.saturating_mul(u64::from(gpus_here))),
     };
+    let share = gpu_part(ask)?;
+    let whole = |gpus: Option<u32>| gpus.filter(|_| share.is_none());
+    let (gpu_milli, gpu_shards, gpu_profile) = match share.clone() {
+        None => (None, None, None),
+        Some(GpuPart::Milli(milli)) => (Some(milli), None, None),
+        Some(GpuPart::Shards(shards)) => (None, Some(shards), None),
+        Some(GpuPart::Profile(name)) => (None, None, Some(name)),
+    };
     Ok(PartSpec {
         nodes,
-        gpus_per_node,
-        gpus_total: total.filter(|_| gpus_per_node.is_none()),
+        gpus_per_node: whole(gpus_per_node),
+        gpus_total: whole(total.filter(|_| gpus_per_node.is_none())),
         mixed: ask.mixed && gpu_model.is_some(),
         gpu_model,
+        gpu_milli,
+        gpu_shards,
+        gpu_profile,
         tasks,
         tasks_per_node,
         cpus_per_task: ask.cpus_per_task,
@@ -154,6 +165,19 @@ fn model(ask: &PartAsk) -> Result<Option<String>, String> {
         [] => Ok(None),
         [model] => Ok(Some(model.to_owned())),
         _ => Err(format!("one part asks for GPUs of several types: {}", models.join(", "))),
+    }
+}
+
+/// The part of a GPU on each node that is asked, in whichever option.
+fn gpu_part(ask: &PartAsk) -> Result<Option<GpuPart>, String> {
+    let given = [&ask.gpus_per_node, &ask.gpus, &ask.gpus_per_task].into_iter().flatten();
+    let mut parts: Vec<&GpuPart> = given.filter_map(|gpus| gpus.part.as_ref()).collect();
+    parts.dedup();
+    match parts[..] {
+        [] => Ok(None),
+        [part] if ask.gpus_per_task.is_none() => Ok(Some(part.clone())),
+        [_] => Err("--gpus-per-task: a part of a GPU is asked for a node; give --gres or --gpus-per-node".to_owned()),
+        _ => Err("one part asks for different parts of a GPU".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Values of options: memory, GPUs, node counts, features, signals, waits, arrays. Names and numbers in, wire types
 //! out, or Slurm's sentence on what is wrong.
 use madang_api::{After, WaitSpec, WarnSpec};
+use madang_model::share::is_profile_name;
 
 /// `Invalid --x specification`, with what was given.
 pub fn invalid(option: &str, text: &str) -> String {
@@ -40,8 +41,21 @@ pub fn memory(option: &str, text: &str) -> Result<u64, String> {
 pub struct Gpus {
     /// GRES type.
     pub model: Option<String>,
-    /// How many.
+    /// How many; 1 where a part of one is asked.
     pub count: u32,
+    /// The part of one that is asked.
+    pub part: Option<GpuPart>,
+}
+
+/// A part of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuPart {
+    /// Thousandths, beside others: `0.25`.
+    Milli(u32),
+    /// Shards, beside others: Slurm's `shard:1`.
+    Shards(u32),
+    /// A slice by its profile: `1g.10gb`.
+    Profile(String),
 }
 
 /// `4`, `h200:4`; of `h200|h100:4` either model will do.
@@ -51,13 +65,47 @@ pub fn gpus(option: &str, text: &str) -> Result<Gpus, String> {
         None => (None, text),
     };
     let sound = |model: &str| !model.contains([':', ',']) && model.split('|').all(|one| !one.is_empty());
+    if !model.is_none_or(sound) {
+        return Err(invalid(option, text));
+    }
+    if model.is_none() && is_profile_name(&number.to_ascii_lowercase()) {
+        return Ok(slice(number));
+    }
     match number.parse() {
-        Ok(count) if model.is_none_or(sound) => Ok(Gpus { model: model.map(str::to_owned), count }),
-        _ => Err(invalid(option, text)),
+        Ok(1) if model.is_some_and(is_slice) => Ok(slice(model.unwrap_or_default())),
+        Ok(count) if model.is_some_and(is_slice) => {
+            let name = model.unwrap_or_default();
+            Err(format!(
+                "{}: {count} slices {name} on a node, a job holds one; ask for nodes or jobs",
+                invalid(option, text)
+            ))
+        }
+        Ok(count) => Ok(Gpus { model: model.map(str::to_owned), count, part: None }),
+        Err(_) => match thousandths(number) {
+            Some(milli) => Ok(Gpus { model: model.map(str::to_owned), count: 1, part: Some(GpuPart::Milli(milli)) }),
+            None => Err(invalid(option, text)),
+        },
     }
 }
 
-/// `gpu`, `gpu:2`, `gpu:h200:2`, `gres/gpu:2`, `none`; anything that is not a GPU is refused by name.
+fn is_slice(name: &str) -> bool {
+    is_profile_name(&name.to_ascii_lowercase())
+}
+
+fn slice(name: &str) -> Gpus {
+    Gpus { model: None, count: 1, part: Some(GpuPart::Profile(name.to_ascii_lowercase())) }
+}
+
+/// `0.25`, from 0.001 to 0.999.
+fn thousandths(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0.").or_else(|| text.strip_prefix('.'))?;
+    if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    format!("{digits:0<3}").parse().ok().filter(|milli| *milli > 0)
+}
+
+/// `gpu`, `gpu:2`, `gpu:h200:2`, `gres/gpu:2`, `shard:1`, `gpu:1g.10gb:1`, `none`; anything that is not a GPU is refused by name.
 pub fn gres(text: &str) -> Result<Option<Gpus>, String> {
     let mut found: Option<Gpus> = None;
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
@@ -67,17 +115,19 @@ pub fn gres(text: &str) -> Result<Option<Gpus>, String> {
         let (name, rest) = item.split_once(':').unwrap_or((&item, "1"));
         match name {
             "none" | "NONE" => continue,
-            "gpu" => {}
+            "gpu" | "shard" => {}
             _ => {
                 return Err(format!(
-                    "Invalid generic resource (gres) specification: {item} (only gpu is counted here)"
+                    "Invalid generic resource (gres) specification: {item} (only gpu and shard are counted here)"
                 ));
             }
         }
-        let one = match rest.contains(':') || rest.starts_with(|c: char| c.is_ascii_digit()) {
+        let one = match name == "shard" || rest.contains(':') || rest.starts_with(|c: char| c.is_ascii_digit()) {
             true => gpus("gres", rest)?,
-            false => Gpus { model: Some(rest.to_owned()), count: 1 },
+            false if is_slice(rest) => slice(rest),
+            false => Gpus { model: Some(rest.to_owned()), count: 1, part: None },
         };
+        let one = if name == "shard" { shards(one, &item)? } else { one };
         if found.is_some() {
             return Err(format!(
                 "Invalid generic resource (gres) specification: {text} (one kind of GPU for each part)"
@@ -86,6 +136,16 @@ pub fn gres(text: &str) -> Result<Option<Gpus>, String> {
         found = Some(one);
     }
     Ok(found)
+}
+
+/// So many shards, of this model where one is named.
+fn shards(asked: Gpus, item: &str) -> Result<Gpus, String> {
+    match asked {
+        Gpus { model, count, part: None } if count > 0 => {
+            Ok(Gpus { model, count: 1, part: Some(GpuPart::Shards(count)) })
+        }
+        _ => Err(format!("Invalid generic resource (gres) specification: {item} (shards are whole numbers from 1 on)")),
+    }
 }
 
 /// `2`, `2-4`: least and most nodes.
@@ -344,7 +404,7 @@ mod tests {
 
     #[test]
     fn gpus_are_counted_by_model() {
-        let some = |model: Option<&str>, count| Ok(Some(Gpus { model: model.map(str::to_owned), count }));
+        let some = |model: Option<&str>, count| Ok(Some(Gpus { model: model.map(str::to_owned), count, part: None }));
         assert_eq!(gres("gpu:2"), some(None, 2));
         assert_eq!(gres("gpu"), some(None, 1));
         assert_eq!(gres("gpu:h200:4"), some(Some("h200"), 4));
@@ -354,13 +414,34 @@ mod tests {
         assert_eq!(gres("none"), Ok(None));
         assert!(gres("foo:1").is_err_and(|error| error.contains("foo:1")));
         assert!(gres("gpu:a:1,gpu:b:1").is_err());
-        assert_eq!(gpus("gpus", "a100:4"), Ok(Gpus { model: Some("a100".into()), count: 4 }));
+        assert_eq!(gpus("gpus", "a100:4"), Ok(Gpus { model: Some("a100".into()), count: 4, part: None }));
         assert_eq!(gres("gpu:h200|gb200:4"), some(Some("h200|gb200"), 4));
-        assert_eq!(gpus("gpus", "h200|h100:4"), Ok(Gpus { model: Some("h200|h100".into()), count: 4 }));
+        assert_eq!(gpus("gpus", "h200|h100:4"), Ok(Gpus { model: Some("h200|h100".into()), count: 4, part: None }));
         assert!(gpus("gpus", "h200|:4").is_err());
         assert!(gpus("gpus", "x").is_err());
         assert_eq!(models("h200, h100").as_deref(), Ok("h200|h100"));
         assert!(models("h200,").is_err());
+    }
+
+    #[test]
+    fn parts_of_gpus_are_told_from_models() {
+        let part = |model: Option<&str>, part| Gpus { model: model.map(str::to_owned), count: 1, part: Some(part) };
+        let profile = |name: &str| part(None, GpuPart::Profile(name.into()));
+        assert_eq!(gpus("gpus", "0.25"), Ok(part(None, GpuPart::Milli(250))));
+        assert_eq!(gpus("gpus", "h200:0.5"), Ok(part(Some("h200"), GpuPart::Milli(500))));
+        assert_eq!(gpus("gpus", "1g.10gb"), Ok(profile("1g.10gb")));
+        assert_eq!(gpus("gpus", "1g.10gb:1"), Ok(profile("1g.10gb")));
+        assert_eq!(gres("gpu:3G.71GB:1"), Ok(Some(profile("3g.71gb"))));
+        assert_eq!(gres("gpu:3g.71gb"), Ok(Some(profile("3g.71gb"))));
+        assert_eq!(gres("shard:2"), Ok(Some(part(None, GpuPart::Shards(2)))));
+        assert_eq!(gres("shard"), Ok(Some(part(None, GpuPart::Shards(1)))));
+        assert_eq!(gres("shard:h200:1"), Ok(Some(part(Some("h200"), GpuPart::Shards(1)))));
+        for bad in ["0.0", "0.0005", "1.5", "0.", "-0.5", "0.25:h200", "1g.10gb:2"] {
+            assert!(gpus("gpus", bad).is_err(), "{bad}");
+        }
+        for bad in ["shard:0.5", "shard:0", "shard:1g.10gb", "shard:1,gpu:1"] {
+            assert!(gres(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

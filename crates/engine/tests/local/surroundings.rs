@@ -170,6 +170,18 @@ fn the_environment_of_a_small_job() {
 }
 
 #[test]
+fn a_share_of_a_device_comes_with_a_hint_for_mps() {
+    let mut bench = Bench::new();
+    let mut order = bench.order(14, "env > env");
+    order.nodes[0].devices = vec![2];
+    order.nodes[0].gpu_milli = 255;
+    let got = variables(&mut bench, order);
+    for line in ["CUDA_VISIBLE_DEVICES=2", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=26", "MADANG_GPU_MILLI=255"] {
+        assert!(got.lines().any(|found| found == line), "{line} is missing of {got}");
+    }
+}
+
+#[test]
 fn the_environment_of_a_gang_of_parts_in_an_array() {
     let mut options = options();
     options.extra_env = vec![("MADANG_URL".to_owned(), "http://127.0.0.1:1".to_owned())];
@@ -180,6 +192,7 @@ fn the_environment_of_a_gang_of_parts_in_an_array() {
         name: name.to_owned(),
         part,
         devices: devices.to_vec(),
+        gpu_milli: 0,
         cpus: 16,
         memory_mib: 0,
         model: Some("h200".to_owned()),

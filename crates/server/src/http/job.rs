@@ -251,7 +251,7 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
         Some(found) => {
             let spec = &centre.job(id)?.spec;
             let block = |block| words::block(block, &centre, spec.request.reservation, &moment);
-            why.blocks = found.why.iter().map(block).map(|block| words::naming(block, spec)).collect();
+            why.blocks = found.why.iter().map(|why| words::naming(block(why), why, spec)).collect();
             let start = found.promise.as_ref().map(|promise| promise.start);
             (why.warning, why.warning_ko) = start.and_then(|start| words::will_be_late(spec, start)).unzip();
             why.ahead = found.ahead;

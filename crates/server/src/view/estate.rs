@@ -95,6 +95,13 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
         gpu_model: node.device.as_ref().map(|device| device.model.clone()),
         gpus: node.gpus,
         gpus_busy_mask: mask,
+        gpu_shards: node.device.as_ref().map_or(0, |device| device.parts.shards),
+        gpu_profiles: node
+            .device
+            .iter()
+            .flat_map(|device| &device.parts.profiles)
+            .map(|one| one.name.clone())
+            .collect(),
         cpus: node.cpus,
         cpus_busy: cpus,
         memory_mib: node.memory_mib,

@@ -1,16 +1,17 @@
 //! A job as callers see it.
 
 use crate::engines::site_of;
-use crate::estate::Estate;
+use crate::estate::{Estate, Shape};
 use crate::launch::Launched;
 use crate::ranges;
 use crate::view::words;
 use madang_api::{ArrayView, JobView, PartView, QosName, RunView, SlotView, StateName};
 use madang_centre::{ArrayRecord, Centre};
 use madang_engine::{hostlist, pattern};
+use madang_model::share::WHOLE;
 use madang_model::{
     Allocation, Blocked, Choice, DependencyKind, EndedRun, Job, JobId, JobSpec, JobState, Outcome, PartitionId,
-    Progress, Qos, Slot, Span, Time,
+    Progress, Qos, Share, Slot, Span, Time,
 };
 use std::collections::BTreeSet;
 
@@ -127,7 +128,7 @@ impl Look<'_> {
     fn asked(&self, id: JobId, spec: &JobSpec, brief: Option<&Brief>) -> JobView {
         let (centre, founding) = (self.centre, &self.estate.founding);
         let project = &centre.projects()[spec.project.index()];
-        let parts: Vec<PartView> = parts(spec, brief);
+        let parts: Vec<PartView> = parts(spec, brief, &self.estate.shapes);
         let all_modelled = spec.request.sites.iter().all(|site| self.estate.is_modelled(*site));
         JobView {
             id: id.number(),
@@ -145,7 +146,8 @@ impl Look<'_> {
             modelled: all_modelled,
             reservation: self.reservation(spec),
             nodes: spec.request.nodes(),
-            gpus: spec.request.gpus().milli() / 1000,
+            gpus: spec.request.gpus().milli().div_ceil(1000),
+            gpu_milli: spec.request.gpus().milli(),
             cpus: parts.iter().fold(0, |sum, part| sum.saturating_add(part.nodes.saturating_mul(part.cpus))),
             memory_mib: parts.first().map_or(0, |part| part.memory_mib),
             parts,
@@ -179,7 +181,7 @@ impl Look<'_> {
 
     fn set_reason(&self, view: &mut JobView, spec: &JobSpec, why: &Blocked) {
         let block = words::block(why, self.centre, spec.request.reservation, &moment);
-        let block = words::naming(block, spec);
+        let block = words::naming(block, why, spec);
         (view.reason, view.reason_text) = (block.reason, block.text);
     }
 
@@ -257,6 +259,8 @@ impl Look<'_> {
             devices: (0..32).filter(|device| slot.devices >> device & 1 == 1).collect(),
             cpus: slot.cpus,
             memory_mib: slot.memory_mib,
+            gpu_milli: slot.share.map(|held| u32::from(held.milli)),
+            memory_slices: (0..8).filter(|at| slot.share.is_some_and(|held| held.cut >> at & 1 == 1)).collect(),
         }
     }
 
@@ -356,7 +360,7 @@ pub fn moment(millis: u64) -> String {
     )
 }
 
-fn parts(spec: &JobSpec, brief: Option<&Brief>) -> Vec<PartView> {
+fn parts(spec: &JobSpec, brief: Option<&Brief>, shapes: &[Vec<Shape>]) -> Vec<PartView> {
     let layouts = brief.map(|brief| brief.parts.as_slice()).unwrap_or_default();
     let part = |(at, part): (usize, &madang_model::Part)| {
         let (tasks, per_node, cpus_per_task) = layouts.get(at).copied().unwrap_or_default();
@@ -365,6 +369,12 @@ fn parts(spec: &JobSpec, brief: Option<&Brief>) -> Vec<PartView> {
             nodes: part.nodes,
             gpus: part.gpus,
             gpu_model: part.model.as_ref().map(Choice::bars),
+            gpu_milli: milli(part),
+            gpu_shards: shards(spec, part, shapes),
+            gpu_profile: match &part.share {
+                Some(Share::Slice(name)) => Some(name.clone()),
+                _ => None,
+            },
             cpus: part.cpus,
             memory_mib: part.memory_mib,
             tasks,
@@ -374,6 +384,23 @@ fn parts(spec: &JobSpec, brief: Option<&Brief>) -> Vec<PartView> {
         }
     };
     spec.request.parts.iter().enumerate().map(part).collect()
+}
+
+/// The share asked of a GPU that others use too.
+fn milli(part: &madang_model::Part) -> Option<u32> {
+    match part.share {
+        Some(Share::Milli(milli)) => Some(milli),
+        _ => None,
+    }
+}
+
+/// The same in shards, where it is a number of them at one of the job's sites.
+fn shards(spec: &JobSpec, part: &madang_model::Part, shapes: &[Vec<Shape>]) -> Option<u32> {
+    let milli = milli(part)?;
+    let of = spec.request.sites.iter().filter_map(|site| shapes.get(site.index())).flatten();
+    let of = of.filter(|shape| part.model.as_ref().is_none_or(|model| model.allows(&shape.model)));
+    let count = |of: u32| (milli * of).div_ceil(WHOLE);
+    of.map(|shape| shape.shards).find(|of| *of > 0 && count(*of) * WHOLE / of == milli).map(count)
 }
 
 fn qos(qos: Qos) -> QosName {

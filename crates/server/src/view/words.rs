@@ -2,7 +2,9 @@
 
 use madang_api::{Block, StateName};
 use madang_centre::Centre;
-use madang_model::{Blocked, Choice, JobId, JobSpec, JobState, Outcome, Purpose, ReservationId, StopCause, Time};
+use madang_model::{
+    Blocked, Choice, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause, Time,
+};
 use madang_sched::Change;
 
 /// Why a gang that must stay together waits: its level is named as the centre file names it.
@@ -47,6 +49,23 @@ fn rights(why: &Blocked) -> (&'static str, String, String) {
         ),
         _ => ("None", String::new(), String::new()),
     }
+}
+
+/// Says of a job that waits for room which part of a GPU it needs room for.
+fn with_part(block: Block, why: &Blocked, request: &Request) -> Block {
+    let Some(share) = request.parts.iter().find_map(|part| part.share.as_ref()) else { return block };
+    if !matches!(why, Blocked::Resources { .. } | Blocked::Domain { .. }) {
+        return block;
+    }
+    let (kind, kind_ko) = match share {
+        Share::Milli(_) => {
+            ("a share of one GPU beside others, not isolated", "다른 작업과 함께 쓰는 GPU 일부, 격리 없음")
+        }
+        Share::Slice(_) => ("a slice of one GPU, isolated by the hardware", "하드웨어로 격리된 GPU 조각"),
+    };
+    let text = format!("{}; it asks for {share}, {kind}", block.text);
+    let text_ko = format!("{} ({share}: {kind_ko})", block.text_ko);
+    Block { text, text_ko, ..block }
 }
 
 /// A reason in Slurm's name and in two languages.
@@ -114,8 +133,9 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
     Block { reason: reason.into(), text, text_ko }
 }
 
-/// The same, naming what the job would take where it is short of nodes and leaves a choice.
-pub fn naming(block: Block, spec: &JobSpec) -> Block {
+/// The same, naming what the job would take where it is short of nodes and leaves a choice, or asks for a part of a GPU.
+pub fn naming(block: Block, why: &Blocked, spec: &JobSpec) -> Block {
+    let block = with_part(block, why, &spec.request);
     let choices = spec.request.parts.iter().flat_map(|part| part.model.iter().chain(&part.features));
     let named: Vec<&Choice> = choices.filter(|choice| choice.words().len() > 1).collect();
     if block.reason != "Resources" || named.is_empty() {
@@ -311,9 +331,10 @@ mod tests {
 
     #[test]
     fn a_run_that_makes_room_says_for_whom() {
-        let (reason, text) = stop_reason(StopCause::Preempted { by: JobId::new(42), grace: Span::from_mins(2) });
+        let (reason, text) =
+            stop_reason(StopCause::Preempted { by: JobId::new(42), grace: Span::from_mins(2) }, JobId::new(7));
         assert_eq!(reason, "Preempted for job 42");
         assert!(text.ends_with("taken back for job-42"), "{text}");
-        assert_eq!(stop_reason(StopCause::Limit).0, "TimeLimit");
+        assert_eq!(stop_reason(StopCause::Limit, JobId::new(7)).0, "TimeLimit");
     }
 }

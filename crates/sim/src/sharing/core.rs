@@ -38,7 +38,8 @@ pub fn replay(estate: &Estate, pods: &Pods, arrivals: &Arrivals) -> Reached {
         let run = RunId { job: JobId::new(number), attempt: 1 };
         let request = request(estate, pod);
         let (user, limit, since) = (UserId::new(1), Span::from_hours(1), Time::default());
-        let ask = Ask { run, project, user, request, limit, qos: Qos::Normal, nice: 0, checkpoint: None, since };
+        let (qos, limit_min, deadline, checkpoint) = (Qos::Normal, None, None, None);
+        let ask = Ask { run, project, user, request, limit, limit_min, deadline, qos, nice: 0, checkpoint, since };
         let step = sched.step(Time::default(), vec![Event::Queued(ask)]);
         match step.starts.first() {
             Some(start) => held += u64::from(start.on.gpus().milli()),
@@ -74,7 +75,7 @@ fn request(estate: &Estate, pod: &Pod) -> Request {
         memory_mib: u64::from(pod.memory_mib.max(1)),
         model: None,
         exclusive: false,
-        features: if any { Vec::new() } else { vec![serves(pod.ask.models.0)] },
+        features: if any { Vec::new() } else { vec![serves(pod.ask.models.0).as_str().into()] },
         share,
     };
     Request {
@@ -85,6 +86,7 @@ fn request(estate: &Estate, pod: &Pod) -> Request {
         across_islands: false,
         topology: Topology::default(),
         reservation: None,
+        elastic: None,
     }
 }
 

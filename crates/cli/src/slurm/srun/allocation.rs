@@ -121,6 +121,7 @@ pub fn enter(client: &Client, job: JobView, asked: Option<&Asked>) -> Result<Hel
             name: slot.node.clone(),
             part: slot.part,
             devices: slot.devices.clone(),
+            gpu_milli: slot.gpu_milli.unwrap_or(0),
             cpus: slot.cpus,
             memory_mib: slot.memory_mib,
             model: node.and_then(|node| node.gpu_model.clone()),
