@@ -2,7 +2,7 @@
 //! from traces that lie beside the repository. Where they do not, that test says so and passes.
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and stops")]
 use madang_sim::sharing::{
-    Arrivals, Ask, Curve, Estate, Fragmentation, GpuAsk, Mix, Models, Pod, Pods, Policy, State, Study, read,
+    Arrivals, Ask, Curve, Estate, Fragmentation, GpuAsk, Mix, Models, Pod, Pods, Policy, State, Study, core, read,
 };
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -182,4 +182,24 @@ fn the_published_table_is_met() {
     assert!(allocated(1).abs_diff(953_900) < 1500, "FGD: {}", allocated(1));
     assert!(of(1, &|curve| curve.fragments_at(130)).abs_diff(45_700) < 1500, "FGD's fragments");
     assert!(allocated(2) > allocated(1) + 8000, "worth: {}", allocated(2));
+}
+
+#[test]
+fn the_core_places_shares_as_well_as_the_lab() {
+    // Shares that go well together only where their remainders are heeded: 650 with 320, 470 twice, 810 alone.
+    let node = |at: usize| format!("n{at},64000,262144,4,G2\n");
+    let list: String = (0..40).map(node).collect();
+    let estate = nodes(&format!("sn,cpu_milli,memory_mib,gpu,model\n{list}"));
+    let asks = [(650, 3), (320, 3), (470, 4), (810, 1), (1000, 2)];
+    let pod = |(milli, count): (u32, usize)| format!("p,4000,8192,1,{milli},\n").repeat(count);
+    let list: String = asks.into_iter().map(pod).collect();
+    let pods = pods(&format!("name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n{list}"), &estate);
+    let study = Study::new(&estate, &pods);
+    for seed in 0..3 {
+        let arrivals = Arrivals::new(&estate, &pods, 130, seed);
+        let reached = core::replay(&estate, &pods, &arrivals).allocated;
+        let of = |policy| study.replay(&arrivals, policy).0.allocated_at(130);
+        let (best, worth) = (of(Policy::BestFit), of(Policy::Worth));
+        assert!(reached > best && reached + 20_000 > worth, "core {reached}, worth {worth}, best-fit {best}");
+    }
 }

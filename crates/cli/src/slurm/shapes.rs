@@ -130,7 +130,7 @@ fn parts_of_gpus() {
     check("#SBATCH --gres=shard:1", &[], "{parts:[{gpu_shards:1,nodes:1}]}");
     check("#SBATCH --gres=gpu:1g.18gb:1 -N 2", &[], "{parts:[{gpu_profile:1g.18gb,nodes:2}]}");
     check("#SBATCH --gpus=h200:0.25", &[], "{parts:[{gpu_milli:250,gpu_model:h200}]}");
-    check("#SBATCH -G 4", &["--gpus=0.5"], "{parts:[{gpu_milli:500,nodes:1}]}");
+    check("#SBATCH -G 4", &["--gpus=0.5"], "{parts:[{gpu_milli:500}]}");
     check("#SBATCH --gres=shard:1 -G 0.5", &[], "one part asks for different parts of a GPU");
 }
 
