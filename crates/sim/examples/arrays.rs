@@ -108,8 +108,8 @@ fn opening() -> Vec<Signed> {
 }
 
 fn submission(array: Option<Array>) -> Signed {
-    let (model, features) = (None, Vec::new());
-    let part = Part { nodes: 1, gpus: 1, cpus: 1, memory_mib: 1, model, exclusive: false, features };
+    let (model, features, share) = (None, Vec::new(), None);
+    let part = Part { nodes: 1, gpus: 1, cpus: 1, memory_mib: 1, model, exclusive: false, features, share };
     let limit = Some(Span::from_hours(2));
     let submission =
         Submission { name: "sweep".into(), parts: vec![part], limit, array, ..madang_sim::load::plain("u".into()) };
