@@ -218,6 +218,7 @@ function details(job, named) {
       [t('job.limit_min'), job.limit_min_secs ? span(job.limit_min_secs) : null],
       [t('job.deadline'), job.deadline_ms ? moment(job.deadline_ms) : null],
       [t('job.most'), job.gpu_milli ? gpuTime(job.gpu_milli * job.limit_secs * 1e3) : null],
+      [t('job.elastic'), size(job.elastic)],
       [t('job.nice'), job.nice ? num(job.nice) : null],
       [t('job.requeue'), t(job.requeue ? 'job.requeue_yes' : 'job.requeue_no')],
       [t('job.dependency'), job.dependency && h('code', job.dependency)],
@@ -226,6 +227,17 @@ function details(job, named) {
       [t('job.comment'), job.comment],
     ]),
   );
+}
+
+/** How its size may differ and did, for a gang that is elastic or has gone on with other nodes. */
+function size(elastic) {
+  if (!elastic) return null;
+  const { least_nodes: least, most_nodes: most, restart_secs: restart, resized, from_nodes: from } = elastic;
+  const words = [most > least ? t('job.elastic_range', { least, most }) : t('job.elastic_fixed', { n: least })];
+  if (restart !== undefined && restart !== null) words.push(t('job.elastic_resizes'));
+  if (resized > 0) words.push(t('job.elastic_resized', { n: resized, from }));
+  if (elastic.kept_secs > 0) words.push(t('job.elastic_kept', { span: span(elastic.kept_secs) }));
+  return words.join(' · ');
 }
 
 /** The buttons: only what can be done in this state. */

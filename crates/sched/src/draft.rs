@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::place::{self, Now};
 use crate::promise::Promises;
 use crate::shape::Shape;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use fixedbitset::FixedBitSet;
 use madang_model::{Allocation, RunId, Time};
@@ -12,7 +13,7 @@ use madang_model::{Allocation, RunId, Time};
 /// A draft of the cluster.
 pub(crate) struct Draft<'a> {
     cluster: &'a mut Cluster,
-    vacated: Vec<(RunId, Time, &'a Allocation)>,
+    vacated: Vec<(RunId, Time, Cow<'a, Allocation>)>,
     grown: FixedBitSet,
 }
 
@@ -45,7 +46,13 @@ impl<'a> Draft<'a> {
     /// Takes a run off.
     pub fn vacate(&mut self, run: RunId, until: Time, on: &'a Allocation) {
         self.cluster.release(run, on);
-        self.vacated.push((run, until, on));
+        self.vacated.push((run, until, Cow::Borrowed(on)));
+    }
+
+    /// Takes a part of a run off.
+    pub fn vacate_part(&mut self, run: RunId, until: Time, on: &Allocation) {
+        self.cluster.release(run, on);
+        self.vacated.push((run, until, Cow::Owned(on.clone())));
     }
 
     /// The place to come back to.
@@ -56,7 +63,7 @@ impl<'a> Draft<'a> {
     /// Puts back what was taken off since the mark.
     pub fn rewind(&mut self, to: Mark) {
         for (run, until, on) in self.vacated.drain(to.0..).rev() {
-            self.cluster.take(run, until, on);
+            self.cluster.take(run, until, &on);
         }
     }
 

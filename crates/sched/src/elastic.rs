@@ -88,7 +88,7 @@ impl Scheduler {
             self.runs.get_mut(&id).expect("listed above").life.quiet = now.after(AGAIN);
             let Some(place) = found else { continue };
             self.send_away(now, id, id.job, step);
-            self.set_aside(now, place);
+            self.set_aside(now, place, None);
         }
         self.refresh();
     }

@@ -5,7 +5,7 @@
 //! and then, and takes what it finds: the place is what is kept free for it, not where it must go.
 //!
 //! Invariants: a move's run holds nodes; a job has a move or a promise, not both; no promise is delayed by one.
-use crate::api::Promise;
+use crate::api::{BrokenBy, Promise};
 use crate::cluster::amount_of;
 use crate::promise::{GRACE, Move, Pledge, Promises};
 use crate::scheduler::{Run, Scheduler};
@@ -42,15 +42,22 @@ impl Run {
 }
 
 impl Scheduler {
-    /// Sets a place aside for the job of a run that leaves, unless that would delay a promise.
-    pub(crate) fn set_aside(&mut self, now: Time, place: Move) {
+    /// Sets a place aside for the job of a run that leaves, unless that would delay a promise: one gives way only where
+    /// something befell the run that is a cause to break it.
+    pub(crate) fn set_aside(&mut self, now: Time, place: Move, cause: Option<BrokenBy>) {
         let job = place.run.job;
         self.promises.take(job);
         let nodes: Vec<NodeId> = place.on.slots.iter().map(|slot| slot.node).collect();
         self.promises.put(place);
         let beside: BTreeSet<JobId> = nodes.into_iter().flat_map(|node| self.promises.on(node)).collect();
-        if !beside.into_iter().all(|other| self.promises.holds(&self.cluster, other, now)) {
-            self.promises.take(job);
+        let short = |other: &JobId| !self.promises.holds(&self.cluster, *other, now);
+        let short: Vec<JobId> = beside.into_iter().filter(short).collect();
+        match cause {
+            Some(cause) if short.iter().all(|other| self.promises.by_job.contains_key(other)) => {
+                short.into_iter().for_each(|other| self.shake(other, cause));
+            }
+            _ if short.is_empty() => {}
+            _ => drop(self.promises.take(job)),
         }
     }
 
@@ -96,7 +103,7 @@ impl Scheduler {
             run.until = run.until.min(now);
             let until = run.until;
             self.cluster.extend(id, until, &on);
-            self.set_aside(now, Move { run: id, on: Allocation { slots }, start, end });
+            self.set_aside(now, Move { run: id, on: Allocation { slots }, start, end }, Some(BrokenBy::Node(node)));
         }
     }
 

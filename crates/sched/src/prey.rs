@@ -9,7 +9,7 @@ use crate::promise::gone;
 use crate::reclaim::Claim;
 use crate::scheduler::{Run, Scheduler};
 use alloc::vec::Vec;
-use madang_model::{Checkpoints, JobId, Qos, RunId, Span, Time};
+use madang_model::{Allocation, Checkpoints, JobId, Qos, RunId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 /// What taking a run back depends on.
@@ -53,8 +53,10 @@ pub(crate) struct Prey {
     pub gpus: u64,
     /// What it costs; less is taken first.
     pub price: u128,
-    /// Nodes that it holds.
+    /// Nodes that it holds, or that it would give.
     pub nodes: u64,
+    /// What it would give of an allocation too large to be taken whole; its job goes on with the rest.
+    pub part: Option<Allocation>,
     /// Until when it is left alone because it has just started; its price is what it will be then.
     pub settles: Option<Time>,
 }
@@ -70,6 +72,16 @@ pub(crate) struct Found {
     pub later: Option<Time>,
     /// By owner: milli-GPUs that it may lose.
     pub excess: Vec<u64>,
+}
+
+/// The last nodes of a run that may go on smaller, as many as come to no more than this many milli-GPUs.
+fn spare_part(run: &Run, most: u64) -> Option<Allocation> {
+    let request = run.request.as_deref().filter(|request| request.resizes())?;
+    let each = u64::from(request.parts.first()?.gpus) * 1000;
+    let more = (run.on.slots.len() as u64).saturating_sub(u64::from(request.nodes()));
+    let gives = more.min(most.checked_div(each)?) as usize;
+    let slots = run.on.slots[run.on.slots.len() - gives..].to_vec();
+    (gives > 0).then_some(Allocation { slots })
 }
 
 impl Scheduler {
@@ -107,7 +119,9 @@ impl Scheduler {
         if !lesser && found.excess[owner] == 0 {
             return;
         }
-        let gpus = u64::from(run.on.gpus().milli());
+        let whole = u64::from(run.on.gpus().milli());
+        let part = (!lesser && whole > found.excess[owner]).then(|| spare_part(run, found.excess[owner])).flatten();
+        let gpus = part.as_ref().map_or(whole, |part| u64::from(part.gpus().milli()));
         let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
         if !(lent || lesser) {
             return;
@@ -119,8 +133,9 @@ impl Scheduler {
             return;
         }
         let settles = Some(run.life.since.after(self.config.taking.settle)).filter(|until| *until > now);
-        let (price, nodes) = (self.price(settles.unwrap_or(now), run), run.on.slots.len() as u64);
-        found.prey.push(Prey { run: id, owner, gpus, price, nodes, settles });
+        let nodes = part.as_ref().unwrap_or(&run.on).slots.len() as u64;
+        let price = self.price(settles.unwrap_or(now), run);
+        found.prey.push(Prey { run: id, owner, gpus, price, nodes, part, settles });
     }
 
     /// Until when a job is neither taken back nor put off again.

@@ -207,7 +207,7 @@ impl Scheduler {
         yielding.iter().for_each(|job| self.promises.lift(*job));
         self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old });
         self.give_way(now, claim.job, yielding, step);
-        smaller.into_iter().for_each(|place| self.set_aside(now, place));
+        smaller.into_iter().for_each(|place| self.set_aside(now, place, None));
     }
 
     /// Tells a run to stop so that the job can have its nodes, or go on elsewhere if it is its own.
@@ -300,8 +300,8 @@ struct Here {
 }
 
 impl Here {
-    fn new(nodes: usize, found: &Found, runs: &BTreeMap<RunId, Run>) -> Here {
-        let slots = |prey: &Prey| &runs[&prey.run].on.slots;
+    fn new<'f>(nodes: usize, found: &'f Found, runs: &'f BTreeMap<RunId, Run>) -> Here {
+        let slots = |prey: &'f Prey| &prey.part.as_ref().unwrap_or(&runs[&prey.run].on).slots;
         let mut ends = alloc::vec![0; nodes];
         found.prey.iter().flat_map(slots).for_each(|slot| ends[slot.node.index()] += 1);
         let mut sum = 0;
@@ -516,8 +516,11 @@ impl Search<'_> {
 
     fn placed_without(&mut self, victims: &[usize]) -> Option<Allocation> {
         for at in victims {
-            let run = self.found.prey[*at].run;
-            self.draft.vacate(run, self.runs[&run].until, &self.runs[&run].on);
+            let Prey { run, part, .. } = &self.found.prey[*at];
+            match part {
+                Some(part) => self.draft.vacate_part(*run, self.runs[run].until, part),
+                None => self.draft.vacate(*run, self.runs[run].until, &self.runs[run].on),
+            }
         }
         self.draft.place(self.shape, self.promises, self.now, self.claim.end)
     }

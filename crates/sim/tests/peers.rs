@@ -48,6 +48,7 @@ fn shown(workload: &Workload, outcome: &Outcome) -> Vec<String> {
         How::Ended => "",
         How::TimedOut => " limit",
         How::TakenBack => " back",
+        How::Resized => " resized",
         How::NodeLost => " lost",
     };
     let secs = |time: Time| time.millis() / SECOND;

@@ -152,6 +152,31 @@ fn a_victim_goes_on_smaller_on_what_it_keeps() {
 }
 
 #[test]
+fn a_gang_larger_than_what_was_borrowed_gives_what_was() {
+    let mut founding = estate(&[(1, 8, 8)]);
+    founding.sites[0].shares = [(0, 5000), (1, 5000)].map(|(id, part)| (PartyId::new(id), part)).to_vec();
+    let takes = |least: u32, asked: u32, resizes: bool| {
+        let mut sched = sched(&founding);
+        step(&mut sched, 0, project(2, 1));
+        let all = if resizes { elastic(1, least, 8) } else { moldable(1, least, 8) };
+        step(&mut sched, 1, vec![Event::Queued(all.clone())]);
+        let owner = Ask { project: ProjectId::new(2), ..ask(2, request(asked, 8), HOUR) };
+        let taken = step(&mut sched, 32 * MINUTE, vec![Event::Queued(owner)]);
+        if taken.stops.is_empty() {
+            return "nothing".to_owned();
+        }
+        let back = step(&mut sched, 34 * MINUTE, again(&all).1);
+        let sizes = back.starts.iter().map(|start| format!("{} on {}", start.run.job, start.on.slots.len()));
+        sizes.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(takes(2, 3, true), "job-1 on 5, job-2 on 3");
+    assert_eq!(takes(4, 4, true), "job-1 on 4, job-2 on 4");
+    assert_eq!(takes(6, 2, true), "job-1 on 6, job-2 on 2");
+    assert_eq!(takes(6, 3, true), "nothing", "it would be below its fewest");
+    assert_eq!(takes(2, 3, false), "nothing", "one that cannot be resized would go whole");
+}
+
+#[test]
 fn after_a_loss_the_gang_goes_on_with_its_spare_at_once() {
     let mut sched = sched(&estate(&[(1, 8, 8)]));
     let mut first = ask(1, request(4, 8), 10 * HOUR);

@@ -40,11 +40,11 @@ impl Layers {
         };
         for run in &outcome.runs {
             let job = &workload.jobs[run.job as usize];
-            let gang = u128::from(job.gang());
+            let gang = u128::from(run.gpus);
             let (start, end) = (run.start.millis(), run.end.millis());
             add(&mut layers.owners[layer[job.owner as usize]].1, step, (start, end), gang);
             add(&mut layers.busy, step, (start, end), gang);
-            if matches!(run.how, How::TakenBack | How::NodeLost) {
+            if matches!(run.how, How::TakenBack | How::NodeLost | How::Resized) {
                 add(&mut layers.lost, step, (start + run.kept.millis(), end), gang);
             }
             if run.how == How::TakenBack
@@ -101,9 +101,7 @@ mod tests {
         for at in 0..BUCKETS {
             assert_eq!(layers.owners.iter().map(|(_, row)| row[at]).sum::<u128>(), layers.busy[at], "stretch {at}");
         }
-        let all = outcome.runs.iter().map(|run| {
-            u128::from(workload.jobs[run.job as usize].gang()) * u128::from(run.end.since(run.start).millis())
-        });
+        let all = outcome.runs.iter().map(|run| u128::from(run.gpus) * u128::from(run.end.since(run.start).millis()));
         assert_eq!(layers.busy.iter().sum::<u128>(), all.sum::<u128>());
         assert_eq!(layers.taken_back.iter().sum::<u64>(), 1);
     }

@@ -35,6 +35,7 @@ pub fn outcome() -> Outcome {
         job,
         start: Time::from_millis(start * 1000),
         end: Time::from_millis((start + secs) * 1000),
+        gpus: workload().jobs[job as usize].gang(),
         how,
         kept: Span::from_secs(kept),
     };

@@ -6,11 +6,14 @@
 use super::Refusal;
 use super::machine::Machine;
 use super::record::{How, Outcome, Recorder};
+use super::stretch::{RESTART, Stretch};
 use super::workload::{Job, Workload};
 use crate::model_engine::ModelEngine;
 use madang_centre::input::{Input, Report, Signed, Submission};
 use madang_centre::{Centre, Effect, Reply, World, drive};
-use madang_model::{Founding, GpuTime, JobId, ModelRun, Outcome as End, Part, Role, RunId, Span, Time};
+use madang_model::{
+    Elastic, Founding, GpuTime, JobId, ModelRun, Outcome as End, Part, Role, RunId, Span, StopCause, Time,
+};
 
 /// Told now and then how many jobs have come to their end.
 pub type Seen<'a> = dyn FnMut(usize) + 'a;
@@ -25,11 +28,23 @@ pub fn run(
     policy: &super::Settings,
     seen: &mut Seen,
 ) -> Result<Outcome, Refusal> {
+    run_stretched(workload, machine, (policy, Stretch::default()), seen)
+}
+
+/// The same with a share of the gangs elastic.
+pub fn run_stretched(
+    workload: &Workload,
+    machine: &Machine,
+    (policy, stretch): (&super::Settings, Stretch),
+    seen: &mut Seen,
+) -> Result<Outcome, Refusal> {
     machine.holds(workload)?;
     let mut centre = Centre::new();
     let founding = Founding { policy: policy.config.clone(), ..machine.founding(&workload.owners) };
     let mut trial = Trial {
         workload,
+        sizes: workload.jobs.iter().map(|job| stretch.of(job, machine)).collect(),
+        leaving: std::collections::BTreeSet::new(),
         recorder: Recorder::new(workload, machine),
         engine: ModelEngine::new(),
         names: founding.nodes.iter().map(|node| node.name.clone()).collect(),
@@ -92,6 +107,10 @@ fn people(workload: &Workload, users: &[((u32, u32), String)]) -> Vec<Input> {
 
 struct Trial<'a> {
     workload: &'a Workload,
+    /// Of the elastic ones the fewest nodes, and how many more.
+    sizes: Vec<Option<(u32, Elastic)>>,
+    /// Runs that leave to go on with more nodes.
+    leaving: std::collections::BTreeSet<RunId>,
     recorder: Recorder<'a>,
     engine: ModelEngine,
     names: Vec<String>,
@@ -114,16 +133,21 @@ impl Trial<'_> {
         self.jobs[id.index()] as usize
     }
 
-    fn model(&self, run: RunId) -> ModelRun {
+    /// What is left of the work, on so many nodes; an elastic gang that starts again first pays for that.
+    fn model(&mut self, run: RunId, nodes: usize) -> ModelRun {
         let job = self.job_of(run.job);
-        ModelRun { runtime: self.recorder.left(job), exit: i32::from(self.workload.jobs[job].fails) }
+        let own = u64::from(self.workload.jobs[job].nodes);
+        let left = (self.recorder.left(job).millis() * own).div_ceil((nodes as u64).max(1));
+        let restart = self.sizes[job].filter(|_| run.attempt > 1).map_or(Span::ZERO, |_| RESTART);
+        self.recorder.restarts(job, restart);
+        ModelRun { runtime: Span::from_millis(left + restart.millis()), exit: i32::from(self.workload.jobs[job].fails) }
     }
 
     fn submit(&self, index: usize) -> Signed {
         let job = &self.workload.jobs[index];
         let user = self.users.binary_search_by_key(&(job.owner, job.user), |(user, _)| *user);
         let user = user.expect("whoever submits is among the users");
-        let submission = submission(self.workload, job, self.users[user].1.clone());
+        let submission = submission(self.workload, job, self.users[user].1.clone(), self.sizes[index]);
         Signed { ticket: index as u64 + 1, ..Signed::own(Input::Submit(Box::new(submission))) }
     }
 
@@ -134,11 +158,12 @@ impl Trial<'_> {
                 End::TimedOut => How::TimedOut,
                 End::NodeFailed => How::NodeLost,
                 End::Completed | End::Failed { .. } => How::Ended,
+                _ if self.leaving.remove(run) => How::Resized,
                 _ => How::TakenBack,
             };
             let job = self.job_of(run.job);
             self.recorder.ends(self.now, job, how);
-            if matches!(how, How::NodeLost | How::TakenBack) {
+            if matches!(how, How::NodeLost | How::TakenBack | How::Resized) {
                 self.recorder.waits(job);
             }
         }
@@ -206,12 +231,18 @@ impl World for Trial<'_> {
                 }
                 Effect::Reply { answer: Err(refusal), .. } => self.refused = Some(refusal.fact),
                 Effect::Start { run, on, limit, .. } => {
-                    self.engine.start(now, run, limit, Some(self.model(run)));
                     let held = |slot: &madang_model::Slot| (slot.node.number(), slot.devices.count_ones());
                     let job = self.job_of(run.job);
                     self.recorder.starts(now, job, on.slots.iter().map(held));
+                    let model = self.model(run, on.slots.len());
+                    self.engine.start(now, run, limit, Some(model));
                 }
-                Effect::Stop { run, cause, .. } => self.engine.stop(now, run, cause),
+                Effect::Stop { run, cause, .. } => {
+                    if matches!(cause, StopCause::Preempted { by, .. } if by == run.job) {
+                        self.leaving.insert(run);
+                    }
+                    self.engine.stop(now, run, cause);
+                }
                 _ => {}
             }
         }
@@ -219,9 +250,9 @@ impl World for Trial<'_> {
 }
 
 /// The job as its owner's people would submit it.
-fn submission(workload: &Workload, job: &Job, user: String) -> Submission {
+fn submission(workload: &Workload, job: &Job, user: String, size: Option<(u32, Elastic)>) -> Submission {
     let part = Part {
-        nodes: job.nodes,
+        nodes: size.map_or(job.nodes, |(least, _)| least),
         gpus: job.gpus,
         cpus: job.cpus.max(1),
         memory_mib: 1,
@@ -233,7 +264,8 @@ fn submission(workload: &Workload, job: &Job, user: String) -> Submission {
     Submission {
         project: Some(workload.owners[job.owner as usize].name.clone()),
         parts: vec![part],
-        limit: Some(job.limit),
+        limit: Some(size.map_or(job.limit, |(least, _)| Stretch::limit(job, least))),
+        elastic: size.map(|(_, elastic)| elastic),
         qos: job.qos,
         requeue: true,
         checkpoint: (job.checkpoint > Span::ZERO).then_some(job.checkpoint),

@@ -77,7 +77,9 @@ pub struct Figures {
     pub goodput: u64,
     /// Runs taken back.
     pub taken_back: u64,
-    /// GPU-seconds lost to runs taken back.
+    /// Runs that left to go on with more nodes.
+    pub resized: u64,
+    /// GPU-seconds lost to runs taken back, and to those that left for more nodes.
     pub lost_back: u64,
     /// GPU-seconds lost to broken nodes.
     pub lost_nodes: u64,
@@ -112,18 +114,19 @@ pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Fig
     figures.unmet = figures.shares.iter().map(|share| share.unmet).sum();
     let (mut held, mut useful, mut back, mut nodes) = (0u128, 0u128, 0u128, 0u128);
     for run in &outcome.runs {
-        let gang = u128::from(workload.jobs[run.job as usize].gang());
+        let gang = u128::from(run.gpus);
         held += gang * within(run.start, run.end, window);
         useful += gang * within(run.start, run.start.after(run.kept), window);
         let lost = gang * u128::from(run.end.since(run.start).millis().saturating_sub(run.kept.millis()));
         match run.how {
-            How::TakenBack => back += lost,
+            How::TakenBack | How::Resized => back += lost,
             How::NodeLost => nodes += lost,
             How::Ended | How::TimedOut => {}
         }
     }
     figures.utilisation = ratio(held, capacity);
     figures.goodput = ratio(useful, capacity);
+    figures.resized = outcome.runs.iter().filter(|run| run.how == How::Resized).count() as u64;
     figures.taken_back = outcome.runs.iter().filter(|run| run.how == How::TakenBack).count() as u64;
     (figures.lost_back, figures.lost_nodes) = ((back / 1000) as u64, (nodes / 1000) as u64);
     let frames = outcome.frames.iter().filter(|frame| frame.at <= window.1);
@@ -245,7 +248,7 @@ impl Sweep {
         starts.sort_unstable_by_key(|run| (runs[*run as usize].start, *run));
         let mut starts = starts.into_iter().map(|run| &runs[run as usize]).peekable();
         let (mut submits, mut ends) = (jobs.iter().peekable(), runs);
-        let of = |run: &Run| (jobs[run.job as usize].owner, jobs[run.job as usize].gang());
+        let of = |run: &Run| (jobs[run.job as usize].owner, jobs[run.job as usize].gang(), run.gpus);
         loop {
             let first = (submits.peek().map(|job| job.submit), starts.peek().map(|run| run.start));
             let next = [first.0, first.1, ends.first().map(|run| run.end)];
@@ -256,15 +259,15 @@ impl Sweep {
             while let Some(job) = submits.next_if(|job| job.submit == now) {
                 self.at(now, job.owner).wanted += job.gang();
             }
-            for (owner, gang) in gone.iter().filter(|run| !is_last(run)).map(of) {
+            for (owner, gang, _) in gone.iter().filter(|run| !is_last(run)).map(of) {
                 self.at(now, owner).wanted += gang;
             }
-            while let Some((owner, gang)) = starts.next_if(|run| run.start == now).map(of) {
+            while let Some((owner, gang, gpus)) = starts.next_if(|run| run.start == now).map(of) {
                 let account = self.at(now, owner);
-                (account.held, account.wanted) = (account.held + gang, account.wanted - gang);
+                (account.held, account.wanted) = (account.held + gpus, account.wanted - gang);
             }
-            for (owner, gang) in gone.iter().map(of) {
-                self.at(now, owner).held -= gang;
+            for (owner, _, gpus) in gone.iter().map(of) {
+                self.at(now, owner).held -= gpus;
             }
         }
     }

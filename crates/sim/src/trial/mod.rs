@@ -18,6 +18,7 @@ pub mod philly;
 mod policy;
 pub mod reader;
 mod record;
+pub mod stretch;
 pub mod table;
 mod workload;
 

@@ -16,6 +16,8 @@ pub enum How {
     TimedOut,
     /// Taken back for somebody else.
     TakenBack,
+    /// Left at a checkpoint, to go on with more nodes.
+    Resized,
     /// A node was lost.
     NodeLost,
 }
@@ -29,6 +31,8 @@ pub struct Run {
     pub start: Time,
     /// When it was gone.
     pub end: Time,
+    /// GPUs that it held.
+    pub gpus: u64,
     /// How it ended.
     pub how: How,
     /// How much of it counted: all of it, or what was saved before it was taken back or broke.
@@ -85,8 +89,10 @@ pub struct Recorder<'a> {
     place: Vec<u32>,
     /// The jobs that hold something on each node.
     holders: Vec<Vec<u32>>,
-    /// Work of each job that earlier runs have saved.
+    /// Work of each job that earlier runs have saved, as time on the nodes that the workload says.
     saved: Vec<Span>,
+    /// What the present run of each job spends on starting again.
+    restart: Vec<Span>,
     runs: Vec<Run>,
     frames: Vec<Frame>,
     step: Span,
@@ -111,6 +117,7 @@ impl<'a> Recorder<'a> {
             place: vec![u32::MAX; workload.jobs.len()],
             holders: vec![Vec::new(); machine.nodes() as usize],
             saved: vec![Span::ZERO; workload.jobs.len()],
+            restart: vec![Span::ZERO; workload.jobs.len()],
             runs: Vec::with_capacity(workload.jobs.len()),
             frames: Vec::new(),
             step,
@@ -160,6 +167,12 @@ impl<'a> Recorder<'a> {
             self.holders[node as usize].push(job as u32);
             held.push((node, gpus));
         }
+        self.restart[job] = Span::ZERO;
+    }
+
+    /// The present run of the job first spends this on starting again.
+    pub fn restarts(&mut self, job: usize, restart: Span) {
+        self.restart[job] = restart;
     }
 
     /// A job's run is gone.
@@ -167,21 +180,25 @@ impl<'a> Recorder<'a> {
         let place = std::mem::replace(&mut self.place[job], u32::MAX);
         let (start, held) = &mut self.held[place as usize];
         let start = *start;
+        let (mut count, mut sum) = (0, 0);
         for (node, gpus) in held.drain(..) {
+            (count, sum) = (count + 1, sum + u64::from(gpus));
             self.floor.give(node, gpus);
             self.holders[node as usize].retain(|holder| *holder != job as u32);
         }
         self.empty.push(place);
-        let kept = match how {
+        let whole = match how {
             How::Ended | How::TimedOut => now.since(start),
-            How::TakenBack | How::NodeLost => {
+            How::TakenBack | How::NodeLost | How::Resized => {
                 let every = self.workload.jobs[job].checkpoint.millis();
                 let ran = now.since(start).millis();
                 Span::from_millis(if every == 0 { 0 } else { ran - ran % every })
             }
         };
-        self.saved[job] += kept;
-        self.runs.push(Run { job: job as u32, start, end: now, how, kept });
+        let kept = Span::from_millis(whole.millis().saturating_sub(self.restart[job].millis()));
+        let nodes = u64::from(self.workload.jobs[job].nodes);
+        self.saved[job] += Span::from_millis(kept.millis() * count / nodes.max(1));
+        self.runs.push(Run { job: job as u32, start, end: now, gpus: sum, how, kept });
         self.finished += usize::from(matches!(how, How::Ended | How::TimedOut));
     }
 
@@ -192,7 +209,8 @@ impl<'a> Recorder<'a> {
 
     /// How long a job has still to run: its run time less what earlier runs have saved.
     pub fn left(&self, job: usize) -> Span {
-        self.workload.jobs[job].runtime - self.saved[job]
+        let runtime = self.workload.jobs[job].runtime;
+        Span::from_millis(runtime.millis().saturating_sub(self.saved[job].millis()))
     }
 
     /// Jobs that hold something on a node, ascending.

@@ -7,8 +7,8 @@ use madang_centre::input::{
 };
 use madang_centre::{Centre, Effect, Keep, Reply};
 use madang_model::{
-    Allocation, Cap, Choice, DependencyKind, GpuTime, JobId, JobState, ModelRun, Part, Qos, Recurrence, Role, RunId,
-    Span, Time, Topology,
+    Allocation, Cap, Choice, DependencyKind, Elastic, GpuTime, JobId, JobState, ModelRun, Part, Qos, Recurrence, Role,
+    RunId, Span, Time, Topology,
 };
 use madang_sim::{ModelEngine, estate, load};
 use std::collections::BTreeMap;
@@ -169,6 +169,9 @@ impl Teller {
                 spares: words.number("spares", 0),
                 patience: words.span("patience"),
             },
+            elastic: words
+                .text("most")
+                .map(|_| Elastic { most: words.number("most", 1), restart: words.span("restart") }),
             limit: Some(limit),
             limit_min: words.span("limit_min"),
             deadline: words.span("deadline").map(|span| self.founded.after(span)),
@@ -290,7 +293,7 @@ impl Teller {
             Effect::Start { run, on, limit, .. } => {
                 let at = show::nodes(&self.centre, &on);
                 self.tell(format!("{run} starts on {at}"));
-                let model = self.centre.job(run.job).and_then(|job| job.spec.model);
+                let model = self.centre.job(run.job).and_then(|job| job.model_on(&on));
                 self.running.insert(run, on);
                 self.engine.start(self.now, run, limit, model);
             }

@@ -41,7 +41,8 @@ pub fn simulate(context: &Context, simulate: &Simulate, source: &Source) -> Resu
 
 /// The policies asked for; all where they are to be compared and none is named.
 fn policies(simulate: &Simulate) -> Result<Vec<Variant>, Fail> {
-    if simulate.compare.as_ref().is_some_and(Vec::is_empty) && simulate.policy.is_empty() {
+    if simulate.compare.as_ref().is_some_and(Vec::is_empty) && simulate.policy.is_empty() && simulate.elastic.is_none()
+    {
         return Ok(Policy::all().map(Variant::plain).collect());
     }
     let one = |name: &String| {

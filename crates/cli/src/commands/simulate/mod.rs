@@ -75,6 +75,9 @@ pub struct Simulate {
     /// How many seeds, counted from the first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// Beside madang, the same with so many of a hundred gangs elastic: half to twice their nodes; modelled
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    elastic: Option<u32>,
     /// Weights of owners: a table `vc,node num`, plain or gzip
     #[arg(long, value_name = "FILE")]
     owners: Option<PathBuf>,
@@ -135,7 +138,14 @@ impl Simulate {
                 names.push(name.clone());
             }
         }
-        if names.is_empty() { vec![default.to_owned()] } else { names }
+        if names.is_empty() {
+            names.push(default.to_owned());
+        }
+        let elastic = self.elastic.map(|percent| format!(":elastic={percent}")).unwrap_or_default();
+        let of_ours = |name: &&String| !elastic.is_empty() && (*name == "madang" || name.starts_with("madang:"));
+        let more: Vec<String> = names.iter().filter(of_ours).map(|name| format!("{name}{elastic}")).collect();
+        names.extend(more);
+        names
     }
 
     fn compares(&self) -> bool {

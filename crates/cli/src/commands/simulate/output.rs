@@ -111,6 +111,7 @@ fn figures(seed: u64, f: &Figures) -> Value {
         "utilisation_millionths": f.utilisation,
         "goodput_millionths": f.goodput,
         "taken_back": f.taken_back,
+        "resized": f.resized,
         "lost_back_gpu_secs": f.lost_back,
         "lost_nodes_gpu_secs": f.lost_nodes,
         "stalled_gpu_secs": f.stalled,

@@ -3,6 +3,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use madang_sim::lab;
 use madang_sim::report::Case;
 use madang_sim::trial::madang::Seen;
+use madang_sim::trial::stretch::Stretch;
 use madang_sim::trial::{self, Policy, Settings};
 
 /// A policy on nodes with what is changed of its settings.
@@ -12,12 +13,14 @@ pub struct Variant {
     /// Which policy.
     pub policy: Policy,
     changes: Vec<(String, String)>,
+    /// How many of a hundred gangs are made elastic.
+    elastic: Stretch,
 }
 
 impl Variant {
     /// A policy as it is.
     pub fn plain(policy: Policy) -> Variant {
-        Variant { name: policy.name().into(), policy, changes: Vec::new() }
+        Variant { name: policy.name().into(), policy, changes: Vec::new(), elastic: Stretch::default() }
     }
 
     /// The policy of that name on nodes; `None` where there is none of that name, an error where a setting is wrong.
@@ -31,7 +34,9 @@ impl Variant {
         if let (Policy::Peer(peer), [_, ..]) = (policy, changes.as_slice()) {
             return Err(format!("{} has no settings, madang has", peer.name()));
         }
-        let variant = Variant { name: text.to_owned(), policy, changes };
+        let (elastic, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(name, _)| name == ELASTIC);
+        let elastic = elastic.last().map_or(Ok(Stretch::default()), |(_, percent)| share(percent))?;
+        let variant = Variant { name: text.to_owned(), policy, changes, elastic };
         variant.apply(&mut madang_model::Policy::default())?;
         Ok(Some(variant))
     }
@@ -39,24 +44,35 @@ impl Variant {
     /// What it does, in a line.
     pub fn about(&self) -> String {
         let changes: Vec<String> = self.changes.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        let about = self.policy.about();
-        if changes.is_empty() { about.to_owned() } else { format!("{about}, with {}", changes.join(", ")) }
+        let mut about = self.policy.about().to_owned();
+        if self.elastic != Stretch::default() {
+            about += &format!(", {} of 100 gangs elastic (half to twice their nodes, modelled)", self.elastic.0);
+        }
+        if changes.is_empty() { about } else { format!("{about}, with {}", changes.join(", ")) }
     }
 
     /// Tries the case. The changes are made to the policy of the case's centre.
     pub fn run(&self, case: &Case, seen: &mut Seen) -> Result<trial::Outcome, trial::Refusal> {
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && self.elastic == Stretch::default() {
             return self.policy.run(&case.workload, &case.machine, seen);
         }
         let mut config = case.machine.policy(&case.workload.owners);
         self.apply(&mut config).map_err(trial::Refusal::Centre)?;
         let settings = Settings { name: self.name.clone(), config };
-        trial::madang::run(&case.workload, &case.machine, &settings, seen)
+        trial::madang::run_stretched(&case.workload, &case.machine, (&settings, self.elastic), seen)
     }
 
     fn apply(&self, policy: &mut madang_model::Policy) -> Result<(), String> {
         self.changes.iter().try_for_each(|(name, value)| madang_charter::policy::set(policy, name, value))
     }
+}
+
+/// The word for a share of elastic gangs.
+const ELASTIC: &str = "elastic";
+
+fn share(percent: &str) -> Result<Stretch, String> {
+    let number = percent.parse::<u32>().ok().filter(|number| (0..=100).contains(number));
+    number.map(Stretch).ok_or_else(|| format!("elastic cannot be {percent:?}; it is per cent of the gangs, 0 to 100"))
 }
 
 /// `promises=1`
@@ -116,6 +132,9 @@ mod tests {
             wrong("madang:victims=fattest"),
             "victims cannot be \"fattest\"; it is least-lost, youngest or largest"
         );
+        let variant = Variant::named("madang:elastic=30:promises=1").ok().flatten().expect("it is a policy");
+        assert!(variant.about().contains("30 of 100 gangs elastic"), "{}", variant.about());
+        assert_eq!(wrong("madang:elastic=101"), "elastic cannot be \"101\"; it is per cent of the gangs, 0 to 100");
         assert_eq!(wrong("madang:promises"), "write a setting as NAME=VALUE, not \"promises\"");
         assert_eq!(wrong("kueue:timeout=1"), "kueue has no settings, madang has");
         assert_eq!(wrong("fcfs:a=1"), "fcfs has no settings, madang has");
