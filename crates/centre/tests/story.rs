@@ -770,3 +770,63 @@ fn forget(value: &mut serde_json::Value, keys: &[&str]) {
         _ => {}
     }
 }
+
+#[test]
+fn an_elastic_gang_is_held_for_and_charged_for_what_it_gets() {
+    let mut story = Story::new(3, 8);
+    let mut asked = gang(1, 8);
+    asked.elastic = Some(Elastic { most: 5, restart: None });
+    let job = story.submit(asked);
+    story.started(job);
+    let held = story.centre.book().balance(Account::Held(AwardId::new(1))).0;
+    assert!(held >= GpuTime::from_hours(24) && held < GpuTime::from_hours(25), "{held}");
+    story.pass(Span::from_mins(30));
+    story.ended(job, Outcome::Completed);
+    assert_eq!(story.free(), GpuTime::from_hours(1000 - 12));
+}
+
+#[test]
+fn a_gang_goes_on_with_its_spare_and_with_what_is_left_of_its_limit() {
+    let mut story = Story::new(3, 8);
+    let mut asked = gang(3, 8);
+    asked.topology.spares = 1;
+    asked.checkpoint = Some(Span::from_mins(20));
+    asked.model = Some(ModelRun { runtime: Span::from_mins(50), exit: 0 });
+    let job = story.submit(asked);
+    story.started(job);
+    story.pass(Span::from_mins(30));
+    story.report(Report::NodeDown { node: "n1".into(), why: "power".into() });
+    story.ended(job, Outcome::NodeFailed);
+    assert_eq!(story.state(job), "starting", "on the two nodes left");
+    story.started(job);
+    let now = story.now;
+    let known = story.centre.job(job).expect("known");
+    let JobState::Running { on, until, .. } = &known.state else { panic!("{}", story.state(job)) };
+    assert_eq!((on.slots.len(), *until), (2, now + Span::from_mins(40)));
+    assert_eq!(known.model_on(on).map(|model| model.runtime), Some(Span::from_mins(30)), "from the last checkpoint");
+    assert_eq!((known.progress.resized, known.progress.from), (1, 3));
+    // A requeue by hand begins anew; the node is back, and so is the spare.
+    story.report(Report::NodeUp { node: "n1".into() });
+    story.ok(Input::Requeue { job: Target { job, task: None } });
+    story.ended(job, Outcome::Requeued);
+    story.started(job);
+    let known = story.centre.job(job).expect("known");
+    assert_eq!((known.limit(), known.state.holding().map(|(_, on)| on.slots.len())), (HOUR, Some(3)));
+}
+
+#[test]
+fn an_elastic_gang_that_makes_no_sense_is_refused() {
+    let mut story = Story::new(4, 8);
+    let mut refused = |most: u32, change: fn(&mut Submission)| {
+        let mut asked = gang(2, 8);
+        asked.elastic = Some(Elastic { most, restart: Some(Span::from_mins(5)) });
+        change(&mut asked);
+        story.answer(Input::Submit(Box::new(asked))).err().map(|refusal| refusal.fact).unwrap_or_default()
+    };
+    assert_eq!(refused(1, |_| {}), "asks for at least 2 nodes and at most 1");
+    let two = |asked: &mut Submission| asked.parts.push(asked.parts[0].clone());
+    assert_eq!(refused(4, two), "an elastic gang has one part, this one 2");
+    let once = |asked: &mut Submission| asked.requeue = false;
+    assert_eq!(refused(4, once), "it may not start again, so that it cannot be resized while it runs");
+    assert_eq!(refused(4, |_| {}), "");
+}

@@ -19,7 +19,7 @@ use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{Allocation, Held, JobId, NodeId, ReservationId, RunId, Span, Time};
+use madang_model::{Allocation, Held, JobId, NodeId, ReservationId, RunId, Slot, Span, Time};
 use serde::{Deserialize, Serialize};
 
 /// What a run is given to be gone after its limit: the warning, the kill, the clean-up.
@@ -148,12 +148,12 @@ impl Promises {
 
     /// Frees what is set aside for the job, until [`Promises::lower`].
     pub fn lift(&mut self, job: JobId) {
-        let slots = self.term(job).map_or(Vec::new(), |(on, ..)| on.slots.clone());
-        for slot in &slots {
-            if let Some(list) = self.on_node.get_mut(&slot.node) {
+        let Promises { by_job, moves, on_node, .. } = self;
+        for slot in set_aside(by_job, moves, job) {
+            if let Some(list) = on_node.get_mut(&slot.node) {
                 list.retain(|aside| aside.job != job);
                 if list.is_empty() {
-                    self.on_node.remove(&slot.node);
+                    on_node.remove(&slot.node);
                 }
             }
         }
@@ -161,9 +161,9 @@ impl Promises {
 
     /// Sets aside again what was lifted.
     pub fn lower(&mut self, job: JobId) {
-        let slots = self.term(job).map_or(Vec::new(), |(on, ..)| on.slots.clone());
-        for slot in &slots {
-            let list = self.on_node.entry(slot.node).or_default();
+        let Promises { by_job, moves, on_node, .. } = self;
+        for slot in set_aside(by_job, moves, job) {
+            let list = on_node.entry(slot.node).or_default();
             let at = list.partition_point(|other| other.job < job);
             let part = slot.share.map(|held| (slot.devices, held));
             list.insert(at, Aside { job, amount: amount_of(slot), part });
@@ -388,6 +388,16 @@ fn last_of_parts(holds: &[Hold]) -> impl Iterator<Item = Time> {
         !parts().any(|other| other.devices == hold.devices && (other.until, other.run) > (hold.until, hold.run))
     };
     holds.iter().filter(|hold| hold.share.is_some()).filter(last).map(|hold| hold.until)
+}
+
+/// The slots that a job's promise or move sets aside.
+fn set_aside<'a>(
+    by_job: &'a BTreeMap<JobId, Pledge>,
+    moves: &'a BTreeMap<JobId, Move>,
+    job: JobId,
+) -> impl Iterator<Item = &'a Slot> {
+    let promised = by_job.get(&job).map(|pledge| &pledge.promise.on);
+    promised.or_else(|| moves.get(&job).map(|place| &place.on)).into_iter().flat_map(|on| &on.slots)
 }
 
 /// Takes a job out of what is kept by leaf or by owner.

@@ -135,6 +135,33 @@ fn parts_of_gpus() {
 }
 
 #[test]
+fn a_range_of_nodes_is_an_elastic_gang_where_more_of_them_do_more() {
+    let part = "parts:[{gpus_per_node:8,nodes:4}]";
+    check("#SBATCH --nodes=4-8 --gpus-per-node=8", &[], &format!("{{elastic:{{most_nodes:8}},{part}}}"));
+    check(
+        "#SBATCH --nodes=4-8 --gpus-per-node=8 --checkpoint=30",
+        &["--elastic"],
+        &format!("{{checkpoint_secs:1800,elastic:{{most_nodes:8,restart_secs:300}},{part}}}"),
+    );
+    check(
+        "#SBATCH --nodes=4-8 --gpus-per-node=8 --elastic=0:30",
+        &[],
+        &format!("{{elastic:{{most_nodes:8,restart_secs:30}},{part}}}"),
+    );
+    check("#SBATCH -N 4-8 --gpus=32", &[], "{parts:[{gpus_per_node:8,nodes:4}]}");
+    for (header, want) in [
+        ("#SBATCH -N 4 --elastic", "--elastic needs fewest and most nodes, as in --nodes=4-8"),
+        ("#SBATCH -N 4-8 --elastic=soon", "Invalid --elastic specification: soon"),
+        (
+            "#SBATCH -N 4-8 -n 8 --elastic",
+            "--elastic does not go with nodes of a fixed number: --ntasks counts them over all nodes; give --ntasks-per-node",
+        ),
+    ] {
+        check(header, &[], want);
+    }
+}
+
+#[test]
 fn the_command_line_wins() {
     check(
         "#SBATCH -t 10 -N 1 --mem=4G",
