@@ -144,9 +144,9 @@ fn a_range_of_nodes_is_an_elastic_gang_where_more_of_them_do_more() {
         &format!("{{checkpoint_secs:1800,elastic:{{most_nodes:8,restart_secs:300}},{part}}}"),
     );
     check(
-        "#SBATCH --nodes=4-8 --gpus-per-node=8 --elastic=0:30",
+        "#SBATCH --nodes=4-8 --gpus-per-node=8 --elastic=2",
         &[],
-        &format!("{{elastic:{{most_nodes:8,restart_secs:30}},{part}}}"),
+        &format!("{{elastic:{{most_nodes:8,restart_secs:120}},{part}}}"),
     );
     check("#SBATCH -N 4-8 --gpus=32", &[], "{parts:[{gpus_per_node:8,nodes:4}]}");
     for (header, want) in [
