@@ -28,7 +28,7 @@ impl Scheduler {
     /// Where the job could start now with its fewest nodes.
     pub(crate) fn place_least(&self, now: Time, job: JobId) -> Result<Allocation, Short> {
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
-        place::now(shape, &self.from_now(now, class.limit))
+        place::now(shape, &self.begun_now(now, class.limit))
     }
 
     /// Where a job that could start there now starts: with as many nodes as there are for it.
@@ -36,13 +36,13 @@ impl Scheduler {
         let waiting = &self.queue.jobs[&job];
         let shape = self.queue.kind(waiting).1;
         let project = self.shares.leaves[waiting.leaf].project;
-        let at = self.from_now(now, limit);
+        let at = self.begun_now(now, limit);
         let sizes = self.sizes(&shape.request, shape.nodes(), project, limit);
         let found = largest(&sizes, |nodes| place::now(&self.shape_of(&shape.request, nodes), &at).ok());
         found.unwrap_or(least)
     }
 
-    fn from_now(&self, now: Time, limit: Span) -> Now<'_> {
+    fn begun_now(&self, now: Time, limit: Span) -> Now<'_> {
         let end = now.after(limit).after(GRACE);
         Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true }
     }
