@@ -151,7 +151,10 @@ fn check_ranges(array: &Array) -> Result<u32, Refusal> {
 impl Centre {
     /// Turn tasks into jobs while the array has room and its own wait is over.
     pub(crate) fn fill_array(&mut self, id: JobId) {
-        let late = self.arrays.get(&id).is_some_and(|record| record.waiting() > 0 && self.is_too_late(&record.spec));
+        let late = self
+            .arrays
+            .get(&id)
+            .is_some_and(|record| record.waiting() > 0 && self.is_too_late(record.spec.last_start()));
         if late {
             self.array_end_rest(id, Outcome::Deadline);
         }

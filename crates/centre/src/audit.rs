@@ -168,12 +168,13 @@ impl Centre {
     fn audit_deadlines(&self, wrong: &mut Vec<String>) {
         let waits = |job: &&Job| matches!(job.state, JobState::Pending { .. });
         let jobs = self.jobs.values().filter(waits);
-        let late = jobs.filter_map(|job| Some((too_late_from(&job.spec)?, job.id)));
+        let late = jobs.filter_map(|job| Some((too_late_from(job.last_start())?, job.id)));
         let mut watched: BTreeSet<_> = late.collect();
         for (at, id) in watched.iter().filter(|(at, _)| *at <= self.now) {
             wrong.push(format!("{id} waits at {:?}, from {at:?} on it cannot end by its deadline", self.now));
         }
-        let arrays = self.arrays.values().filter_map(|record| Some((too_late_from(&record.spec)?, record.id)));
+        let arrays =
+            self.arrays.values().filter_map(|record| Some((too_late_from(record.spec.last_start())?, record.id)));
         watched.extend(arrays.filter(|(at, _)| *at > self.now));
         if watched != self.index.deadlines {
             wrong.push(format!("{} deadlines wait, {} are watched", watched.len(), self.index.deadlines.len()));

@@ -17,15 +17,15 @@ const TICK: Span = Span::from_millis(1);
 /// The shortest limit that an engine is given.
 const SHORTEST: Span = Span::from_secs(1);
 
-/// The first moment at which it can no longer end by its deadline.
-pub(crate) fn too_late_from(spec: &JobSpec) -> Option<Time> {
-    Some(spec.last_start()?.after(TICK))
+/// The first moment at which what may start no later than this can no longer end by its deadline.
+pub(crate) fn too_late_from(last_start: Option<Time>) -> Option<Time> {
+    Some(last_start?.after(TICK))
 }
 
 impl Centre {
     /// True when it can no longer end by its deadline, started now.
-    pub(crate) fn is_too_late(&self, spec: &JobSpec) -> bool {
-        too_late_from(spec).is_some_and(|at| at <= self.now)
+    pub(crate) fn is_too_late(&self, last_start: Option<Time>) -> bool {
+        too_late_from(last_start).is_some_and(|at| at <= self.now)
     }
 
     pub(crate) fn watch_deadline(&mut self, id: JobId) {
@@ -39,8 +39,8 @@ impl Centre {
     }
 
     fn too_late_at(&self, id: JobId) -> Option<Time> {
-        let job = self.jobs.get(&id).map(|job| &job.spec);
-        job.or_else(|| self.arrays.get(&id).map(|record| &record.spec)).and_then(too_late_from)
+        let array = || self.arrays.get(&id).and_then(|record| record.spec.last_start());
+        too_late_from(self.jobs.get(&id).map_or_else(array, Job::last_start))
     }
 
     /// What was submitted or altered must be able to end by its deadline at all.

@@ -119,7 +119,7 @@ impl Centre {
     pub(crate) fn look_at_gate(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let JobState::Pending { .. } = job.state else { return };
-        if self.is_too_late(&job.spec) {
+        if self.is_too_late(job.last_start()) {
             return self.end_waiting(id, Outcome::Deadline);
         }
         let queued = job.eligible.is_some();

@@ -161,7 +161,7 @@ impl Centre {
                     self.index.waiters.entry(wait.on).or_default().insert(record.id);
                 }
             }
-            let late = too_late_from(&record.spec).filter(|at| *at > self.now);
+            let late = too_late_from(record.spec.last_start()).filter(|at| *at > self.now);
             self.index.deadlines.extend(late.map(|at| (at, record.id)));
         }
     }
@@ -172,7 +172,7 @@ impl Centre {
             JobState::Ended { .. } => return,
             JobState::Pending { .. } => {
                 counts.0 += 1;
-                self.index.deadlines.extend(too_late_from(&job.spec).map(|at| (at, job.id)));
+                self.index.deadlines.extend(too_late_from(job.last_start()).map(|at| (at, job.id)));
                 for wait in &job.spec.after {
                     self.index.waiters.entry(wait.on).or_default().insert(job.id);
                 }

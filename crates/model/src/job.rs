@@ -575,6 +575,16 @@ impl Job {
         self.granted.unwrap_or(self.left())
     }
 
+    /// The shortest limit with which it may start now.
+    pub fn least(&self) -> Span {
+        self.spec.least().min(self.left())
+    }
+
+    /// The last moment at which it may start now and still end by its deadline.
+    pub fn last_start(&self) -> Option<Time> {
+        Some(self.spec.deadline?.before(self.least()))
+    }
+
     /// How long a run of it asks to last now: the limit less what earlier runs kept of it.
     pub fn left(&self) -> Span {
         let left = self.spec.limit.millis().saturating_sub(self.progress.kept.millis());

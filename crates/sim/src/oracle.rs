@@ -271,8 +271,8 @@ fn has(node: &Node, word: &str) -> bool {
 /// A run's limit is one that its job takes, ends it by its deadline, and is allowed by the partition it is in.
 fn in_time(centre: &Centre, job: &Job) -> Result<(), String> {
     let (limit, spec) = (job.limit(), &job.spec);
-    if limit < spec.least() || limit > spec.limit {
-        return Err(format!("with a limit of {limit}, it asks for {} to {}", spec.least(), spec.limit));
+    if limit < job.least() || limit > job.left() {
+        return Err(format!("with a limit of {limit}, it asks for {} to {}", job.least(), job.left()));
     }
     let sent = job.sent.ok_or("without having been sent")?;
     if spec.deadline.is_some_and(|deadline| sent.after(limit) > deadline) {

@@ -249,11 +249,12 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
     };
     match centre.explain(app.now(), id) {
         Some(found) => {
-            let spec = &centre.job(id)?.spec;
+            let job = centre.job(id)?;
+            let spec = &job.spec;
             let block = |block| words::block(block, &centre, spec.request.reservation, &moment);
             why.blocks = found.why.iter().map(|why| words::naming(block(why), why, spec)).collect();
             let start = found.promise.as_ref().map(|promise| promise.start);
-            (why.warning, why.warning_ko) = start.and_then(|start| words::will_be_late(spec, start)).unzip();
+            (why.warning, why.warning_ko) = start.and_then(|start| words::will_be_late(job, start)).unzip();
             why.ahead = found.ahead;
             why.promised_ms = found.promise.as_ref().map(|promise| promise.start.millis());
             let nodes = found.promise.as_ref().map(|promise| app.look(&centre).node_list(&promise.on));

@@ -3,7 +3,7 @@
 use madang_api::{Block, StateName};
 use madang_centre::Centre;
 use madang_model::{
-    Blocked, Choice, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause, Time,
+    Blocked, Choice, Job, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause, Time,
 };
 use madang_sched::Change;
 
@@ -151,8 +151,8 @@ pub fn naming(block: Block, why: &Blocked, spec: &JobSpec) -> Block {
 }
 
 /// By how much a job that starts only then misses its deadline, English and Korean; `None` for in time.
-pub fn will_be_late(spec: &JobSpec, start: Time) -> Option<(String, String)> {
-    let last = spec.last_start().filter(|last| start > *last)?;
+pub fn will_be_late(job: &Job, start: Time) -> Option<(String, String)> {
+    let last = job.last_start().filter(|last| start > *last)?;
     let late = start.since(last);
     let english = format!(
         "it will miss its deadline by {late} if nothing changes; it is removed when it no longer can end in time"
