@@ -177,7 +177,7 @@ impl Centre {
             self.arrays.values().filter_map(|record| Some((too_late_from(record.spec.last_start())?, record.id)));
         watched.extend(arrays.filter(|(at, _)| *at > self.now));
         if watched != self.index.deadlines {
-            wrong.push(format!("{} deadlines wait, {} are watched", watched.len(), self.index.deadlines.len()));
+            wrong.push(format!("deadlines wait: {watched:?}, watched are {:?}", self.index.deadlines));
         }
     }
 

@@ -28,8 +28,10 @@ impl Centre {
         too_late_from(last_start).is_some_and(|at| at <= self.now)
     }
 
+    /// Notes when it becomes too late for what waits; where it is already, its gate says so.
     pub(crate) fn watch_deadline(&mut self, id: JobId) {
-        self.index.deadlines.extend(self.too_late_at(id).map(|at| (at, id)));
+        let at = self.too_late_at(id).filter(|at| *at > self.now);
+        self.index.deadlines.extend(at.map(|at| (at, id)));
     }
 
     pub(crate) fn unwatch_deadline(&mut self, id: JobId) {
