@@ -2,12 +2,14 @@
 //!
 //! Everything that opens a gate names the job on a list ([`Todo`]) and [`Centre::settle`] works it off, so that long
 //! chains of dependents cost no stack.
+use crate::foresight::Like;
 use crate::state::{Centre, Todo};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::{
-    Blocked, Dependency, DependencyKind, Health, Job, JobId, JobState, Outcome, Request, RunId, Time, Topology, UserId,
+    Blocked, Dependency, DependencyKind, Health, Job, JobId, JobSpec, JobState, Outcome, Request, RunId, Span, Time,
+    Topology, UserId,
 };
 use madang_sched::{Ask, Event};
 
@@ -167,6 +169,7 @@ impl Centre {
             limit_min: job.spec.limit_min.map(|least| self.covered(least.min(job.left()))),
             deadline: job.spec.deadline.map(|deadline| deadline + crate::GRACE),
             checkpoint: job.spec.checkpoint,
+            expected: self.expected(&job.spec),
             qos: job.spec.qos,
             nice: job.spec.nice,
             since,
@@ -201,6 +204,11 @@ impl Centre {
         fewer.topology.spares -= lost;
         fewer.parts[0].nodes -= lost;
         fewer
+    }
+
+    /// How long a job is expected to run, if anything is known.
+    pub(crate) fn expected(&self, spec: &JobSpec) -> Option<Span> {
+        self.foresight.predict(&Like::of(spec))
     }
 
     fn gate(&self, job: &Job) -> Gate {

@@ -14,6 +14,7 @@ mod audit;
 mod cycle;
 mod deadline;
 pub mod effect;
+pub mod foresight;
 mod gate;
 pub mod input;
 mod keys;

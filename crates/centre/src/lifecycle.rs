@@ -105,6 +105,7 @@ impl Centre {
         self.release_nodes(id, &ended.on);
         self.events.push(Event::Ended(run));
         let job = self.jobs.get_mut(&id).expect("ended jobs are there");
+        self.foresight.note(job, &ended);
         if job.runs.len() >= RUNS_KEPT {
             job.runs.remove(0);
         }

@@ -5,6 +5,7 @@
 use crate::array::ArrayRecord;
 use crate::deadline::too_late_from;
 use crate::effect::Reply;
+use crate::foresight::Foresight;
 use crate::input::Key;
 use crate::keys::Keys;
 use crate::refusal::{Code, Refusal};
@@ -54,6 +55,8 @@ pub struct Snapshot {
     next_reservation: u32,
     #[serde(default)]
     reservations: Vec<Reservation>,
+    #[serde(default)]
+    foresight: Foresight,
 }
 
 impl Centre {
@@ -88,6 +91,7 @@ impl Centre {
             dirty: self.dirty.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
             next_reservation: self.next_reservation,
             reservations: self.reservations.values().cloned().collect(),
+            foresight: self.foresight.clone(),
         }
     }
 
@@ -128,6 +132,7 @@ impl Centre {
         centre.dirty = from.dirty;
         centre.next_reservation = from.next_reservation.max(1);
         centre.reservations = from.reservations.into_iter().map(|one| (one.id, one)).collect();
+        centre.foresight = from.foresight;
         centre.derive_index();
         centre.index.begins = from.begins.into_iter().collect();
         centre.index.overdue = from.overdue.into_iter().collect();

@@ -1,6 +1,7 @@
 //! What a centre holds, and the step that changes it.
 use crate::array::ArrayRecord;
 use crate::effect::{Effect, Keep, Notice, Reply};
+use crate::foresight::Foresight;
 use crate::input::{Input, Signed};
 use crate::keys::Keys;
 use crate::refusal::{Code, Refusal};
@@ -41,6 +42,8 @@ pub struct Centre {
     pub(crate) counts: Counts,
     /// Promises kept and broken since opening.
     pub(crate) promises: (u64, u64),
+    /// How long jobs like others ran.
+    pub(crate) foresight: Foresight,
     pub(crate) index: Index,
     pub(crate) wake: Option<Time>,
     /// What this step has produced so far.
@@ -159,6 +162,7 @@ impl Centre {
             delivered: Vec::new(),
             counts: Counts::default(),
             promises: (0, 0),
+            foresight: Foresight::default(),
             index: Index::default(),
             wake: None,
             out: Vec::new(),

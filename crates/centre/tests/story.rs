@@ -759,6 +759,36 @@ fn what_was_written_before_there_were_choices_is_read() {
     assert_eq!(restored.snapshot(), story.centre.snapshot());
 }
 
+#[test]
+fn how_long_jobs_ran_tells_how_long_the_next_will() {
+    let mut story = Story::new(1, 8);
+    let ran = |story: &mut Story, minutes: u64, outcome: Outcome| {
+        let job = story.submit(gang(1, 8));
+        let expected = story.centre.scheduler().and_then(|sched| sched.expected(job));
+        story.started(job);
+        story.pass(Span::from_mins(minutes));
+        story.ended(job, outcome);
+        expected.map(|span| span.secs().div_ceil(60))
+    };
+    assert_eq!(ran(&mut story, 15, Outcome::Completed), None, "nothing is known of ann");
+    assert_eq!(ran(&mut story, 45, Outcome::Failed { exit: 1, signal: 0 }), Some(15));
+    // The upper of two; what was lost with its node counts neither now nor when its job has run again.
+    assert_eq!(ran(&mut story, 5, Outcome::NodeFailed), Some(45));
+    let again = JobId::new(3);
+    story.started(again);
+    story.pass(Span::from_mins(1));
+    story.ended(again, Outcome::Completed);
+    assert_eq!(ran(&mut story, 20, Outcome::Cancelled), Some(45));
+    assert_eq!(ran(&mut story, 1, Outcome::Completed), Some(20), "the median of 15, 20 and 45");
+    story.submit(gang(1, 8));
+    let mut old = serde_json::to_value(story.centre.snapshot()).expect("snapshots serialise");
+    forget(&mut old, &["foresight", "expected", "prediction", "patience"]);
+    let old = Centre::restore(serde_json::from_value(old).expect("old snapshots parse")).expect("this version");
+    let sched = old.scheduler().expect("it is founded");
+    assert_eq!((sched.config().prediction, sched.config().patience), (false, None), "as it was founded");
+    assert_eq!(sched.expected(JobId::new(6)), None);
+}
+
 /// Takes keys out, however deep.
 fn forget(value: &mut serde_json::Value, keys: &[&str]) {
     match value {

@@ -65,10 +65,25 @@ macro_rules! word {
     };
 }
 
-const SETTINGS: [Setting; 17] = [
+const SETTINGS: [Setting; 19] = [
     span!("half_life", "a length of time from \"1 hour\" to \"3650 days\"", 3600..=3650 * DAY, half_life),
     count!("promises", "from 0 to 1000", 0..=1000, promises),
     word!("backfill", "shortest-first or oldest-first", ORDERS, backfill),
+    Setting {
+        name: "prediction",
+        takes: "true or false",
+        set: |policy, text| put(&mut policy.prediction, yes_or_no(text)),
+        get: |policy| if policy.prediction { "true" } else { "false" }.into(),
+    },
+    Setting {
+        name: "patience",
+        takes: "from 0 to 1000, or never",
+        set: |policy, text| {
+            let times = if text == "never" { Some(None) } else { number(text, 0..=1000).map(Some) };
+            put(&mut policy.patience, times)
+        },
+        get: |policy| policy.patience.map_or_else(|| "never".into(), |times| times.to_string()),
+    },
     Setting {
         name: "reclaim",
         takes: "true or false",

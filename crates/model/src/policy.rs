@@ -21,6 +21,14 @@ pub struct Policy {
     pub starts: u32,
     /// The order of a leaf's jobs that can get no promise now; [`Order::ShortestFirst`] by default.
     pub backfill: Order,
+    /// Whether shortest first goes by how long jobs are expected to run; else by their limits. True by default; a founding
+    /// of before, which does not say, keeps what it had.
+    #[serde(default = "by_limits")]
+    pub prediction: bool,
+    /// How many times its expected length a job is let pass by shorter ones in that order: one that asks later than that
+    /// is behind it. 100 by default, `None` for ever; as before where a founding does not say.
+    #[serde(default = "for_ever")]
+    pub patience: Option<u32>,
     /// When and from whom nodes are taken back.
     pub taking: Taking,
     /// A run of an elastic gang grows at most once in so long, counted from its start; 1 hour by default.
@@ -92,6 +100,16 @@ pub struct Lending {
     pub borrow: Option<u32>,
 }
 
+/// What foundings of before had.
+fn by_limits() -> bool {
+    false
+}
+
+/// See [`by_limits`].
+fn for_ever() -> Option<u32> {
+    None
+}
+
 /// The defaults named at each field.
 impl Default for Policy {
     fn default() -> Self {
@@ -101,6 +119,8 @@ impl Default for Policy {
             tries: 4096,
             starts: 1024,
             backfill: Order::default(),
+            prediction: true,
+            patience: Some(100),
             taking: Taking::default(),
             growth: Span::from_hours(1),
             lending: BTreeMap::new(),

@@ -195,6 +195,7 @@ impl World {
             deadline: None,
             qos: Qos::Normal,
             nice: 0,
+            expected: None,
             checkpoint: saves.filter(|_| said).map(Span::from_millis),
             since: Time::from_millis(self.now),
         };

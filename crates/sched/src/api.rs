@@ -27,6 +27,9 @@ pub struct Ask {
     /// By when its limit must end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
+    /// How long it is expected to run, if anything is known; only what goes first in backfill depends on it.
+    #[serde(default)]
+    pub expected: Option<Span>,
     /// Urgency within its share.
     pub qos: Qos,
     /// Larger is later, within the urgency.

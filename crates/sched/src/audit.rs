@@ -110,6 +110,9 @@ impl Scheduler {
         if waiting != self.pending() || in_lines != self.queue.jobs.len() {
             wrong.push(format!("{} jobs wait, shares count {waiting}, lines hold {in_lines}", self.pending()));
         }
+        if !self.queue.leaves.iter().all(|lines| lines.is_sound(|class, rank| self.queue.turn(class, rank))) {
+            wrong.push("the heads of lines are not where they are looked for".into());
+        }
         let held: u64 = self.runs.values().map(|run| run.rate).sum();
         let counted: u64 = self.shares.owners.iter().map(|owner| owner.meter.rate).sum();
         if held != counted {

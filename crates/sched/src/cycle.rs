@@ -198,7 +198,8 @@ impl Scheduler {
         let owner = self.shares.owner_of(leaf);
         self.shares.owners[owner].held += u64::from(on.gpus().milli());
         self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
-        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own, life, request });
+        let expected = waiting.expected;
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own, life, request, expected });
         self.note_prey(now, leaf, life.qos);
         step.starts.push(Start { run, on, until });
     }

@@ -1,11 +1,12 @@
 //! What happened: events change the state and leave the deciding to the cycle.
 use crate::api::{Anomaly, Ask, BrokenBy, Budget, Event, PromiseEnd, Step};
 use crate::prey::Leaving;
+use crate::queue::stepped;
 use crate::reserve::match_shape;
 use crate::scheduler::Scheduler;
 use crate::shape::Shape;
 use alloc::vec::Vec;
-use madang_model::{Health, JobId, NodeId, PartyId, ProjectId, RunId, Time};
+use madang_model::{Health, JobId, NodeId, PartyId, ProjectId, RunId, Span, Time};
 
 impl Scheduler {
     pub(crate) fn apply(&mut self, now: Time, event: Event, step: &mut Step) {
@@ -74,7 +75,8 @@ impl Scheduler {
             match_shape(&mut shape, cluster);
             shape
         });
-        self.queue.push(&ask, leaf, shape);
+        let length = self.length(&ask);
+        self.queue.push(&ask, leaf, shape, length);
         self.arrive(now, ask.run.job);
         self.unfinished |= self.overtaken_by(leaf, &self.queue.jobs[&ask.run.job].rank).is_some();
         self.shares.wait(leaf, true);
@@ -82,6 +84,12 @@ impl Scheduler {
         self.shares.owners[owner].unpromised = true;
         self.shares.owners[owner].look.due = true;
         None
+    }
+
+    /// What short jobs go first by. Only the order of backfill depends on it.
+    pub(crate) fn length(&self, ask: &Ask) -> Span {
+        let expected = ask.expected.filter(|_| self.config.prediction);
+        expected.map_or(ask.limit, |expected| stepped(expected).min(ask.limit))
     }
 
     /// True if the job was waiting.

@@ -1,4 +1,4 @@
-//! Why a job waits, what would start it, and when it will.
+//! Why a job waits, and what would start it.
 use crate::api::{Ask, Budget, Change, Event, Explanation};
 use crate::place::{self, Now, Short};
 use crate::promise::GRACE;
@@ -6,16 +6,12 @@ use crate::queue::{Rank, Waiting, need};
 use crate::rank::Ranking;
 use crate::scheduler::Scheduler;
 use crate::shape::Shape;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use madang_model::{Allocation, Blocked, JobId, Request, RunId, Span, Time};
+use madang_model::{Allocation, Blocked, JobId, Request, Span, Time};
 
-/// Most starts that a forecast runs through.
-const FORECAST: usize = 20_000;
 /// Most turns that are counted to tell how many jobs rank before one.
 const TURNS: u32 = 100_000;
-/// Most windows in a row that begin or end in a forecast while nothing starts or ends.
-const QUIET: u32 = 512;
 
 impl Scheduler {
     /// The binding limit as of the last cycle.
@@ -25,7 +21,7 @@ impl Scheduler {
     }
 
     /// What blocks a job whatever is free: the estate and the budget.
-    fn outside(&self, waiting: &Waiting) -> Option<Blocked> {
+    pub(crate) fn outside(&self, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
         if let Some(by) = shape.request.reservation.filter(|id| !self.cluster.calendar.all.contains_key(id)) {
             return Some(Blocked::ReservationOver { by });
@@ -199,43 +195,8 @@ impl Scheduler {
             qos: waiting.rank.0.0,
             nice: waiting.rank.1,
             checkpoint: waiting.every,
+            expected: waiting.expected,
             since: waiting.rank.2.since,
-        }
-    }
-
-    /// When the job will start if every run lasts to its limit and nothing else comes: its promise, or a forecast.
-    /// `None` if that is not known within a bounded look ahead.
-    pub fn when(&self, now: Time, job: JobId) -> Option<Time> {
-        let now = now.max(self.now);
-        let waiting = self.queue.jobs.get(&job)?;
-        if self.outside(waiting).is_some() {
-            return None;
-        }
-        if let Some(promise) = self.promise(job) {
-            return Some(promise.start.max(now));
-        }
-        let mut draft = self.clone();
-        // Runs are taken to last to their limits, so nothing is taken back either.
-        draft.config.taking.jobs = 0;
-        let mut ends: BTreeSet<(Time, RunId)> = draft.runs.iter().map(|(id, run)| (run.until.max(now), *id)).collect();
-        let (mut now, mut events, mut started, mut quiet) = (now, Vec::new(), 0, 0);
-        loop {
-            let step = draft.step(now, core::mem::take(&mut events));
-            if step.starts.iter().any(|start| start.run.job == job) {
-                return Some(now);
-            }
-            started += step.starts.len();
-            if started > FORECAST || quiet > QUIET {
-                return None;
-            }
-            ends.extend(step.starts.iter().map(|start| (start.until, start.run)));
-            let next = ends.first().map(|(time, _)| *time).into_iter().chain(step.wake).min()?;
-            now = next.max(now);
-            while let Some((_, run)) = ends.first().copied().filter(|(time, _)| *time <= now) {
-                ends.remove(&(ends.first()?.0, run));
-                events.push(Event::Ended(run));
-            }
-            quiet = if step.starts.is_empty() && events.is_empty() { quiet + 1 } else { 0 };
         }
     }
 }

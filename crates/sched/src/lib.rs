@@ -24,6 +24,7 @@ mod elastic;
 mod estate;
 mod events;
 mod explain;
+mod forward;
 pub mod frag;
 mod gaps;
 mod given_up;
@@ -52,6 +53,7 @@ mod wish;
 pub mod worth;
 
 pub use api::*;
+pub use forward::{Forecast, Lasting};
 pub use scheduler::Scheduler;
 pub use snapshot::Snapshot;
 pub use stranded::Stranded;

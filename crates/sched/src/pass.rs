@@ -1,9 +1,9 @@
 //! One pass over the queue in rank order: start, or promise, or pass over.
 //!
 //! Of each shape a leaf has one head: its oldest job while the owner may be given promises, so that promises go by age.
-//! Once it may be given no more, what is left is backfill, and the head is the job with the shortest limit: the promises
-//! that stand are what keeps long jobs from starving. A shape that is known to fail has no head, unless one of its jobs
-//! may be promised a start.
+//! Once it may be given no more, what is left is backfill, and the head is the job that is expected to be the shortest
+//! (see `queue` for its turn): the promises that stand are what keeps long jobs from starving. A shape that is known to
+//! fail has no head, unless one of its jobs may be promised a start.
 use crate::api::{BrokenBy, Order, Step};
 use crate::queue::{Due, Lines, Rank, Seat, urgency};
 use crate::rank::Ranking;
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use madang_model::{JobId, Qos, Span, Time};
 
-/// A rank with the limit by which backfill goes before age; zero where age alone counts.
+/// A rank with the turn by which backfill goes before age; zero where age alone counts.
 type Key = (Reverse<Qos>, i32, Span, Due, JobId);
 
 /// What a leaf has to try: one head of each shape, and its promised jobs, by key; with their class.
@@ -72,6 +72,21 @@ enum Look {
     NorLonger,
     /// Nothing, nor is there in any line after it.
     NorLater,
+}
+
+/// Most lines in which nothing is found that are looked at in order of turn; then limits decide.
+const FRUITLESS: usize = 256;
+
+/// The first head of a shape by urgency, turn and age.
+fn soonest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
+    for (seat, line) in lines.by_turn(shape).take(FRUITLESS) {
+        match look(&seat, line) {
+            Look::Head(head) => return Some(head),
+            Look::Nothing | Look::NorLonger => {}
+            Look::NorLater => return None,
+        }
+    }
+    shortest(lines, shape, look)
 }
 
 /// The first head of a shape by urgency, limit and age.
@@ -242,19 +257,25 @@ impl Scheduler {
                 return Look::NorLonger;
             }
             let open = line.iter().find(|rank| !self.promises.by_job.contains_key(&rank.3));
-            open.map_or(Look::Nothing, |rank| Look::Head((self.key(rank, limit, backfill), class)))
+            open.map_or(Look::Nothing, |rank| {
+                Look::Head((self.key(rank, self.queue.turn(class, rank), backfill), class))
+            })
         };
         if backfill && self.config.backfill == Order::ShortestFirst {
-            shortest(lines, shape, look)
+            if self.config.prediction || self.config.patience.is_some() {
+                soonest(lines, shape, look)
+            } else {
+                shortest(lines, shape, look)
+            }
         } else {
             oldest(lines, shape, look)
         }
     }
 
     /// What a job's turn goes by.
-    fn key(&self, rank: &Rank, limit: Span, backfill: bool) -> Key {
+    fn key(&self, rank: &Rank, turn: Span, backfill: bool) -> Key {
         let short_first = backfill && self.config.backfill == Order::ShortestFirst;
-        (rank.0, rank.1, if short_first { limit } else { Span::ZERO }, rank.2, rank.3)
+        (rank.0, rank.1, if short_first { turn } else { Span::ZERO }, rank.2, rank.3)
     }
 
     /// The promise that goes to a job of this rank when its owner may be given no more: the last of its own leaf whose

@@ -1,11 +1,17 @@
 //! Waiting jobs, by leaf and class.
 //!
-//! A class is a shape with a limit. Each leaf keeps one line for each class and urgency, in rank order, so that a cycle
-//! looks at the head of a line and not at the jobs behind it. Lines stand by urgency and limit, their heads also by
-//! rank, so that whichever goes first is found without a look at the others, however many limits somebody asks for.
+//! A class is a shape with a limit and what its jobs are expected to take, in steps. Each leaf keeps one line for each
+//! class and urgency, in rank order, so that a cycle looks at the head of a line and not at the jobs behind it. Lines
+//! stand by urgency and limit, their heads also by rank and by turn, so that whichever goes first is found without a look
+//! at the others, however many limits somebody asks for.
 //!
-//! Invariants: a job is in exactly one line; `fronts` has exactly the head of each; a class counts the jobs in its lines and goes with the last of them; shapes
-//! outlive their jobs for a while, because the next job often asks for the same.
+//! A turn is what short jobs go first by: the expected length, or with patience the moment until which a job lets shorter
+//! ones pass, its age plus so many times that length. It never changes while the job waits, and of jobs of a line without
+//! a deadline the oldest has the first.
+//!
+//! Invariants: a job is in exactly one line; `fronts` and `turns` have exactly the head of each; a class counts the jobs
+//! in its lines and goes with the last of them; shapes outlive their jobs for a while, because the next job often asks for
+//! the same.
 use crate::api::Ask;
 use crate::shape::Shape;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -81,13 +87,17 @@ pub(crate) struct Waiting {
     pub limit: Span,
     /// By when its limit must end it.
     pub deadline: Option<Time>,
+    /// How long it was expected to run when it was queued.
+    pub expected: Option<Span>,
 }
 
-/// A shape with a limit.
+/// A shape with a limit and an expected length.
 #[derive(Clone, Debug)]
 pub(crate) struct Class {
     pub shape: usize,
     pub limit: Span,
+    /// What short jobs go first by: the expected length in steps, or the limit.
+    pub length: Span,
     /// What a start with this limit takes from its project's budget.
     pub need: GpuTime,
     pub count: u32,
@@ -106,6 +116,8 @@ pub(crate) struct Lines {
     pub by_seat: BTreeMap<Seat, BTreeSet<Rank>>,
     /// The first of each line, by shape and rank, with limit and class.
     fronts: BTreeSet<(usize, Rank, Span, usize)>,
+    /// The first of each line, by shape, urgency, turn and age, with limit and class.
+    turns: BTreeSet<(usize, Urgency, Span, Rank, Span, usize)>,
     /// How many there are of each urgency.
     pub by_urgency: BTreeMap<Urgency, u32>,
 }
@@ -132,24 +144,55 @@ impl Lines {
         })
     }
 
-    fn push(&mut self, seat: Seat, rank: Rank) {
+    /// The lines of a shape, by urgency and the turn of their first.
+    pub fn by_turn(&self, shape: usize) -> impl Iterator<Item = (Seat, &BTreeSet<Rank>)> {
+        let least = (FIRST.0, FIRST.1, Due::default(), JobId::new(0));
+        let turns = self.turns.range((shape, FIRST, Span::ZERO, least, Span::ZERO, 0)..);
+        turns.take_while(move |front| front.0 == shape).map(|(shape, urgency, _, _, limit, class)| {
+            let seat = (*shape, *urgency, *limit, *class);
+            (seat, &self.by_seat[&seat])
+        })
+    }
+
+    /// True when the head of each line stands where it is looked for.
+    pub fn is_sound(&self, turn: impl Fn(usize, &Rank) -> Span) -> bool {
+        let stands = |(seat, line): (&Seat, &BTreeSet<Rank>)| {
+            let (shape, urgency, limit, class) = *seat;
+            line.first().is_some_and(|rank| {
+                self.fronts.contains(&(shape, *rank, limit, class))
+                    && self.turns.contains(&(shape, urgency, turn(class, rank), *rank, limit, class))
+            })
+        };
+        let lines = self.by_seat.len();
+        self.fronts.len() == lines && self.turns.len() == lines && self.by_seat.iter().all(stands)
+    }
+
+    fn push(&mut self, seat: Seat, rank: Rank, turn: impl Fn(&Rank) -> Span) {
         let line = self.by_seat.entry(seat).or_default();
         let before = line.first().copied();
         line.insert(rank);
         let front = line.first().copied();
-        self.front(seat, before, front);
+        self.front(seat, before, front, turn);
         *self.by_urgency.entry(urgency(&rank)).or_insert(0) += 1;
     }
 
     /// Another is the first of a line.
-    fn front(&mut self, seat: Seat, before: Option<Rank>, front: Option<Rank>) {
+    fn front(&mut self, seat: Seat, before: Option<Rank>, front: Option<Rank>, turn: impl Fn(&Rank) -> Span) {
+        let (shape, urgency, limit, class) = seat;
+        let by_turn = |rank: Rank| (shape, urgency, turn(&rank), rank, limit, class);
         if before != front {
-            before.map(|rank| self.fronts.remove(&(seat.0, rank, seat.2, seat.3)));
-            front.map(|rank| self.fronts.insert((seat.0, rank, seat.2, seat.3)));
+            if let Some(rank) = before {
+                self.fronts.remove(&(shape, rank, limit, class));
+                self.turns.remove(&by_turn(rank));
+            }
+            if let Some(rank) = front {
+                self.fronts.insert((shape, rank, limit, class));
+                self.turns.insert(by_turn(rank));
+            }
         }
     }
 
-    fn remove(&mut self, seat: Seat, rank: &Rank) {
+    fn remove(&mut self, seat: Seat, rank: &Rank, turn: impl Fn(&Rank) -> Span) {
         let line = self.by_seat.get_mut(&seat).expect("a waiting job is in its line");
         let before = line.first().copied();
         line.remove(rank);
@@ -157,7 +200,7 @@ impl Lines {
         if front.is_none() {
             self.by_seat.remove(&seat);
         }
-        self.front(seat, before, front);
+        self.front(seat, before, front, turn);
         let count = self.by_urgency.get_mut(&urgency(rank)).expect("a waiting job's urgency is counted");
         *count -= 1;
         if *count == 0 {
@@ -174,12 +217,19 @@ pub(crate) struct Queue {
     pub jobs: BTreeMap<JobId, Waiting>,
     pub leaves: Vec<Lines>,
     by_request: BTreeMap<Request, usize>,
-    by_limit: BTreeMap<(usize, Span), usize>,
+    by_limit: BTreeMap<(usize, Span, Span), usize>,
+    /// See [`madang_model::Policy::patience`].
+    patience: Option<u32>,
     /// How many shapes there were after the last sweep.
     pub swept: usize,
 }
 
 impl Queue {
+    /// Nobody waits.
+    pub fn new(patience: Option<u32>) -> Queue {
+        Queue { patience, ..Queue::default() }
+    }
+
     /// The shape's index, made by `make` when it is new.
     pub fn shape(&mut self, request: Request, make: impl FnOnce(Request) -> Shape) -> usize {
         if let Some(shape) = self.by_request.get(&request) {
@@ -206,7 +256,7 @@ impl Queue {
     }
 
     fn sweep(&mut self) {
-        let used: BTreeSet<usize> = self.by_limit.keys().map(|(shape, _)| *shape).collect();
+        let used: BTreeSet<usize> = self.by_limit.keys().map(|(shape, ..)| *shape).collect();
         let shapes = &mut self.shapes;
         self.by_request.retain(|_, shape| {
             let keep = used.contains(shape);
@@ -218,21 +268,27 @@ impl Queue {
         self.swept = self.by_request.len();
     }
 
-    /// Puts a job in its leaf's line.
-    pub fn push(&mut self, ask: &Ask, leaf: usize, shape: usize) {
+    /// Puts a job in its leaf's line, among those of this length.
+    pub fn push(&mut self, ask: &Ask, leaf: usize, shape: usize, length: Span) {
         let limit = ask.limit_min.map_or(ask.limit, |least| least.min(ask.limit));
-        let class = *self.by_limit.entry((shape, limit)).or_insert_with(|| {
+        let class = *self.by_limit.entry((shape, limit, length)).or_insert_with(|| {
             let need = need(&self.shapes[shape].request, limit);
-            self.classes.insert(Class { shape, limit, need, count: 0 })
+            self.classes.insert(Class { shape, limit, length, need, count: 0 })
         });
         self.classes[class].count += 1;
         let rank = (Reverse(ask.qos), ask.nice, Due::new(ask, limit), ask.run.job);
         if self.leaves.len() <= leaf {
             self.leaves.resize_with(leaf + 1, Lines::default);
         }
-        self.leaves[leaf].push((shape, urgency(&rank), limit, class), rank);
-        let (run, every, limit, deadline) = (ask.run, ask.checkpoint, ask.limit, ask.deadline);
-        self.jobs.insert(run.job, Waiting { run, leaf, class, rank, every, limit, deadline });
+        let patience = self.patience;
+        self.leaves[leaf].push((shape, urgency(&rank), limit, class), rank, |rank| turn(patience, length, rank));
+        let (run, every, limit, deadline, expected) = (ask.run, ask.checkpoint, ask.limit, ask.deadline, ask.expected);
+        self.jobs.insert(run.job, Waiting { run, leaf, class, rank, every, limit, deadline, expected });
+    }
+
+    /// When it is the turn of a job of this class.
+    pub fn turn(&self, class: usize, rank: &Rank) -> Span {
+        turn(self.patience, self.classes[class].length, rank)
     }
 
     /// Takes a job out.
@@ -240,11 +296,12 @@ impl Queue {
         let waiting = self.jobs.remove(&job)?;
         let class = &self.classes[waiting.class];
         let seat = (class.shape, urgency(&waiting.rank), class.limit, waiting.class);
-        self.leaves[waiting.leaf].remove(seat, &waiting.rank);
+        let (patience, length) = (self.patience, class.length);
+        self.leaves[waiting.leaf].remove(seat, &waiting.rank, |rank| turn(patience, length, rank));
         let class = &mut self.classes[waiting.class];
         class.count -= 1;
         if class.count == 0 {
-            self.by_limit.remove(&(class.shape, class.limit));
+            self.by_limit.remove(&(class.shape, class.limit, class.length));
             self.classes.remove(waiting.class);
         }
         Some(waiting)
@@ -252,8 +309,8 @@ impl Queue {
 
     /// The shortest limit of the jobs of a shape, if there are any.
     pub fn shortest(&self, shape: usize) -> Option<Span> {
-        let first = self.by_limit.range((shape, Span::ZERO)..).next();
-        first.filter(|((of, _), _)| *of == shape).map(|((_, limit), _)| *limit)
+        let first = self.by_limit.range((shape, Span::ZERO, Span::ZERO)..).next();
+        first.filter(|((of, ..), _)| *of == shape).map(|((_, limit, _), _)| *limit)
     }
 
     /// The shortest limit that a job takes, where that is shorter than the one it asks for.
@@ -266,6 +323,26 @@ impl Queue {
         let class = &self.classes[waiting.class];
         (class, &self.shapes[class.shape])
     }
+}
+
+/// See the top of this file.
+fn turn(patience: Option<u32>, length: Span, rank: &Rank) -> Span {
+    match patience {
+        None => length,
+        Some(times) => {
+            let pass = length.millis().saturating_mul(u64::from(times));
+            Span::from_millis(rank.2.since.millis().saturating_add(pass))
+        }
+    }
+}
+
+/// An expected length in steps: the powers of the square root of two seconds, so that classes stay few.
+pub(crate) fn stepped(expected: Span) -> Span {
+    let secs = expected.secs().max(1);
+    let power = 1u64 << secs.ilog2();
+    // 181 / 128 is the root of two, rounded down.
+    let upper = power.saturating_add(power / 128 * 53 + power % 128 * 53 / 128);
+    Span::from_secs(if secs >= upper { upper } else { power })
 }
 
 /// GPU time that a start holds; beyond the range it is more than any budget.

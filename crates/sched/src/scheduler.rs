@@ -33,6 +33,8 @@ pub(crate) struct Run {
     pub life: Life,
     /// What it asked for, where a next run may go on with other nodes.
     pub request: Option<Box<Request>>,
+    /// How long it was expected to run when it was queued.
+    pub expected: Option<Span>,
 }
 
 /// Orders, places, promises, backfills, explains.
@@ -76,9 +78,9 @@ impl Scheduler {
             shares: Shares::new(config.half_life, &estate),
             health: FixedBitSet::with_capacity(estate.pools.len()),
             cluster,
+            queue: Queue::new(config.patience),
             config,
             estate,
-            queue: Queue::default(),
             runs: BTreeMap::new(),
             promises: Promises::default(),
             now: Time::default(),

@@ -89,6 +89,8 @@ struct SavedJob {
     limit_min: Option<Span>,
     #[serde(default)]
     deadline: Option<Time>,
+    #[serde(default)]
+    expected: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +106,8 @@ struct SavedRun {
     life: Life,
     #[serde(default)]
     request: Option<Request>,
+    #[serde(default)]
+    expected: Option<Span>,
 }
 
 impl Scheduler {
@@ -126,6 +130,7 @@ impl Scheduler {
             nice: waiting.rank.1,
             since: waiting.rank.2.since,
             every: waiting.every,
+            expected: waiting.expected,
         };
         let save_run = |(id, run): (&RunId, &Run)| SavedRun {
             run: *id,
@@ -136,6 +141,7 @@ impl Scheduler {
             own: run.own,
             life: run.life,
             request: run.request.as_deref().cloned(),
+            expected: run.expected,
         };
         let save_project = |project: &crate::share::Project| SavedProject {
             id: project.id,
@@ -249,16 +255,18 @@ impl Scheduler {
                 nice: job.nice,
                 since: job.since,
                 checkpoint: job.every,
+                expected: job.expected,
             };
-            self.queue.push(&ask, job.leaf, *shape);
+            let length = self.length(&ask);
+            self.queue.push(&ask, job.leaf, *shape, length);
             self.shares.wait(job.leaf, true);
         }
         for run in from.runs {
             self.cluster.take(run.run, run.until, &run.on);
-            let SavedRun { run, on, until, leaf, rate, own, life, request } = run;
+            let SavedRun { run, on, until, leaf, rate, own, life, request, expected } = run;
             let request = request.map(Box::new);
             self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
-            self.runs.insert(run, Run { on, until, leaf, rate, own, life, request });
+            self.runs.insert(run, Run { on, until, leaf, rate, own, life, request, expected });
         }
         for pledge in from.pledges {
             self.promises.insert(pledge);

@@ -80,6 +80,7 @@ impl Centre {
             nice: 0,
             since: Time::default(),
             checkpoint: None,
+            expected: None,
         };
         let step = self.sched.step(Time::default(), vec![Event::Queued(ask)]);
         let path = |node: NodeId| {

@@ -208,6 +208,7 @@ impl World {
             nice: 0,
             since: Time::from_millis(self.now),
             checkpoint: None,
+            expected: None,
         })
     }
 }

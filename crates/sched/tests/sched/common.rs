@@ -125,6 +125,7 @@ pub fn ask(job: u64, request: Request, limit_secs: u64) -> Ask {
         qos: Qos::Normal,
         nice: 0,
         checkpoint: None,
+        expected: None,
         since: at(0),
     }
 }
@@ -143,7 +144,12 @@ pub fn project(id: u32, owner: u32) -> Vec<Event> {
 
 /// A scheduler with project 1 of owner 0.
 pub fn sched(founding: &Founding) -> Scheduler {
-    let mut sched = Scheduler::new(Config::default(), founding);
+    sched_with(Config::default(), founding)
+}
+
+/// The same, with settings.
+pub fn sched_with(config: Config, founding: &Founding) -> Scheduler {
+    let mut sched = Scheduler::new(config, founding);
     sched.step(at(0), project(1, 0));
     sched
 }

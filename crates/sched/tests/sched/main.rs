@@ -3,6 +3,7 @@
 mod cases;
 mod common;
 mod elastic;
+mod foresight;
 mod model;
 mod parts;
 mod random;

@@ -38,8 +38,10 @@ pub fn replay(estate: &Estate, pods: &Pods, arrivals: &Arrivals) -> Reached {
         let run = RunId { job: JobId::new(number), attempt: 1 };
         let request = request(estate, pod);
         let (user, limit, since) = (UserId::new(1), Span::from_hours(1), Time::default());
-        let (qos, limit_min, deadline, checkpoint) = (Qos::Normal, None, None, None);
-        let ask = Ask { run, project, user, request, limit, limit_min, deadline, qos, nice: 0, checkpoint, since };
+        let (limit_min, deadline, checkpoint, expected) = (None, None, None, None);
+        let (qos, nice) = (Qos::Normal, 0);
+        let ask =
+            Ask { run, project, user, request, limit, limit_min, deadline, checkpoint, expected, qos, nice, since };
         let step = sched.step(Time::default(), vec![Event::Queued(ask)]);
         match step.starts.first() {
             Some(start) => held += u64::from(start.on.gpus().milli()),
