@@ -138,19 +138,29 @@ function whySection(job, why, when) {
       'dl.facts.when',
       start &&
         h('div', h('dt', t('why.promised')), h('dd', h('b', moment(start)), ' ', h('small', relative(start, now)))),
-      !start &&
-        when?.forecast_ms &&
-        h(
-          'div',
-          h('dt', t('why.forecast')),
-          h('dd', h('b', moment(when.forecast_ms)), ' ', h('small', relative(when.forecast_ms, now))),
-        ),
-      !start && !when?.forecast_ms && h('div', h('dt', t('why.when')), h('dd', t('why.unknown'))),
+      (when?.estimates ?? []).filter((one) => one.on !== 'promise').map((one) => estimate(one, now)),
+      !start && !when?.estimates?.length && h('div', h('dt', t('why.when')), h('dd', t('why.unknown'))),
+      when?.expected_secs && h('div', h('dt', t('why.expected')), h('dd', span(when.expected_secs))),
       why.promised_nodes && h('div', h('dt', t('why.nodes')), h('dd', h('code', why.promised_nodes))),
     ),
-    when?.basis && h('p.fine', t('why.basis'), ' ', own(when, 'basis')),
   );
 }
+
+/** When it starts by one way of running the present state forward, and what that leans on. */
+const estimate = (one, now) =>
+  h(
+    'div',
+    h('dt', t(`why.on_${one.on}`)),
+    h(
+      'dd',
+      one.start_ms
+        ? [h('b', moment(one.start_ms)), ' ', h('small', relative(one.start_ms, now))]
+        : one.not_by_ms
+          ? t('why.not_by', { when: moment(one.not_by_ms) })
+          : t('why.unknown'),
+      h('p.fine', own(one, 'text')),
+    ),
+  );
 
 function gpus(one) {
   if (one.gpu_profile) return t('job.gpu_slice', { name: one.gpu_profile });

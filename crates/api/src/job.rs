@@ -619,6 +619,9 @@ pub struct Why {
     /// The same in Korean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_ko: Option<String>,
+    /// How long it is expected to run, from its owner's like jobs, where the order of backfill goes by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_secs: Option<u64>,
     /// The smallest change found that would start it now, tried on a draft; English.
     pub change: Option<String>,
     /// The same in Korean.
@@ -649,6 +652,40 @@ pub struct When {
     pub basis: String,
     /// The same in Korean.
     pub basis_ko: String,
+    /// How long it is expected to run, from its owner's like jobs, where anything is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_secs: Option<u64>,
+    /// All that can be said of its start, each with what it leans on; empty for a job that does not wait.
+    #[serde(default)]
+    pub estimates: Vec<Estimate>,
+}
+
+/// One thing that can be said of a start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Estimate {
+    /// What it goes by.
+    pub on: EstimateOn,
+    /// The start; absent where none was found.
+    pub start_ms: Option<u64>,
+    /// Where none was found: it has not started by then, and no further was looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_by_ms: Option<u64>,
+    /// What it leans on, or why there is none, English.
+    pub text: String,
+    /// The same in Korean.
+    pub text_ko: String,
+}
+
+/// What an estimate of a start goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimateOn {
+    /// A promise: no later than this.
+    Promise,
+    /// Every run lasts to its limit.
+    Limits,
+    /// Every run lasts as long as it is expected to.
+    Predicted,
 }
 
 /// `PATCH /jobs/{id}`. Absent fields stay.

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use madang_ledger::Book;
 use madang_model::{
     Blocked, Founding, GpuTime, Health, Job, JobId, JobState, NodeId, PartyId, Project, ProjectId, Reservation,
-    ReservationId, Time, User, UserId,
+    ReservationId, Span, Time, User, UserId,
 };
-use madang_sched::{Explanation, Promise, Scheduler, Standing};
+use madang_sched::{Explanation, Order, Promise, Scheduler, Standing};
 
 impl Centre {
     /// What it was founded as.
@@ -74,9 +74,12 @@ impl Centre {
             _ => None,
         }
     }
-    /// When a waiting job would start if everything ran to its limit and nothing else came.
-    pub fn when(&self, now: Time, id: JobId) -> Option<Time> {
-        self.sched.as_ref()?.when(now, id)
+    /// How long a waiting job is expected to run, where short jobs go first by that.
+    pub fn expected_in_order(&self, id: JobId) -> Option<Span> {
+        let sched = self.sched.as_ref()?;
+        let config = sched.config();
+        let counts = config.prediction && config.backfill == Order::ShortestFirst;
+        sched.expected(id).filter(|_| counts)
     }
     /// A job's promise.
     pub fn promise(&self, id: JobId) -> Option<&Promise> {

@@ -7,7 +7,7 @@ use crate::slurm::jobs::{Wanted, display_id, elapsed, long, me, states};
 use crate::slurm::values;
 use crate::table::Table;
 use crate::time::{local, now_ms, short_length};
-use madang_api::{Changed, JobView, LogPiece, RunView, StateName, When, Why};
+use madang_api::{Changed, Estimate, EstimateOn, JobView, LogPiece, RunView, StateName, When, Why};
 use madang_model::Span;
 use std::time::Duration;
 
@@ -147,6 +147,10 @@ pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
             let jobs = if why.ahead == 1 { "job ranks" } else { "jobs rank" };
             text.push_str(&format!("  {} {jobs} before it\n", why.ahead));
         }
+        if let Some(secs) = why.expected_secs {
+            let length = Span::from_secs(secs);
+            text.push_str(&format!("  expected to run for {length}; without a promise the shortest goes first\n"));
+        }
         if let Some(at) = why.promised_ms {
             let on = if why.promised_nodes.is_empty() { String::new() } else { format!(" on {}", why.promised_nodes) };
             text.push_str(&format!("promised to start by {}{on}\n", local(at)));
@@ -169,16 +173,29 @@ pub fn when(context: &Context, one: &One) -> Result<u8, Fail> {
     let now = now_ms();
     let at = |ms: u64| format!("{} (in {})", local(ms), Span::from_millis(ms.saturating_sub(now)));
     context.show(&when, |when| {
-        let mut text = String::new();
-        if let Some(ms) = when.promised_ms {
-            text.push_str(&format!("promised  {}\n", at(ms)));
+        if when.estimates.is_empty() {
+            return format!("no forecast: {}\n", when.basis);
         }
-        match when.forecast_ms {
-            Some(ms) => text.push_str(&format!("forecast  {}\n          {}\n", at(ms), when.basis)),
-            None => text.push_str(&format!("no forecast: {}\n", when.basis)),
+        let mut text: String = when.estimates.iter().map(|one| estimate(one, &at)).collect();
+        if let Some(secs) = when.expected_secs {
+            text.push_str(&format!("expected to run for {}\n", Span::from_secs(secs)));
         }
         text
     })
+}
+
+fn estimate(one: &Estimate, at: &dyn Fn(u64) -> String) -> String {
+    let on = match one.on {
+        EstimateOn::Promise => "no later than",
+        EstimateOn::Limits => "on limits",
+        EstimateOn::Predicted => "on predicted times",
+    };
+    let start = match (one.start_ms, one.not_by_ms) {
+        (Some(ms), _) => at(ms),
+        (None, Some(ms)) => format!("not by {}", at(ms)),
+        (None, None) => "unknown".into(),
+    };
+    format!("{on:<20}{start}\n{:<20}{}\n", "", one.text)
 }
 
 /// Does something to each; goes on after a failure.

@@ -7,7 +7,7 @@ use crate::convert;
 use crate::fault::Fault;
 use crate::trouble::Trouble;
 use crate::view::job::{Detail, moment};
-use crate::view::words;
+use crate::view::{when, words};
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -244,6 +244,7 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
         promised_nodes: String::new(),
         warning: None,
         warning_ko: None,
+        expected_secs: None,
         change: None,
         change_ko: None,
     };
@@ -256,6 +257,7 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
             let start = found.promise.as_ref().map(|promise| promise.start);
             (why.warning, why.warning_ko) = start.and_then(|start| words::will_be_late(job, start)).unzip();
             why.ahead = found.ahead;
+            why.expected_secs = centre.expected_in_order(id).map(Span::secs);
             why.promised_ms = found.promise.as_ref().map(|promise| promise.start.millis());
             let nodes = found.promise.as_ref().map(|promise| app.look(&centre).node_list(&promise.on));
             why.promised_nodes = nodes.unwrap_or_default();
@@ -270,34 +272,23 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
 pub(super) async fn when(State(app): State<Arc<App>>, Extension(object): Extension<Object>) -> Result<Response, Fault> {
     let job = job_of(object)?;
     let target = job.target;
+    // A forecast may take seconds of a core; one at a time leaves the others to the rest.
+    let _turn = app.forecasts.acquire().await.map_err(|_| Fault::internal())?;
+    let app = Arc::clone(&app);
     let when = blocking(move || Ok(forecast(&app, &job))).await?;
     when.map(|when| json(&when)).ok_or_else(|| Fault::not_found(format!("job {}", target.job)))
 }
 
 fn forecast(app: &App, job: &JobRef) -> Option<When> {
-    let centre = app.centre();
-    let (id, is_pending) = match find(&centre, job)? {
-        Found::Job(job) => (job.id, matches!(job.state, JobState::Pending { .. })),
-        Found::Rest(record) | Found::Task(record, _) => (record.id, true),
+    let (id, sched) = {
+        let centre = app.centre();
+        let (id, is_pending) = match find(&centre, job)? {
+            Found::Job(job) => (job.id, matches!(job.state, JobState::Pending { .. })),
+            Found::Rest(record) | Found::Task(record, _) => (record.id, true),
+        };
+        (id, centre.scheduler().filter(|_| is_pending).cloned())
     };
-    let promised_ms = centre.promise(id).map(|promise| promise.start.millis());
-    let forecast_ms = if is_pending { centre.when(app.now(), id).map(|at| at.millis()) } else { None };
-    let (basis, basis_ko) = match (is_pending, promised_ms.is_some(), forecast_ms.is_some()) {
-        (false, ..) => ("it does not wait", "기다리는 작업이 아닙니다"),
-        (true, true, _) => (
-            "a start time was promised; other work may fill the gap before it but not delay it",
-            "시작 시각이 약속되었습니다. 다른 작업이 이를 늦출 수 없습니다",
-        ),
-        (true, false, true) => (
-            "if every run takes its whole limit and nothing else is submitted",
-            "모든 작업이 제한 시간까지 실행되고 새 작업이 없을 때의 예상입니다",
-        ),
-        (true, false, false) => (
-            "nothing can be forecast: it waits for something other than capacity, or lies beyond the forecast's bound",
-            "예상할 수 없습니다. 자원이 아닌 다른 것을 기다리거나 예측 범위를 벗어났습니다",
-        ),
-    };
-    Some(When { job: id.number(), promised_ms, forecast_ms, basis: basis.into(), basis_ko: basis_ko.into() })
+    Some(sched.map_or_else(|| when::of_other(id), |sched| when::of_waiting(&sched, app.now(), id)))
 }
 
 pub(super) async fn script(

@@ -48,6 +48,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Most event streams at a time.
 const STREAMS: usize = 256;
+/// Most forecasts that are made at a time.
+const FORECASTS: usize = 1;
 /// Most launches whose shown parts are remembered.
 const BRIEFS: usize = 20_000;
 
@@ -66,6 +68,7 @@ pub struct App {
     /// Turns true when the server stops, so that streams end.
     pub stopping: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
+    forecasts: Semaphore,
     briefs: Mutex<HashMap<String, Arc<Brief>>>,
 }
 
@@ -79,7 +82,8 @@ impl App {
         stopping: watch::Receiver<bool>,
     ) -> App {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        App { shared, estate, readers, passes, address, stopping, streams, briefs: Mutex::default() }
+        let forecasts = Semaphore::new(FORECASTS);
+        App { shared, estate, readers, passes, address, stopping, streams, forecasts, briefs: Mutex::default() }
     }
 
     /// Hands an input to the core and waits for its answer, which comes when it is on the disk.

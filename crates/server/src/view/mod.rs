@@ -6,4 +6,5 @@ pub mod list;
 pub mod overview;
 pub mod project;
 pub mod reservation;
+pub mod when;
 pub mod words;

@@ -30,9 +30,9 @@ const EXAMPLES: &str = "Examples:
 
 Policies on interchangeable processors: fcfs, easy, easy-clairvoyant, easy-sjbf, easy-sjbf-clairvoyant, conservative.
 Policies on nodes with GPUs: madang (the very scheduler that serves), fifo, easy, multifactor, kueue.
-madang takes settings, as in a centre file's [policy], each after a colon: half_life, promises, backfill, reclaim,
-preempts, preemptible, victims, cap, grace, settle, times, window, gain, jobs, growth, tries, starts. What is not set is as
-in the centre file of --centre, else as by default.";
+madang takes settings, as in a centre file's [policy], each after a colon: half_life, promises, backfill,
+prediction, patience, reclaim, preempts, preemptible, victims, cap, grace, settle, times, window, gain, jobs, growth,
+tries, starts. What is not set is as in the centre file of --centre, else as by default.";
 
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
