@@ -14,12 +14,28 @@ use madang_centre::{Centre, Effect, Reply, World, drive};
 use madang_model::{
     Elastic, Founding, GpuTime, JobId, ModelRun, Outcome as End, Part, Role, RunId, Span, StopCause, Time,
 };
+use madang_sched::{Forecast, Lasting};
 
 /// Told now and then how many jobs have come to their end.
 pub type Seen<'a> = dyn FnMut(usize) + 'a;
 
 /// Ends between two reports of progress.
 const EVERY: usize = 4096;
+
+/// What was told of the start of a job that waits, right after it was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Index of the job in the workload.
+    pub job: u32,
+    /// When it was asked.
+    pub asked: Time,
+    /// Its promise.
+    pub promise: Option<Time>,
+    /// The present state run forward on limits.
+    pub limits: Forecast,
+    /// The same on expected lengths.
+    pub predicted: Forecast,
+}
 
 /// Tries a workload on a machine under the centre's own scheduler.
 pub fn run(
@@ -38,6 +54,26 @@ pub fn run_stretched(
     (policy, stretch): (&super::Settings, Stretch),
     seen: &mut Seen,
 ) -> Result<Outcome, Refusal> {
+    Ok(tried(workload, machine, (policy, stretch), usize::MAX, seen)?.0)
+}
+
+/// As [`run`]; moreover each job whose index is a multiple of `every` asks when it starts, if it does not at once.
+pub fn told(
+    workload: &Workload,
+    machine: &Machine,
+    policy: &super::Settings,
+    every: usize,
+) -> Result<(Outcome, Vec<Told>), Refusal> {
+    tried(workload, machine, (policy, Stretch::default()), every.max(1), &mut |_| ())
+}
+
+fn tried(
+    workload: &Workload,
+    machine: &Machine,
+    (policy, stretch): (&super::Settings, Stretch),
+    every: usize,
+    seen: &mut Seen,
+) -> Result<(Outcome, Vec<Told>), Refusal> {
     machine.holds(workload)?;
     let mut centre = Centre::new();
     let founding = Founding { policy: policy.config.clone(), ..machine.founding(&workload.owners) };
@@ -55,7 +91,9 @@ pub fn run_stretched(
         mends: std::collections::BTreeSet::new(),
         jobs: Vec::new(),
         refused: None,
-        told: 0,
+        reported: 0,
+        every,
+        told: Vec::new(),
         seen,
     };
     let mut opening = vec![Input::Found(founding)];
@@ -63,12 +101,12 @@ pub fn run_stretched(
     let effects = centre.step(Time::default(), opening.into_iter().map(Signed::own).collect());
     trial.perform(Time::default(), effects, &centre);
     drive(&mut centre, &mut trial);
-    let Trial { recorder, refused, .. } = trial;
+    let Trial { recorder, refused, told, .. } = trial;
     if let Some(fact) = refused {
         return Err(Refusal::Centre(fact));
     }
     assert!(recorder.finished() == workload.jobs.len(), "every job has come to its end");
-    Ok(recorder.close(policy.name.clone(), centre.promises_kept()))
+    Ok((recorder.close(policy.name.clone(), centre.promises_kept()), told))
 }
 
 /// Who submits, as (owner, user), ascending, with a login name each.
@@ -124,7 +162,10 @@ struct Trial<'a> {
     /// The job of each id handed out by the centre.
     jobs: Vec<u32>,
     refused: Option<String>,
-    told: usize,
+    reported: usize,
+    /// See [`told`].
+    every: usize,
+    told: Vec<Told>,
     seen: &'a mut Seen<'a>,
 }
 
@@ -168,6 +209,20 @@ impl Trial<'_> {
             }
         }
         Signed::own(Input::Report(report))
+    }
+
+    /// Asks when a job starts that was submitted just now.
+    fn ask(&mut self, now: Time, id: JobId, centre: &Centre) {
+        let job = self.job_of(id);
+        if self.every == usize::MAX || !job.is_multiple_of(self.every) {
+            return;
+        }
+        let Some(sched) = centre.scheduler() else { return };
+        let forecast = |lasting| sched.forecast(now, id, lasting);
+        if let (Some(limits), Some(predicted)) = (forecast(Lasting::Limits), forecast(Lasting::Expected)) {
+            let promise = sched.promise(id).map(|promise| promise.start);
+            self.told.push(Told { job: job as u32, asked: now, promise, limits, predicted });
+        }
     }
 
     fn breaks(&mut self, inputs: &mut Vec<Signed>) {
@@ -215,19 +270,20 @@ impl World for Trial<'_> {
             self.recorder.waits(index);
         }
         self.next += come;
-        if self.recorder.finished() >= self.told + EVERY {
-            self.told = self.recorder.finished();
-            (self.seen)(self.told);
+        if self.recorder.finished() >= self.reported + EVERY {
+            self.reported = self.recorder.finished();
+            (self.seen)(self.reported);
         }
         Some((self.now, inputs))
     }
 
-    fn perform(&mut self, now: Time, effects: Vec<Effect>, _: &Centre) {
+    fn perform(&mut self, now: Time, effects: Vec<Effect>, centre: &Centre) {
         for effect in effects {
             match effect {
                 Effect::Reply { ticket, answer: Ok(Reply::Job(id)) } => {
                     self.jobs.resize(self.jobs.len().max(id.index() + 1), u32::MAX);
                     self.jobs[id.index()] = ticket as u32 - 1;
+                    self.ask(now, id, centre);
                 }
                 Effect::Reply { answer: Err(refusal), .. } => self.refused = Some(refusal.fact),
                 Effect::Start { run, on, limit, .. } => {
