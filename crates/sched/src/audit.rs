@@ -19,6 +19,7 @@ impl Scheduler {
         self.audit_windows(&mut wrong);
         self.audit_taking(&mut wrong);
         self.audit_moves(&mut wrong);
+        self.audit_kept(&mut wrong);
         wrong
     }
 
@@ -26,8 +27,9 @@ impl Scheduler {
     fn audit_runs(&self, wrong: &mut Vec<String>) {
         let mut nodes: BTreeMap<NodeId, (u32, Amount)> = BTreeMap::new();
         let mut rooms: BTreeMap<(NodeId, u32), Room> = BTreeMap::new();
-        for (id, run) in &self.runs {
-            for slot in &run.on.slots {
+        let kept = self.kept.values().map(|kept| (kept.holder(), &kept.on));
+        for (id, on) in self.runs.iter().map(|(id, run)| (*id, &run.on)).chain(kept) {
+            for slot in &on.slots {
                 let (devices, used) = nodes.entry(slot.node).or_default();
                 let beside = match slot.share {
                     Some(held) => {

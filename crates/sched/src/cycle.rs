@@ -22,6 +22,7 @@ impl Scheduler {
         }
         self.end_pauses();
         self.drop_moves();
+        self.start_moved(&mut step);
         let grown = self.refresh();
         // 2. Promises that no longer hold as they stand are given anew.
         self.mend(now, &mut step);
@@ -56,7 +57,7 @@ impl Scheduler {
         }
         let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
         let starts = starts.map(|start| if start > now { start } else { now.after(GRACE) });
-        let pauses = self.given_up.values().copied();
+        let pauses = self.given_up.values().copied().chain(self.kept.values().map(|kept| kept.last));
         let looks = self.next_look(now).into_iter().chain(self.next_growth(now));
         starts.chain(pauses).chain(looks).chain(self.cluster.calendar.next_edge(now)).min()
     }
@@ -179,7 +180,7 @@ impl Scheduler {
         }
     }
 
-    fn start(&mut self, now: Time, job: JobId, (on, limit): (Allocation, Span), step: &mut Step) {
+    pub(crate) fn start(&mut self, now: Time, job: JobId, (on, limit): (Allocation, Span), step: &mut Step) {
         let shape = self.queue.kind(&self.queue.jobs[&job]).1;
         let need = Scheduler::need_on(shape, &on, limit);
         let (until, own) = (now.after(limit), shape.request.reservation);

@@ -4,7 +4,7 @@
 //! cycle reads as numbered steps in `cycle.rs`. The order comes from a tree of shares (`share`, `rank`), the place from
 //! an index of free capacity (`cluster`, `place`) and the tree of domains (`wish`, `topology`), the time from promises
 //! (`promise`), around windows that are kept for something (`calendar`, `caps`, `gaps`, `reserve`). What an owner lent it
-//! takes back (`lend`, `prey`, `reclaim`). Equal requests form shapes (`shape`), and jobs stand in lines by class and
+//! takes back (`lend`, `prey`, `reclaim`). What is strewn an operator may have moved together (`defrag`, `moving`). Equal requests form shapes (`shape`), and jobs stand in lines by class and
 //! urgency (`queue`), so that a cycle costs by classes and not by jobs.
 //!
 //! Invariants: same events, same steps, byte for byte; every sort key ends in an id; work is bounded by counts, never by
@@ -18,6 +18,7 @@ mod calendar;
 mod caps;
 mod cluster;
 mod cycle;
+pub mod defrag;
 mod devices;
 mod draft;
 mod elastic;
@@ -31,6 +32,7 @@ mod given_up;
 mod lend;
 mod limit;
 mod moves;
+mod moving;
 mod outlook;
 mod parts;
 mod pass;
@@ -54,6 +56,7 @@ pub mod worth;
 
 pub use api::*;
 pub use forward::{Forecast, Lasting};
+pub use moving::{Clearing, Move, Stale, Unmovable};
 pub use scheduler::Scheduler;
 pub use snapshot::Snapshot;
 pub use stranded::Stranded;

@@ -41,7 +41,7 @@ impl Scheduler {
     }
 
     /// The longest limit that the job's own wish, its deadline and its project's budget allow, and no less than `least`.
-    fn wished(&self, now: Time, waiting: &Waiting, least: Span) -> Span {
+    pub(crate) fn wished(&self, now: Time, waiting: &Waiting, least: Span) -> Span {
         if waiting.limit <= least {
             return least;
         }

@@ -89,7 +89,8 @@ impl Scheduler {
     pub(crate) fn go_on_without(&mut self, now: Time, node: NodeId) {
         let holds = self.cluster.nodes[node.index()].holds.iter().map(|hold| hold.run);
         for id in holds.collect::<Vec<RunId>>() {
-            let run = &self.runs[&id];
+            // What is held in the name of a run that is to come is not lost with it.
+            let Some(run) = self.runs.get(&id) else { continue };
             let Some(request) = run.request.as_deref().filter(|_| run.life.leaving.is_none()) else { continue };
             let up = run.on.slots.iter().filter(|slot| self.cluster.nodes[slot.node.index()].up);
             let slots: Vec<_> = up.copied().collect();

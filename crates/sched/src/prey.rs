@@ -40,6 +40,8 @@ impl Life {
 pub(crate) enum Leaving {
     /// This job takes its place.
     For(JobId),
+    /// Its job goes on elsewhere, in a place that is kept for it.
+    Moved,
     /// Cancelled, requeued, out of time.
     Otherwise,
 }

@@ -192,6 +192,19 @@ impl Scheduler {
         })
     }
 
+    /// Out of these runs, those whose leaving costs least to make room for a promised job, and where it then goes.
+    pub(crate) fn cheapest_room(&mut self, now: Time, job: JobId, found: Found) -> Option<(Vec<RunId>, Allocation)> {
+        let pledge = &self.promises.by_job[&job];
+        let (start, owner, qos) = (self.gone_if_told(), pledge.owner, pledge.rank.0.0);
+        let gpus = gpus_of(&self.queue.kind(&self.queue.jobs[&job]).1.request);
+        let end = start.after(pledge.limit).after(GRACE);
+        let claim = Claim { job, owner, qos, gpus, within: true, urgent: false, start, end };
+        self.promises.lift(job);
+        let taken = self.with_victims(now, &claim, found);
+        self.promises.lower(job);
+        taken.map(|taken| (taken.victims, taken.on))
+    }
+
     /// Stops the victims, and promises the job their place for when they are gone.
     fn take(&mut self, now: Time, claim: &Claim, taken: Taken, step: &mut Step) {
         let yielding = self.yielding(claim);
@@ -212,14 +225,8 @@ impl Scheduler {
 
     /// Tells a run to stop so that the job can have its nodes, or go on elsewhere if it is its own.
     pub(crate) fn send_away(&mut self, now: Time, id: RunId, by: JobId, step: &mut Step) {
+        self.send_off(now, id, Leaving::For(by));
         let grace = self.config.taking.grace;
-        let run = self.runs.get_mut(&id).expect("what is sent away runs");
-        run.until = run.until.min(now.after(grace));
-        run.life.leaving = Some(Leaving::For(by));
-        self.cluster.extend(id, run.until, &run.on);
-        let owner = self.shares.owner_of(run.leaf);
-        self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
-        self.note_lost(id, now.after(grace));
         step.stops.push(Stop { run: id, by, grace });
     }
 

@@ -59,6 +59,7 @@ impl Scheduler {
     pub(crate) fn reserved(&mut self, now: Time, reservation: Reservation) {
         let id = reservation.id;
         self.cluster.unbook(id);
+        self.make_way(&reservation);
         let found = self.in_the_way(&reservation);
         self.book(reservation);
         self.cluster.calendar.excused.extend(found);

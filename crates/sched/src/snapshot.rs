@@ -1,5 +1,6 @@
 //! The scheduler's state on paper: what cannot be derived from the rest, in a form that has a version.
 use crate::api::{Ask, Budget, Config};
+use crate::moving::Kept;
 use crate::prey::Life;
 use crate::promise::{Move, Pledge};
 use crate::reserve::match_shape;
@@ -55,6 +56,8 @@ pub struct Snapshot {
     seen: Seen,
     #[serde(default)]
     moves: Vec<Move>,
+    #[serde(default)]
+    kept: Vec<Kept>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +182,7 @@ impl Scheduler {
             rest: self.rest.iter().map(|(job, span)| (*job, *span)).collect(),
             seen: self.cluster.habits.seen(),
             moves: self.promises.moves.values().cloned().collect(),
+            kept: self.kept.values().cloned().collect(),
         }
     }
 
@@ -267,6 +271,10 @@ impl Scheduler {
             let request = request.map(Box::new);
             self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
             self.runs.insert(run, Run { on, until, leaf, rate, own, life, request, expected });
+        }
+        for kept in from.kept {
+            self.cluster.take(kept.holder(), kept.until, &kept.on);
+            self.kept.insert(kept.run.job, kept);
         }
         for pledge in from.pledges {
             self.promises.insert(pledge);

@@ -7,6 +7,7 @@
 //! Promises and windows are not looked at: this says what is idle now, not who may have it.
 //!
 //! Invariants: integers only; stranded <= idle; gang <= packed; one look at each node.
+use crate::cluster::Cluster;
 use crate::estate::Amount;
 use crate::scheduler::Scheduler;
 use alloc::vec::Vec;
@@ -25,6 +26,8 @@ pub struct Stranded {
     pub idle: u64,
     /// Idle ones on partly used nodes.
     pub stranded: u64,
+    /// Whole nodes: they take work and hold none.
+    pub whole: u64,
     /// Nodes of the largest gang of whole, like nodes that fits now.
     pub gang: u64,
     /// The most that gang could be if partial work were packed.
@@ -44,18 +47,24 @@ struct Tally {
 impl Scheduler {
     /// What is idle and what of it is stranded, by island; islands without GPUs are left out.
     pub fn fragmentation(&self) -> Vec<Stranded> {
+        self.fragmentation_of(&self.cluster)
+    }
+
+    /// The same of a cluster that is not, or not yet, as it is.
+    pub(crate) fn fragmentation_of(&self, cluster: &Cluster) -> Vec<Stranded> {
         let islands = (0u32..).zip(&self.estate.islands);
         let measured = islands.map(|(index, site)| {
             let island = IslandId::new(index);
-            let none = Stranded { site: *site, island, gpus: 0, idle: 0, stranded: 0, gang: 0, packed: 0 };
+            let none = Stranded { site: *site, island, gpus: 0, idle: 0, stranded: 0, whole: 0, gang: 0, packed: 0 };
             let pools = self.estate.pools.iter().filter(|pool| pool.island == island && pool.total.gpus > 0);
             pools.fold(none, |sum, pool| {
-                let states = pool.nodes.iter().map(|node| &self.cluster.nodes[node.index()]);
+                let states = pool.nodes.iter().map(|node| &cluster.nodes[node.index()]);
                 let tally = tally(pool.total, states.filter(|state| state.up).map(|state| state.used));
                 Stranded {
                     gpus: sum.gpus + tally.gpus,
                     idle: sum.idle + tally.idle,
                     stranded: sum.stranded + tally.stranded,
+                    whole: sum.whole + tally.gang,
                     gang: sum.gang.max(tally.gang),
                     packed: sum.packed.max(tally.packed),
                     ..sum

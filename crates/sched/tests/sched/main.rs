@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 mod cases;
 mod common;
+mod defrag;
 mod elastic;
 mod foresight;
 mod model;

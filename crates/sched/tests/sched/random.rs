@@ -5,6 +5,7 @@ use madang_model::{
     Allocation, Choice, Founding, GpuTime, Health, IslandId, JobId, Node, NodeId, Part, ProjectId, Qos, Request, RunId,
     Share, Slot, Span, Time, Topology, UserId,
 };
+use madang_sched::defrag::Bounds;
 use madang_sched::{Ask, BrokenBy, Budget, Config, Event, Promise, PromiseEnd, Scheduler, Snapshot, Step};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ enum Act {
     Restart,
     Reserve(Booked),
     Unreserve(usize),
+    /// Carries out a plan of moves.
+    Move,
     /// A job that names a reservation.
     Inside {
         kind: usize,
@@ -55,6 +58,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Restart),
         2 => model::booked().prop_map(Act::Reserve),
         1 => any::<usize>().prop_map(Act::Unreserve),
+        2 => Just(Act::Move),
         1 => (0..4usize, 1..8u64, any::<usize>()).prop_map(|(kind, limit, pick)| Act::Inside { kind, limit, pick }),
     ]
 }
@@ -126,6 +130,8 @@ struct Life {
     next: u64,
     asks: BTreeMap<JobId, Ask>,
     runs: BTreeMap<RunId, Time>,
+    /// What the jobs that run asked for.
+    ran: BTreeMap<JobId, Ask>,
     health: Vec<Health>,
     promised: BTreeMap<JobId, Promise>,
     /// True when runs end at their limits.
@@ -153,6 +159,7 @@ impl Life {
             next: 1,
             asks: BTreeMap::new(),
             runs: BTreeMap::new(),
+            ran: BTreeMap::new(),
             health,
             promised: BTreeMap::new(),
             punctual,
@@ -209,6 +216,7 @@ impl Life {
                     self.step(vec![Event::Unreserved(id)]);
                 }
             }
+            Act::Move => self.rearrange(),
             Act::Inside { kind, limit, pick } => {
                 let mut ask = expecting(ask(self.next, kinds()[kind].clone(), limit * 600));
                 ask.since = self.now;
@@ -218,6 +226,30 @@ impl Life {
                 self.step(vec![Event::Queued(ask)]);
             }
         }
+    }
+
+    /// Plans and carries out; runs that are to move end like others, and their jobs come back.
+    fn rearrange(&mut self) {
+        let asks = |job: JobId| self.ran.get(&job).map(again);
+        let bounds = Bounds { site: None, horizon: Span::from_hours(6), most: 8 };
+        let plan = self.sched.defrag(&bounds, &asks);
+        let before: Vec<Promise> = self.sched.promises().cloned().collect();
+        let moved = self.sched.relocate(&plan.clearings(), &asks).expect("a fresh plan holds");
+        if let Some(twin) = &mut self.twin {
+            assert_eq!(twin.relocate(&plan.clearings(), &asks).as_ref(), Ok(&moved));
+        }
+        for promise in before {
+            assert!(self.sched.promise(promise.job).is_some_and(|now| now.start <= promise.start));
+        }
+        for group in &plan.groups {
+            assert!(group.gained > group.lost() && !group.moves.is_empty());
+        }
+        for run in moved {
+            let until = self.runs.get_mut(&run).expect("only runs are moved");
+            *until = (*until).min(self.now.after(self.config.taking.grace));
+        }
+        assert_eq!(self.sched.audit(), Vec::<String>::new());
+        self.step(vec![]);
     }
 
     fn reserve(&mut self, booked: Booked) {
@@ -249,6 +281,11 @@ impl Life {
         for run in runs {
             self.runs.remove(&run);
             events.push(Event::Ended(run));
+            let asked = self.ran.remove(&run.job).expect("what runs was asked for");
+            if self.sched.is_moving(run) {
+                events.push(Event::Queued(again(&asked)));
+                self.asks.insert(run.job, again(&asked));
+            }
         }
         self.step(events);
     }
@@ -302,6 +339,7 @@ impl Life {
             self.check_limit(&ask, start.until);
             let others = self.sched.runs().filter(|(run, ..)| *run != start.run).map(|(_, on, _)| on);
             check_devices(&start.on, others);
+            self.ran.insert(start.run.job, ask.clone());
             self.runs.insert(start.run, start.until);
             self.book.check_start(ask.request.reservation, &start.on, self.now, start.until);
             self.book.own.extend(ask.request.reservation.map(|id| (start.run, id)));
@@ -463,6 +501,12 @@ impl Life {
         });
         counts && request.include.iter().all(|id| nodes.iter().any(|n| n.id == *id && serves(n, &request.parts[0])))
     }
+}
+
+/// What a job asks for when it comes back.
+fn again(ask: &Ask) -> Ask {
+    let run = RunId { attempt: ask.run.attempt + 1, ..ask.run };
+    Ask { run, ..ask.clone() }
 }
 
 /// The start is what was asked for, on healthy nodes, whole.
