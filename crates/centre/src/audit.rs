@@ -64,6 +64,12 @@ impl Centre {
                 node.2 += slot.memory_mib;
             }
         }
+        for (_, on) in self.sched.iter().flat_map(|sched| sched.kept_places()) {
+            for slot in &on.slots {
+                let node = used.entry(slot.node).or_default();
+                *node = (node.0 | slot.devices, node.1 + slot.cpus, node.2 + slot.memory_mib);
+            }
+        }
         for (id, used) in &used {
             let node = &self.base().nodes[id.index()];
             let beyond = node.gpus < 32 && used.0 >> node.gpus != 0;
@@ -84,6 +90,10 @@ impl Centre {
                 && room != Some(*by)
             {
                 wrong.push(format!("{run} makes room for {by}, of which the scheduler knows nothing"));
+            }
+            let moves = self.sched.as_ref().is_some_and(|sched| sched.is_moving(*run));
+            if moves && !matches!(job.state, JobState::Completing { .. }) {
+                wrong.push(format!("{run} is to go on elsewhere and was not told"));
             }
             if let (JobState::Starting { .. } | JobState::Running { .. }, Some(by)) = (&job.state, room) {
                 wrong.push(format!("{run} was to make room for {by} and was not told"));

@@ -155,6 +155,11 @@ pub enum Input {
         /// Its name.
         name: String,
     },
+    /// Move runs so that strewn idle GPUs come together: all of it, or nothing if some of it no longer holds.
+    Defrag {
+        /// Groups of moves, in order.
+        groups: Vec<MoveGroup>,
+    },
     /// What an engine saw.
     Report(Report),
     /// Time passes; nothing else happened.
@@ -184,6 +189,25 @@ pub struct Alteration {
     pub name: Option<String>,
     /// A new comment.
     pub comment: Option<String>,
+}
+
+/// Moves that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveGroup {
+    /// The waiting job that is promised the room, if they are for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_for: Option<JobId>,
+    /// The moves, in order.
+    pub moves: Vec<MoveOrder>,
+}
+
+/// A run, and where its job is to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveOrder {
+    /// The run that is to leave.
+    pub run: RunId,
+    /// Names of all nodes on which its job goes on.
+    pub to: Vec<String>,
 }
 
 /// A job as submitted, by names.

@@ -13,6 +13,7 @@ mod array;
 mod audit;
 mod cycle;
 mod deadline;
+mod defrag;
 pub mod effect;
 pub mod foresight;
 mod gate;
@@ -37,7 +38,8 @@ mod world;
 pub use array::ArrayRecord;
 pub use effect::{Effect, Keep, Notice, Reply};
 pub use input::{
-    Alteration, Array, Booking, Input, Key, NodesWanted, Report, Signed, Submission, Target, Wait, Wanted,
+    Alteration, Array, Booking, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission, Target,
+    Wait, Wanted,
 };
 pub use refusal::{Code, Refusal};
 pub use snapshot::Snapshot;

@@ -62,7 +62,7 @@ impl Centre {
         if cause == StopCause::NodeLost {
             self.index.overdue.insert((crate::report::last_call(self.now), run));
         }
-        if !matches!(cause, StopCause::Preempted { .. }) {
+        if !matches!(cause, StopCause::Preempted { .. } | StopCause::Moved { .. }) {
             self.events.push(Event::Leaving(run));
         }
         let site = self.site_of(&on);

@@ -174,8 +174,8 @@ fn stopped_as(cause: StopCause, reported: Outcome) -> Outcome {
         (StopCause::Limit, _) => Outcome::TimedOut,
         (StopCause::Cancelled, _) => Outcome::Cancelled,
         (StopCause::Requeue, _) => Outcome::Requeued,
-        (StopCause::Preempted { .. }, Outcome::Completed) => Outcome::Completed,
-        (StopCause::Preempted { .. }, _) => Outcome::Preempted,
+        (StopCause::Preempted { .. } | StopCause::Moved { .. }, Outcome::Completed) => Outcome::Completed,
+        (StopCause::Preempted { .. } | StopCause::Moved { .. }, _) => Outcome::Preempted,
         (StopCause::NodeLost | StopCause::Stale, _) => Outcome::NodeFailed,
     }
 }

@@ -237,6 +237,7 @@ impl Centre {
             Input::Resume { node } => self.resume(&node),
             Input::Reserve(booking) => self.reserve(by, booking),
             Input::Unreserve { name } => self.unreserve(&name),
+            Input::Defrag { groups } => self.move_runs(&groups),
             Input::Report(report) => {
                 self.report(report);
                 Ok(Reply::Done)

@@ -235,7 +235,7 @@ impl Centre {
         let reservation =
             submission.reservation.as_deref().map(|name| self.own_reservation(name, project)).transpose()?;
         let (across_islands, topology) = (submission.across_islands, submission.topology.clone());
-        let elastic = elastic(submission)?;
+        let elastic = elastic(&parts, submission)?;
         Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation, elastic })
     }
 
@@ -329,11 +329,11 @@ pub(crate) fn waiting(id: JobId, spec: JobSpec, submitted: Time) -> Job {
 }
 
 /// What an elastic gang asks for, if it makes sense: it has one part, may be larger, and can start again.
-fn elastic(submission: &Submission) -> Result<Option<Elastic>, Refusal> {
+fn elastic(parts: &[Part], submission: &Submission) -> Result<Option<Elastic>, Refusal> {
     let Some(asked) = submission.elastic else { return Ok(None) };
     let invalid = |fact: String| Err(Refusal::new(Code::Invalid, fact));
-    let [part] = submission.parts.as_slice() else {
-        return invalid(format!("an elastic gang has one part, this one {}", submission.parts.len()));
+    let [part] = parts else {
+        return invalid(format!("an elastic gang has one part, this one {}", parts.len()));
     };
     if asked.most < part.nodes {
         return invalid(format!("asks for at least {} nodes and at most {}", part.nodes, asked.most));

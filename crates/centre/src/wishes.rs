@@ -44,7 +44,7 @@ impl Centre {
             JobState::Completing { .. } => {
                 if let Some(job) = self.jobs.get_mut(&id)
                     && let JobState::Completing { cause, .. } = &mut job.state
-                    && matches!(cause, StopCause::Requeue | StopCause::Preempted { .. })
+                    && matches!(cause, StopCause::Requeue | StopCause::Preempted { .. } | StopCause::Moved { .. })
                 {
                     *cause = StopCause::Cancelled;
                 }

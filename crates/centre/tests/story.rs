@@ -754,7 +754,7 @@ fn what_was_written_before_there_were_choices_is_read() {
     story.submit(submission.clone());
     story.submit(submission);
     let mut old = serde_json::to_value(story.centre.snapshot()).expect("snapshots serialise");
-    forget(&mut old, &["limit_min", "deadline", "also", "patience"]);
+    forget(&mut old, &["limit_min", "deadline", "also"]);
     let restored = Centre::restore(serde_json::from_value(old).expect("old snapshots parse")).expect("this version");
     assert_eq!(restored.snapshot(), story.centre.snapshot());
 }

@@ -346,7 +346,7 @@ impl Shepherd {
         }
         let grace = match why {
             Why::Memory => Span::ZERO,
-            Why::Told(StopCause::Preempted { grace, .. }) => grace,
+            Why::Told(StopCause::Preempted { grace, .. } | StopCause::Moved { grace }) => grace,
             Why::Told(_) => self.sealed.order.grace,
         };
         let now = Instant::now();
@@ -453,7 +453,7 @@ impl Shepherd {
             Some(Why::Told(StopCause::Cancelled | StopCause::Stale)) => Outcome::Cancelled,
             Some(Why::Told(StopCause::Limit)) => Outcome::TimedOut,
             Some(Why::Told(StopCause::Requeue)) => Outcome::Requeued,
-            Some(Why::Told(StopCause::Preempted { .. })) => Outcome::Preempted,
+            Some(Why::Told(StopCause::Preempted { .. } | StopCause::Moved { .. })) => Outcome::Preempted,
             Some(Why::Told(StopCause::NodeLost)) => Outcome::NodeFailed,
             None if self.cgroup.as_ref().is_some_and(Cgroup::out_of_memory) => Outcome::OutOfMemory,
             None if (exit, signal) == (0, 0) => Outcome::Completed,

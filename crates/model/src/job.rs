@@ -349,6 +349,11 @@ pub enum StopCause {
         /// From the first signal to the last: how long it has to leave.
         grace: Span,
     },
+    /// Its job goes on in another place, which is kept for it.
+    Moved {
+        /// From the first signal to the last.
+        grace: Span,
+    },
 }
 
 /// Why a job waits: the binding limit found in the last cycle.

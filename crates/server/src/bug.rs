@@ -66,6 +66,7 @@ fn kind(input: &Input) -> &'static str {
         Input::Resume { .. } => "resume",
         Input::Reserve(_) => "reserve",
         Input::Unreserve { .. } => "unreserve",
+        Input::Defrag { .. } => "defrag",
         Input::Report(_) => "report",
         Input::Tick => "tick",
     }

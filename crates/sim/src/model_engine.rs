@@ -87,7 +87,9 @@ impl ModelEngine {
     pub fn stop(&mut self, now: Time, run: RunId, cause: StopCause) {
         match (self.runs.get(&run), cause) {
             (None, _) => self.ready.push(Report::Unknown { run }),
-            (Some(_), StopCause::Preempted { grace, .. }) => self.end_by(now.after(grace), run, outcome_of(cause)),
+            (Some(_), StopCause::Preempted { grace, .. } | StopCause::Moved { grace }) => {
+                self.end_by(now.after(grace), run, outcome_of(cause))
+            }
             (Some(_), _) => self.end(now, run, outcome_of(cause)),
         }
     }
@@ -239,7 +241,7 @@ fn outcome_of(cause: StopCause) -> Outcome {
         StopCause::Cancelled | StopCause::Stale => Outcome::Cancelled,
         StopCause::Limit => Outcome::TimedOut,
         StopCause::Requeue => Outcome::Requeued,
-        StopCause::Preempted { .. } => Outcome::Preempted,
+        StopCause::Preempted { .. } | StopCause::Moved { .. } => Outcome::Preempted,
         StopCause::NodeLost => Outcome::NodeFailed,
     }
 }

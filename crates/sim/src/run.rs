@@ -34,6 +34,8 @@ pub struct Summary {
     pub taken: u64,
     /// Runs told to leave for a larger place of their own; runs begun with more, or with fewer, nodes than the one before.
     pub resized: [u64; 3],
+    /// Runs told to go on elsewhere.
+    pub moved: u64,
     /// Reports that did not fit and were survived.
     pub anomalies: u64,
     /// How often each fault struck.
@@ -50,6 +52,7 @@ impl Summary {
         self.starts += other.starts;
         self.taken += other.taken;
         self.resized.iter_mut().zip(other.resized).for_each(|(sum, more)| *sum += more);
+        self.moved += other.moved;
         self.anomalies += other.anomalies;
         self.strikes.add(&other.strikes);
     }
@@ -130,6 +133,7 @@ fn live(sim: &mut Sim) -> Result<Summary, String> {
         starts: sim.oracle.starts,
         taken: sim.taken,
         resized: sim.resized,
+        moved: sim.moved,
         anomalies: counts.anomalies,
         strikes: sim.strikes,
     })

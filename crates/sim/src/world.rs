@@ -9,6 +9,7 @@ use crate::estate;
 use crate::faults::{Fault, Strikes};
 use crate::model_engine::ModelEngine;
 use crate::oracle::Oracle;
+use crate::rearrange::Operator;
 use crate::rebirth::Journal;
 use crate::rng::Rng;
 use madang_centre::input::{Input, Key, Report, Signed};
@@ -88,6 +89,9 @@ pub struct Sim {
     pub(crate) taken: u64,
     /// See [`crate::Summary`].
     pub(crate) resized: [u64; 3],
+    /// Runs told to go on elsewhere.
+    pub(crate) moved: u64,
+    operator: Operator,
     unstuck: BTreeSet<(JobId, bool)>,
     live: u32,
     verbose: bool,
@@ -125,6 +129,8 @@ impl Sim {
             late: BTreeSet::new(),
             taken: 0,
             resized: [0; 3],
+            moved: 0,
+            operator: Operator::new(seed),
             unstuck: BTreeSet::new(),
             live: 0,
             verbose,
@@ -430,6 +436,8 @@ impl World for Sim {
         self.live = counts.running + counts.waiting;
         if self.healing {
             self.unstick(centre);
+        } else if let Some((after, input)) = self.operator.rearranges(centre) {
+            self.comes(self.now.after(after), Signed::own(input));
         }
         self.journal.perhaps_snapshot(centre);
         if self.strikes(Fault::Restart) {
@@ -464,6 +472,7 @@ impl Sim {
             Effect::Stop { run, cause, .. } => {
                 self.taken += u64::from(matches!(cause, StopCause::Preempted { by, .. } if by != run.job));
                 self.resized[0] += u64::from(matches!(cause, StopCause::Preempted { by, .. } if by == run.job));
+                self.moved += u64::from(matches!(cause, StopCause::Moved { .. }));
                 if !self.refused.contains(&run) {
                     self.engine.stop(self.now, run, cause);
                     self.collect_ends();

@@ -12,6 +12,7 @@ fn seeds_live_through_every_fault() {
     }
     assert!(sum.strikes.missing().is_empty(), "never struck: {:?}", sum.strikes.missing());
     assert!(sum.taken > 0, "nothing was taken back");
+    assert!(sum.moved > 0, "nothing was moved");
     assert!(sum.accepted > 500 && sum.ended >= sum.accepted, "{sum:?}");
 }
 

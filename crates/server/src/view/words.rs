@@ -318,6 +318,7 @@ pub fn stop_reason(cause: StopCause, of: JobId) -> (String, String) {
         StopCause::Cancelled => ("None", "it was cancelled and is leaving its nodes"),
         StopCause::Limit => ("TimeLimit", "it reached its limit and is leaving its nodes"),
         StopCause::Requeue => ("None", "it is leaving its nodes to run again"),
+        StopCause::Moved { .. } => ("None", "it is leaving its nodes to go on in a place that is kept for it"),
         StopCause::NodeLost => ("NodeDown", "a node it ran on was lost"),
         StopCause::Preempted { .. } | StopCause::Stale => ("None", "it is being ended"),
     };
