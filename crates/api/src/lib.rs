@@ -8,6 +8,7 @@
 //! Invariant: nothing here decides anything; unknown fields in requests are refused by name.
 
 pub mod centre;
+pub mod defrag;
 pub mod estate;
 pub mod job;
 pub mod page;
@@ -18,6 +19,7 @@ pub mod routes;
 pub mod session;
 
 pub use centre::*;
+pub use defrag::*;
 pub use estate::*;
 pub use job::*;
 pub use page::*;

@@ -54,6 +54,9 @@ pub const OPERATIONS: &[Operation] = &[
     op("GET", "/api/v1/reservations", Access::SignedIn),
     op("POST", "/api/v1/reservations", Access::Operator),
     op("DELETE", "/api/v1/reservations/{name}", Access::Operator),
+    // ?site= ?horizon_secs= (default a day) ?most= (moves, default 32)
+    op("GET", "/api/v1/defrag", Access::Operator),
+    op("POST", "/api/v1/defrag", Access::Operator),
     op("GET", "/api/v1/events", Access::SignedIn),
     // ?user= ?project= ?partition= ?state=PENDING,RUNNING|all|active (default active) ?name= ?ids=1,2_3 ?since_ms=
     // ?until_ms= ?site= ?after= ?limit= (default 200, at most 1000) ?full=true ?expand=true (array tasks one by one)

@@ -36,6 +36,7 @@ mod wishes;
 mod world;
 
 pub use array::ArrayRecord;
+pub use defrag::MOVES_MOST;
 pub use effect::{Effect, Keep, Notice, Reply};
 pub use input::{
     Alteration, Array, Booking, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission, Target,

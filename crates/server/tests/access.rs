@@ -30,6 +30,8 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
         }
         ("POST", "/nodes/{name}/drain") => Some(json!({ "reason": "test" })),
         ("POST", "/reservations") => Some(reservation(&format!("new-{nth}"))),
+        // Nobody has a plan here: whoever may is told that its move no longer holds.
+        ("POST", "/defrag") => Some(json!({ "groups": [{ "moves": [{ "job": 9_000, "attempt": 1, "to": ["a1"] }] }] })),
         ("DELETE", "/reservations/{name}") => {
             up.client("otto").post("/api/v1/reservations", &reservation("alpha"));
             None

@@ -145,7 +145,7 @@ fn role_text(role: RoleName) -> String {
     serde_json::to_value(role).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn hours(gpu_us: i64) -> String {
+pub(super) fn hours(gpu_us: i64) -> String {
     GpuTime::from_micro_secs(gpu_us).to_string().replace(" GPU-hours", "")
 }
 

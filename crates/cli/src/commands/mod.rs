@@ -1,6 +1,7 @@
 //! `madang` itself. Data goes to standard output, everything else to standard error; `--json` gives the API's own
 //! objects.
 mod centre;
+mod defrag;
 mod jobs;
 mod placement;
 mod reserve;
@@ -76,6 +77,8 @@ enum Command {
         #[command(subcommand)]
         command: reserve::Reserve,
     },
+    /// What moving runs together would cost and gain; --run has it done
+    Defrag(defrag::Defrag),
     /// Projects: list, show, new, award, member
     Project {
         #[command(subcommand)]
@@ -191,6 +194,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Logs(logs) => jobs::logs(&context, &logs),
         Command::Node { command } => centre::node(&context, command),
         Command::Reserve { command } => reserve::reserve(&context, command),
+        Command::Defrag(asked) => defrag::defrag(&context, &asked),
         Command::Project { command } => centre::project(&context, command),
         Command::Statement(statement) => centre::statement(&context, &statement),
         Command::User { command } => centre::user(&context, command),

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod console;
+mod defrag;
 mod estate;
 mod events;
 pub mod guard;
@@ -213,6 +214,8 @@ fn handler(operation: &Operation) -> Option<MethodRouter<Arc<App>>> {
         ("GET", "/reservations") => get(reservations::list),
         ("POST", "/reservations") => post(reservations::make),
         ("DELETE", "/reservations/{name}") => delete(reservations::cancel),
+        ("GET", "/defrag") => get(defrag::plan),
+        ("POST", "/defrag") => post(defrag::run),
         _ => return handler_of_jobs(operation.method, path).or_else(|| handler_of_people(operation.method, path)),
     })
 }

@@ -67,6 +67,11 @@ const NODES: &[(&str, &str, &str)] = &[
     ("partition", "string", "partition name"),
     ("names", "string", "node names, comma-separated"),
 ];
+const DEFRAG: &[(&str, &str, &str)] = &[
+    ("site", "string", "site name; all when absent"),
+    ("horizon_secs", "integer", "no gain is counted beyond this; a day when absent"),
+    ("most", "integer", "most moves, 1 to 1,000; default 32"),
+];
 const LOG: &[(&str, &str, &str)] = &[
     ("stream", "string", "`stdout` (default) or `stderr`"),
     ("offset", "integer", "where the piece begins, in bytes"),
@@ -95,6 +100,8 @@ const DOCS: &[Doc] = &[
     doc("POST", "/reservations", "Book nodes or capacity in time", One("ReservationSpec"), One("ReservationView"))
         .status("201"),
     doc("DELETE", "/reservations/{name}", "Cancel a reservation", Nothing, Nothing).status("204"),
+    doc("GET", "/defrag", "Moves of runs that gain more than they cost", Nothing, One("DefragPlan")).queries(DEFRAG),
+    doc("POST", "/defrag", "Make the moves of a plan, all or none", One("DefragSpec"), One("Changed")),
     doc("GET", "/events", "Live updates as server-sent events", Nothing, Events("Event")),
     doc("GET", "/jobs", "Jobs, by id", Nothing, Page("JobView")).queries(JOBS),
     doc("POST", "/jobs", "Submit a job or an array", One("Submit"), One("Submitted")).status("201"),
@@ -268,6 +275,8 @@ fn schemas() -> Map<String, Value> {
         Alter,
         Audit,
         Changed,
+        DefragPlan,
+        DefragSpec,
         DrainSpec,
         Event,
         Floor,

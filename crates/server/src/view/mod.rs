@@ -1,5 +1,6 @@
 //! What callers see: the core's state in the wire's words. Nothing here decides or changes anything.
 
+pub mod defrag;
 pub mod estate;
 pub mod job;
 pub mod list;
