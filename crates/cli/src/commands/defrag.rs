@@ -184,7 +184,17 @@ mod tests {
         let notes = vec!["2 runs are leaving or end within minutes".into()];
         let (groups, sites, starts) = (vec![group], vec![site], vec![9]);
         let mut plan = DefragPlan { horizon_secs: 86_400, grace_secs: 120, groups, sites, starts, notes };
-        expect_test::expect![[r#""#]].assert_eq(&text(&plan));
+        let want = "\
+RUN  USER/PROJECT  GPUS  FROM  TO  LOST  GAINED  MAKES
+1.1  ann/alpha        4  a1    a3     2      10  room for job 9
+3.1  ann/alpha        4  a2    a4     2
+
+2 moves gain 10 GPU-hours within 24 h, and cost 4
+big: whole free nodes 0 → 2, largest gang 0 → 2, stranded GPUs 16 → 0
+could start then: 9
+left alone: 2 runs are leaving or end within minutes
+";
+        assert_eq!(text(&plan), want);
         (plan.groups, plan.notes) = (Vec::new(), vec!["nothing to gain: no idle GPU is stranded".into()]);
         assert_eq!(text(&plan), "nothing to gain: no idle GPU is stranded\n");
     }
