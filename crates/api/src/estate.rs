@@ -39,6 +39,9 @@ pub struct SiteView {
     pub gpus_out: u32,
     /// Idle GPUs on nodes that hold something already: of no use to a gang of whole nodes.
     pub gpus_stranded: u32,
+    /// Set when many more GPUs are stranded than in the best hour of the last day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranded_growth: Option<StrandedGrowth>,
     /// Nodes of the largest gang of whole nodes that one island has idle.
     pub largest_gang: u32,
     /// The most that gang could be if what holds parts of nodes were packed; a bound, not a plan.
@@ -49,6 +52,17 @@ pub struct SiteView {
     pub running: u32,
     /// Where the figures come from.
     pub source: String,
+}
+
+/// How much worse a site's fragmentation has become: told from a twentieth of its GPUs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StrandedGrowth {
+    /// When the best hour of the last day ended.
+    pub since_ms: u64,
+    /// The most GPUs that were stranded in that hour.
+    pub from: u64,
+    /// The least that were stranded in the last full hour.
+    pub to: u64,
 }
 
 /// A domain of an island's tree: one pod, leaf, rack or NVLink domain.

@@ -17,6 +17,7 @@ mod defrag;
 pub mod effect;
 pub mod foresight;
 mod gate;
+mod growth;
 pub mod input;
 mod keys;
 mod lifecycle;
@@ -38,6 +39,7 @@ mod world;
 pub use array::ArrayRecord;
 pub use defrag::MOVES_MOST;
 pub use effect::{Effect, Keep, Notice, Reply};
+pub use growth::Grown;
 pub use input::{
     Alteration, Array, Booking, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission, Target,
     Wait, Wanted,

@@ -57,6 +57,10 @@ pub struct Snapshot {
     reservations: Vec<Reservation>,
     #[serde(default)]
     foresight: Foresight,
+    #[serde(default)]
+    growth: Vec<crate::growth::Growth>,
+    #[serde(default)]
+    growth_look: u64,
 }
 
 impl Centre {
@@ -92,6 +96,8 @@ impl Centre {
             next_reservation: self.next_reservation,
             reservations: self.reservations.values().cloned().collect(),
             foresight: self.foresight.clone(),
+            growth: self.growth.clone(),
+            growth_look: self.growth_look,
         }
     }
 
@@ -130,6 +136,8 @@ impl Centre {
         centre.wake = from.wake;
         centre.events = from.events;
         centre.dirty = from.dirty;
+        centre.growth = from.growth;
+        centre.growth_look = from.growth_look;
         centre.next_reservation = from.next_reservation.max(1);
         centre.reservations = from.reservations.into_iter().map(|one| (one.id, one)).collect();
         centre.foresight = from.foresight;

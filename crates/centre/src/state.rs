@@ -44,6 +44,10 @@ pub struct Centre {
     pub(crate) promises: (u64, u64),
     /// How long jobs like others ran.
     pub(crate) foresight: Foresight,
+    /// By site: how much was stranded, hour by hour.
+    pub(crate) growth: Vec<crate::growth::Growth>,
+    /// When that was looked at last, in looks since 1970.
+    pub(crate) growth_look: u64,
     pub(crate) index: Index,
     pub(crate) wake: Option<Time>,
     /// What this step has produced so far.
@@ -163,6 +167,8 @@ impl Centre {
             counts: Counts::default(),
             promises: (0, 0),
             foresight: Foresight::default(),
+            growth: Vec::new(),
+            growth_look: 0,
             index: Index::default(),
             wake: None,
             out: Vec::new(),
@@ -184,6 +190,7 @@ impl Centre {
             self.take(signed);
         }
         self.run_cycle();
+        self.note_growth();
         self.keep_records();
         core::mem::take(&mut self.out)
     }

@@ -68,7 +68,6 @@ fn kind(input: &Input) -> &'static str {
         Input::Unreserve { .. } => "unreserve",
         Input::Defrag { .. } => "defrag",
         Input::Report(_) => "report",
-        Input::Defrag { .. } => "defrag",
         Input::Tick => "tick",
     }
 }

@@ -438,8 +438,17 @@ pub fn overview(context: &Context) -> Result<u8, Fail> {
             owners.row(vec![owner.name.clone(), share(owner.entitled_bp), share(owner.delivered_bp), gpus, waiting]);
         }
         let jobs = format!("{} running, {} waiting, {} ended", overview.running, overview.waiting, overview.ended);
-        format!("{}\n{jobs}\n\n{}\n{}", overview.title, sites.text(), owners.text())
+        let grown: String = overview.sites.iter().filter_map(growth).collect();
+        format!("{}\n{jobs}\n\n{}{grown}\n{}", overview.title, sites.text(), owners.text())
     })
+}
+
+/// A line for a site whose fragmentation has grown.
+fn growth(site: &madang_api::SiteView) -> Option<String> {
+    let grown = site.stranded_growth?;
+    let since = local(grown.since_ms);
+    let text = format!("{}: stranded GPUs grew from at most {} to {} since {since}", site.name, grown.from, grown.to);
+    Some(format!("{text}; see madang defrag --site {}\n", site.name))
 }
 
 /// Every invariant.

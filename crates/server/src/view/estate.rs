@@ -1,7 +1,9 @@
 //! Sites, nodes, partitions and the floor as callers see them.
 
 use crate::estate::Estate;
-use madang_api::{DomainView, Floor, FloorIsland, FloorNode, FloorSite, NodeView, PartitionView, SiteView};
+use madang_api::{
+    DomainView, Floor, FloorIsland, FloorNode, FloorSite, NodeView, PartitionView, SiteView, StrandedGrowth,
+};
 use madang_centre::Centre;
 use madang_model::{Health, Island, JobState, Node, NodeId, Partition, Site};
 
@@ -20,6 +22,11 @@ pub fn sites(centre: &Centre, estate: &Estate) -> Vec<SiteView> {
         view.gpus_stranded += count(island.stranded);
         view.largest_gang = view.largest_gang.max(count(island.gang));
         view.largest_gang_packed = view.largest_gang_packed.max(count(island.packed));
+    }
+    for (view, site) in views.iter_mut().zip(&estate.founding.sites) {
+        let grown = centre.stranded_growth(site.id);
+        view.stranded_growth =
+            grown.map(|grown| StrandedGrowth { since_ms: grown.since.millis(), from: grown.from, to: grown.to });
     }
     for job in centre.jobs() {
         if let JobState::Running { on, .. } = &job.state {
@@ -48,6 +55,7 @@ fn bare_site(estate: &Estate, site: &Site) -> SiteView {
         gpus_busy: 0,
         gpus_out: 0,
         gpus_stranded: 0,
+        stranded_growth: None,
         largest_gang: 0,
         largest_gang_packed: 0,
         cpus: 0,
