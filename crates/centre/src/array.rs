@@ -187,6 +187,7 @@ impl Centre {
         if let Some(record) = self.arrays.get_mut(&array) {
             record.queued -= 1;
         }
+        self.array_perhaps_begun(array);
         self.todo.push_back(Todo::Fill(array));
     }
 
@@ -208,6 +209,9 @@ impl Centre {
         } else {
             record.failed += 1;
         }
+        if was_queued {
+            self.array_perhaps_begun(array);
+        }
         self.todo.push_back(Todo::Fill(array));
         self.array_perhaps_over(array);
     }
@@ -228,6 +232,13 @@ impl Centre {
             let all_well = record.failed == 0 && !record.cancelled;
             let outcome = if all_well { Outcome::Completed } else { Outcome::Failed { exit: 1, signal: 0 } };
             self.outcomes.insert(array, outcome);
+        }
+    }
+
+    /// Of an array all of whose tasks have left the queue it is said that it has started.
+    fn array_perhaps_begun(&mut self, array: JobId) {
+        if self.arrays.get(&array).is_some_and(|record| record.waiting() == 0 && record.queued == 0) {
+            self.wake_waiters(array);
         }
     }
 
@@ -278,6 +289,7 @@ impl Centre {
         // Others may wait for one of these tasks by its own id, as `aftercorr` does.
         let ended: Vec<JobId> = tasks.iter().map(|(order, _)| record.job_at(*order)).collect();
         ended.into_iter().for_each(|job| self.wake_waiters(job));
+        self.array_perhaps_begun(array);
         self.out.extend(kept);
         self.counts.waiting -= count;
         self.counts.ended += u64::from(count);

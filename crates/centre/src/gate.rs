@@ -81,7 +81,8 @@ impl Centre {
         named
     }
 
-    /// An active job leaves the list of its name; the next of that name may be free to go.
+    /// An active job leaves the list of its name; the next of that name may be free to go. Only one that heeds the list is
+    /// looked at: whether there are lists depends on when the core was last restored.
     pub(crate) fn unname(&mut self, id: JobId) {
         let Some(named) = &mut self.index.named else { return };
         let spec = &self.jobs[&id].spec;
@@ -89,7 +90,8 @@ impl Centre {
         let Some(ids) = named.get_mut(&name) else { return };
         ids.remove(&id);
         match ids.first().copied() {
-            Some(next) => self.todo.push_back(Todo::Gate(next)),
+            Some(next) if self.jobs[&next].spec.singleton => self.todo.push_back(Todo::Gate(next)),
+            Some(_) => {}
             None => {
                 named.remove(&name);
             }

@@ -643,6 +643,21 @@ fn a_run_is_cut_at_its_deadline_and_ends_by_it() {
 }
 
 #[test]
+fn who_waits_for_an_array_to_start_goes_when_its_last_task_has_left_the_queue() {
+    let mut story = Story::new(3, 8);
+    let tasks = Some(Array { ranges: vec![(0, 1, 1)], at_once: Some(1) });
+    let array = story.submit(Submission { array: tasks, ..gang(1, 8) });
+    let on = Target { job: array, task: None };
+    let wait = Wait { on, kind: DependencyKind::Started, delay: Span::ZERO };
+    let behind = story.submit(Submission { after: vec![wait], ..gang(1, 8) });
+    assert!(story.state(behind).starts_with("pending Dependency"), "one task of two has begun");
+    let first = JobId::new(array.number() + 1);
+    story.started(first);
+    story.ended(first, Outcome::Completed);
+    assert_eq!(story.state(behind), "starting");
+}
+
+#[test]
 fn who_can_no_longer_end_in_time_is_removed_at_that_moment_and_pays_nothing() {
     let mut story = Story::new(1, 8);
     let first = story.submit(gang(1, 8));
