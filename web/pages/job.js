@@ -1,6 +1,6 @@
 // One job: its life on a line, why it waits and what would start it, what it holds, its output, what can be done to it.
 import { calm, get, getText, list, live, send } from '../api.js';
-import { gpuTime, memory, moment, num, own, relative, span, t, tOr } from '../i18n/index.js';
+import { gpuTime, memory, moment, num, relative, span, t } from '../i18n/index.js';
 import { timeline } from '../parts/chart.js';
 import { attempt, ask } from '../parts/dialog.js';
 import { h, put } from '../parts/dom.js';
@@ -9,6 +9,7 @@ import { logView } from '../parts/log.js';
 import { isOver, provenance, reasonText, stateMark, tone } from '../parts/state.js';
 import { facts } from '../parts/table.js';
 import { titles } from '../parts/titles.js';
+import { whySection } from '../parts/why.js';
 
 /** Who may do what to it: members of its project, and operators. The server decides; this only hides what it refuses. */
 const mayAct = (me, job) => me.role === 'operator' || me.role === 'admin' || me.projects.includes(job.project);
@@ -109,58 +110,6 @@ function moments(job, now) {
 
 const ending = (run) =>
   run.signal ? t('queue.signal', { n: run.signal }) : run.exit ? t('queue.exit', { n: run.exit }) : '';
-
-/** Why it waits, what would start it, and when it starts. */
-function whySection(job, why, when) {
-  const now = Date.now();
-  const start = when?.promised_ms ?? why.promised_ms ?? job.promised_ms;
-  return h(
-    'section.card.waits',
-    { 'aria-labelledby': 'why-title', 'data-part': 'why' },
-    h('h2', { id: 'why-title' }, t('why.title')),
-    h(
-      'ol.blocks',
-      why.blocks.map((block) =>
-        h(
-          'li',
-          h('b', tOr(`reason.${block.reason}`, block.reason)),
-          h('p', own(block, 'text')),
-          h('code.fine', { title: t('why.slurm') }, block.reason),
-        ),
-      ),
-    ),
-    why.ahead > 0 && h('p', t('why.ahead', { n: why.ahead })),
-    why.warning && h('p', h('b', own(why, 'warning'))),
-    why.change
-      ? h('div.change', h('h3', t('why.change')), h('p', own(why, 'change')), h('p.fine', t('why.tried')))
-      : h('p.fine', t('why.no_change')),
-    h(
-      'dl.facts.when',
-      start &&
-        h('div', h('dt', t('why.promised')), h('dd', h('b', moment(start)), ' ', h('small', relative(start, now)))),
-      (when?.estimates ?? []).filter((one) => one.on !== 'promise').map((one) => estimate(one, now)),
-      !start && !when?.estimates?.length && h('div', h('dt', t('why.when')), h('dd', t('why.unknown'))),
-      when?.expected_secs && h('div', h('dt', t('why.expected')), h('dd', span(when.expected_secs))),
-      why.promised_nodes && h('div', h('dt', t('why.nodes')), h('dd', h('code', why.promised_nodes))),
-    ),
-  );
-}
-
-/** When it starts by one way of running the present state forward, and what that leans on. */
-const estimate = (one, now) =>
-  h(
-    'div',
-    h('dt', t(`why.on_${one.on}`)),
-    h(
-      'dd',
-      one.start_ms
-        ? [h('b', moment(one.start_ms)), ' ', h('small', relative(one.start_ms, now))]
-        : one.not_by_ms
-          ? t('why.not_by', { when: moment(one.not_by_ms) })
-          : t('why.unknown'),
-      h('p.fine', own(one, 'text')),
-    ),
-  );
 
 function gpus(one) {
   if (one.gpu_profile) return t('job.gpu_slice', { name: one.gpu_profile });
