@@ -403,7 +403,7 @@ fn of_batch(name: &str, job: &JobView, now: u64) -> String {
         "AllocTRES" => {
             let memory = first.map_or(job.memory_mib, |slot| slot.memory_mib);
             let gpus = first.map_or(0, |slot| slot.devices.len());
-            let part = super::jobs::gres(job).filter(|_| job.gpu_milli % 1000 > 0);
+            let part = super::jobs::gres(job).filter(|_| !job.gpu_milli.is_multiple_of(1000));
             let whole = || (gpus > 0).then(|| format!("gres/gpu={gpus}"));
             let gres = part.or_else(whole).map_or(String::new(), |gres| format!(",{gres}"));
             format!("cpu={cpus}{gres},mem={},node=1", mib(memory))
