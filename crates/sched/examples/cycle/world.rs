@@ -170,7 +170,11 @@ impl World {
     /// A gang that wants every node, from the watched project.
     pub fn whole_estate(&mut self) -> (JobId, Event) {
         let nodes = self.shape.gpus.expect("a gang is of one site") / 8;
-        let ask = self.ask_of(self.shape.projects, nodes, 8, 24 * 3600);
+        let mut ask = self.ask_of(self.shape.projects, nodes, 8, 24 * 3600);
+        // Each of another user: who gave a promise up waits for the next one.
+        if let Event::Queued(ask) = &mut ask {
+            ask.user = UserId::new((USERS + self.job) as u32);
+        }
         (JobId::new(self.job), ask)
     }
 
