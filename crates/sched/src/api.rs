@@ -41,8 +41,8 @@ pub struct Ask {
     pub since: Time,
 }
 
-/// What a project may still hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a project may still hold; nothing is the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Budget {
     /// No award covers the present: nothing of it starts.
     NoAward,

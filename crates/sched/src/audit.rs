@@ -60,8 +60,8 @@ impl Scheduler {
 
     /// Every promise is a waiting job's, whole, and its nodes can hold it when it starts.
     fn audit_promises(&self, wrong: &mut Vec<String>) {
-        for (job, pledge) in &self.promises.by_job {
-            let Some(waiting) = self.queue.jobs.get(job) else {
+        for (job, pledge) in self.promises.iter() {
+            let Some(waiting) = self.queue.jobs.get(&job) else {
                 wrong.push(format!("{job} has a promise and does not wait"));
                 continue;
             };
@@ -69,7 +69,7 @@ impl Scheduler {
             if pledge.promise.on.slots.len() != nodes {
                 wrong.push(format!("{job} was promised {} nodes of {nodes}", pledge.promise.on.slots.len()));
             }
-            if pledge.promise.start > self.now && !self.promises.holds(&self.cluster, *job, self.now) {
+            if pledge.promise.start > self.now && !self.promises.holds(&self.cluster, job, self.now) {
                 wrong.push(format!("{job} cannot start as promised at {:?}", pledge.promise.start));
             }
         }

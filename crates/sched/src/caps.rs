@@ -95,7 +95,7 @@ impl Load {
 
     /// What the site's promises add.
     pub fn pledged(&self, cluster: &Cluster, promises: &Promises, now: Time) -> Pledged {
-        let standing = promises.by_job.values().filter(|pledge| promises.is_down(pledge.promise.job));
+        let standing = promises.iter().map(|(_, pledge)| pledge).filter(|pledge| promises.is_down(pledge.promise.job));
         let here = standing.filter(|pledge| cluster.site_of(&pledge.promise.on) == Some(self.site));
         here.map(|pledge| (pledge.promise.start.max(now), pledge.end(), self.adds(&pledge.promise.on))).collect()
     }

@@ -60,6 +60,9 @@ pub(crate) struct Cluster {
     pub free: Vec<Vec<FixedBitSet>>,
     /// Nodes on which something may fit that did not before.
     pub grown: FixedBitSet,
+    /// How often what had grown was looked at, and at which of these times each node grew last.
+    pub round: u64,
+    grown_in: Vec<u64>,
     /// When nodes and capacity are kept for something.
     pub calendar: Calendar,
     /// By site: GPUs of the nodes that take work.
@@ -88,6 +91,8 @@ impl Cluster {
             nodes: alloc::vec![idle; estate.nodes.len()],
             free: free.collect(),
             grown: FixedBitSet::with_capacity(estate.nodes.len()),
+            round: 1,
+            grown_in: alloc::vec![0; estate.nodes.len()],
             calendar: Calendar::default(),
             estate,
         }
@@ -160,6 +165,18 @@ impl Cluster {
     /// Notes that something may fit on this node that did not before.
     pub fn grow(&mut self, node: NodeId) {
         self.grown.insert(node.index());
+        self.grown_in[node.index()] = self.round;
+    }
+
+    /// What has grown so far was looked at.
+    pub fn end_round(&mut self) {
+        self.grown.clear();
+        self.round += 1;
+    }
+
+    /// True if the node may have grown in this round or after it.
+    pub fn grew_since(&self, round: u64, node: NodeId) -> bool {
+        self.grown_in[node.index()] >= round
     }
 
     fn change(&mut self, node: NodeId, change: impl FnOnce(&mut NodeState)) {

@@ -6,6 +6,7 @@ use crate::promise::{GRACE, Pledge};
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use madang_model::{Allocation, JobId, NodeId, Span, Time};
 
@@ -46,7 +47,7 @@ impl Scheduler {
         step.report.pending = self.pending();
         step.report.starts = step.starts.len() as u32;
         step.report.stops = step.stops.len() as u32;
-        step.report.promises = self.promises.by_job.len() as u32;
+        step.report.promises = self.promises.len() as u32;
         step.wake = self.wake(now);
         step
     }
@@ -55,29 +56,36 @@ impl Scheduler {
         if self.unfinished {
             return Some(now);
         }
-        let starts = self.promises.by_job.values().map(|pledge| pledge.promise.start);
-        let starts = starts.map(|start| if start > now { start } else { now.after(GRACE) });
+        let (first, later) = self.promises.next_starts(now);
+        let late = first.filter(|start| *start <= now).map(|_| now.after(GRACE));
         let pauses = self.given_up.values().copied().chain(self.kept.values().map(|kept| kept.last));
         let looks = self.next_look(now).into_iter().chain(self.next_growth(now));
+        let starts = later.into_iter().chain(late);
         starts.chain(pauses).chain(looks).chain(self.cluster.calendar.next_edge(now)).min()
     }
 
     /// Gives shaken promises anew: unnoticed if no later than promised, else broken with the cause.
     pub(crate) fn mend(&mut self, now: Time, step: &mut Step) {
         self.drop_uncovered(step);
-        let pledges = self.promises.by_job.iter();
-        let mut shaken: Vec<(Time, JobId, BrokenBy)> =
-            pledges.filter_map(|(job, p)| p.shaken.map(|cause| (p.promise.start, *job, cause))).collect();
-        shaken.sort_by_key(|(start, job, _)| (*start, *job));
-        for (_, job, cause) in shaken {
+        for (_, job, cause) in self.promises.shaken() {
             self.promise_anew(now, job, cause, step);
         }
     }
 
-    /// Ends the promises that their projects' budgets or their owners' limits no longer cover.
+    /// Ends the promises that their projects' budgets or their owners' limits no longer cover. Without such limits only
+    /// those of projects whose budgets have fallen can be among them.
     fn drop_uncovered(&mut self, step: &mut Step) {
-        let pledges = self.promises.by_job.iter();
-        let short: Vec<JobId> = pledges.filter(|(job, _)| !self.affordable(**job)).map(|(job, _)| *job).collect();
+        let poorer = core::mem::take(&mut self.poorer);
+        let mut short: Vec<JobId> = if self.config.lending.is_empty() {
+            let owners: BTreeSet<usize> = poorer.iter().map(|project| self.shares.projects[*project].owner).collect();
+            let pledges = owners.into_iter().flat_map(|owner| self.promises.of_owner(owner));
+            let poor = pledges.filter(|pledge| poorer.contains(&self.shares.leaves[pledge.leaf].project));
+            poor.map(|pledge| pledge.promise.job).collect()
+        } else {
+            self.promises.iter().map(|(job, _)| job).collect()
+        };
+        short.retain(|job| !self.affordable(*job));
+        short.sort_unstable();
         for job in short {
             let waiting = &self.queue.jobs[&job];
             let paid = self.covers(self.shares.leaves[waiting.leaf].project, self.queue.kind(waiting).0.need);
@@ -94,13 +102,11 @@ impl Scheduler {
 
     /// A promise from scratch for a job whose promise cannot stand.
     pub(crate) fn promise_anew(&mut self, now: Time, job: JobId, cause: BrokenBy, step: &mut Step) {
-        let Some(old) = self.promises.by_job.get(&job).cloned() else { return };
+        let Some(old) = self.promises.get(job).cloned() else { return };
         self.drop_promise(job);
         let given = self.give_promise(now, job, old.fitting).map(|start| start <= old.promise.start);
         if given == Some(true) {
-            let pledge = self.promises.by_job.get_mut(&job).expect("just given");
-            pledge.promise.given = old.promise.given;
-            pledge.settled = false;
+            self.promises.stands_since(job, old.promise.given);
         } else {
             let promised = old.promise.start;
             step.promises.push((job, PromiseEnd::Broken { promised, cause }));
@@ -109,11 +115,7 @@ impl Scheduler {
 
     /// Starts the jobs whose promise is due.
     fn honour(&mut self, now: Time, step: &mut Step) {
-        let pledges = self.promises.by_job.iter();
-        let mut due: Vec<(Time, JobId)> =
-            pledges.filter(|(_, p)| p.promise.start <= now).map(|(job, p)| (p.promise.start, *job)).collect();
-        due.sort_unstable();
-        for (_, job) in due {
+        for job in self.promises.due(now) {
             if !self.affordable(job) {
                 continue;
             }
@@ -138,7 +140,7 @@ impl Scheduler {
                 return;
             }
             self.drop_uncovered(step);
-            self.promises.by_job.values_mut().for_each(|pledge| pledge.settled = true);
+            self.promises.settle_all();
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = false);
             if self.cluster.grown.count_ones(..) == 0 {
                 return;
@@ -149,7 +151,7 @@ impl Scheduler {
     /// True when a job may start or may be given a promise that was not looked at yet.
     fn awake(&self) -> bool {
         self.unfinished
-            || self.promises.by_job.values().any(|pledge| !pledge.settled)
+            || self.promises.any_unsettled()
             || (0..)
                 .zip(&self.shares.owners)
                 .any(|(index, owner)| owner.unpromised && owner.waiting > 0 && self.places(index) > 0)
@@ -170,11 +172,7 @@ impl Scheduler {
                 Ok(())
             }
             Err(short) => {
-                if let Some(pledge) = self.promises.by_job.get_mut(&job) {
-                    pledge.settled = true;
-                    pledge.fitting = short.fitting;
-                    pledge.window = short.window;
-                }
+                self.promises.settle(job, short.fitting, short.window);
                 Err(short)
             }
         }
@@ -191,6 +189,7 @@ impl Scheduler {
         let project = self.shares.leaves[leaf].project;
         if let Budget::Left(left) = &mut self.shares.projects[project].budget {
             *left -= need;
+            self.poorer.insert(project);
         }
         let rate = self.rate(&on);
         self.shares.wait(leaf, false);
@@ -219,13 +218,14 @@ impl Scheduler {
     pub(crate) fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
         let waiting = &self.queue.jobs[&job];
         let (class, shape) = self.queue.kind(waiting);
-        let (start, on) = self.promises.earliest(&self.cluster, shape, class.limit, (now, Time::MAX))?;
+        let (start, on) = self.promises.earliest(&self.cluster, shape, class.limit, (now, Time::MAX), |_| true)?;
         let (limit, leaf, rank) = (class.limit, waiting.leaf, waiting.rank);
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
-        let window = shape.memo.and_then(|memo| memo.window);
+        let (window, shape) = (shape.memo.and_then(|memo| memo.window), (class.shape, shape.is_free()));
         let (settled, taken, shaken) = (true, false, None);
-        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window });
+        let pledge = Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window };
+        self.promises.insert(pledge, shape);
         self.shares.owners[owner].look.due = true;
         Some(start)
     }
@@ -236,39 +236,46 @@ impl Scheduler {
         if grown.is_empty() {
             return;
         }
-        let shape = |job: &JobId| self.queue.kind(&self.queue.jobs[job]).1;
-        let (single, gangs): (Vec<JobId>, Vec<JobId>) = self
-            .promises
-            .by_job
-            .keys()
-            .copied()
-            .partition(|job| shape(job).is_single() && self.cluster.leaves_alone(shape(job)));
-        for job in single {
-            self.bring_forward(now, job, Some(grown));
+        let windows = !self.cluster.calendar.is_empty();
+        let shapes = &self.queue.shapes;
+        let facts = |shape: usize| &shapes[shape];
+        let mut hopeful =
+            if windows { BTreeSet::new() } else { self.promises.hopeful(&self.cluster, facts, now, grown) };
+        while let Some(job) = hopeful.pop_first() {
+            if self.bring_forward(now, job, Some(grown)) {
+                // What moved left room and took some: all after it may have another start now.
+                hopeful = self.promises.singles_after(job);
+            }
         }
-        let after = |turn: JobId| gangs.get(gangs.partition_point(|job| *job <= turn));
-        if let Some(job) = self.promises.turn.and_then(after).or(gangs.first()).copied() {
+        if let Some(job) = self.promises.next_gang(windows) {
             self.promises.turn = Some(job);
-            self.bring_forward(now, job, None);
+            let facts = self.queue.kind(&self.queue.jobs[&job]).1;
+            if !self.cluster.leaves_alone(facts) || self.promises.draws_near(&self.cluster, facts, job, now) {
+                self.bring_forward(now, job, None);
+            }
         }
     }
 
-    /// Gives the job an earlier promise if there is one; a job of one node looks at the named nodes only.
-    fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) {
+    /// Gives the job an earlier promise if there is one, and says so; a job of one node looks at the named nodes only.
+    fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) -> bool {
+        let Some(old) = self.promises.get(job).map(|pledge| pledge.promise.start) else { return false };
         self.promises.lift(job);
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
-        let old = self.promises.by_job[&job].promise.start;
         let earliest = match nodes {
             Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
-            None => self.promises.earliest(&self.cluster, shape, class.limit, (now, old)),
+            None => {
+                let all = !self.cluster.leaves_alone(shape);
+                let near = |node: NodeId| all || self.promises.is_near(job, node);
+                self.promises.earliest(&self.cluster, shape, class.limit, (now, old), near)
+            }
         };
         let better = earliest.filter(|(start, _)| *start < old && *start > now);
-        if let (Some((start, on)), Some(pledge)) = (better, self.promises.by_job.get_mut(&job)) {
-            pledge.promise.start = start;
-            for slot in core::mem::replace(&mut pledge.promise.on, on).slots {
-                self.cluster.grow(slot.node);
-            }
+        let moves = better.is_some();
+        if let Some((start, on)) = better {
+            let left = self.promises.move_to(job, start, on);
+            left.iter().flat_map(|on| &on.slots).for_each(|slot| self.cluster.grow(slot.node));
         }
         self.promises.lower(job);
+        moves
     }
 }

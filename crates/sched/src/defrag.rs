@@ -217,7 +217,7 @@ impl Planner<'_> {
     /// Room for promised jobs, the best gain for its cost first.
     fn make_room(&mut self) {
         let (start, gain) = (self.draft.gone_if_told(), self.draft.config.taking.gain);
-        let waits = self.draft.promises.by_job.values().filter(|pledge| !pledge.taken);
+        let waits = self.draft.promises.iter().map(|(_, pledge)| pledge).filter(|pledge| !pledge.taken);
         let waits = waits.filter(|pledge| pledge.promise.start > start.after(gain));
         let mut targets: Vec<_> = waits.map(|pledge| (pledge.rank, pledge.promise.job)).collect();
         targets.sort_unstable();
@@ -236,7 +236,7 @@ impl Planner<'_> {
 
     /// What a promised job gains by starting as soon as room could be made.
     fn gain_of(&self, job: JobId) -> u128 {
-        let pledge = &self.draft.promises.by_job[&job];
+        let Some(pledge) = self.draft.promises.get(job) else { return 0 };
         let sooner = pledge.promise.start.since(self.draft.gone_if_told());
         let counted = sooner.min(pledge.limit).min(self.bounds.horizon);
         u128::from(pledge.promise.on.gpus().milli()) * u128::from(counted.millis())

@@ -39,7 +39,10 @@ impl Scheduler {
     }
 
     fn set_budget(&mut self, project: usize, budget: Budget) {
-        self.shares.projects[project].budget = budget;
+        let before = core::mem::replace(&mut self.shares.projects[project].budget, budget);
+        if budget < before {
+            self.poorer.insert(project);
+        }
         let owner = self.shares.projects[project].owner;
         self.shares.owners[owner].unpromised = true;
         self.shares.owners[owner].look.due = true;
@@ -172,9 +175,7 @@ impl Scheduler {
     }
 
     pub(crate) fn shake(&mut self, job: JobId, cause: BrokenBy) {
-        if let Some(pledge) = self.promises.by_job.get_mut(&job) {
-            pledge.shaken.get_or_insert(cause);
-        }
+        self.promises.shake(job, cause);
     }
 
     /// Ends the job's promise, if it has one, and says so.
@@ -215,16 +216,14 @@ impl Scheduler {
             return grown;
         }
         self.look_for_prey();
-        self.cluster.grown.clear();
+        self.cluster.end_round();
         for (_, shape) in self.queue.shapes.iter_mut() {
             if shape.memo.is_some() && shape.wakes(&self.cluster, &grown) {
                 shape.memo = None;
             }
         }
-        for (job, pledge) in &mut self.promises.by_job {
-            let (_, shape) = self.queue.kind(&self.queue.jobs[job]);
-            pledge.settled &= shape.served_by(&self.cluster, &grown) == 0;
-        }
+        let (shapes, cluster) = (&self.queue.shapes, &self.cluster);
+        self.promises.unsettle_shapes(|shape| shapes[shape].served_by(cluster, &grown) > 0);
         grown
     }
 }

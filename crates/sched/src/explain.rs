@@ -42,7 +42,7 @@ impl Scheduler {
     /// What blocks a job that could start on a freer estate.
     fn capacity(&self, job: JobId, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
-        if let Some(pledge) = self.promises.by_job.get(&job) {
+        if let Some(pledge) = self.promises.get(job) {
             if let Some(why) = pledge.window.and_then(|by| self.reserved_by(by)) {
                 return Some(why);
             }
@@ -52,7 +52,7 @@ impl Scheduler {
         if let Some(why) = memo.window.and_then(|by| self.reserved_by(by)) {
             return Some(why);
         }
-        if let Some(other) = memo.behind.filter(|other| self.promises.by_job.contains_key(other)) {
+        if let Some(other) = memo.behind.filter(|other| self.promises.has(*other)) {
             return Some(Blocked::Priority { behind: Some(other) });
         }
         let mut fronts = self.queue.leaves[waiting.leaf].by_front(class.shape);

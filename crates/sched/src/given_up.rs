@@ -9,7 +9,7 @@ use madang_model::{JobId, PartyId, Span, UserId};
 impl Scheduler {
     /// The job's promise, if it has one, is given up by its own user.
     pub(crate) fn give_up(&mut self, job: JobId) {
-        let Some(pledge) = self.promises.by_job.get(&job) else { return };
+        let Some(pledge) = self.promises.get(job) else { return };
         let kept = self.now.since(pledge.promise.given);
         if kept == Span::ZERO {
             return;

@@ -63,7 +63,7 @@ impl Scheduler {
             return Vec::new();
         }
         let own = shape.request.reservation;
-        let mut moments: Vec<Time> = self.promises.by_job.values().map(|pledge| pledge.promise.start).collect();
+        let mut moments: Vec<Time> = self.promises.iter().map(|(_, pledge)| pledge.promise.start).collect();
         for (id, reservation) in &self.cluster.calendar.all {
             let mut at = now;
             for _ in 0..WINDOWS {

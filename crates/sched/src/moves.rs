@@ -53,7 +53,7 @@ impl Scheduler {
         let short = |other: &JobId| !self.promises.holds(&self.cluster, *other, now);
         let short: Vec<JobId> = beside.into_iter().filter(short).collect();
         match cause {
-            Some(cause) if short.iter().all(|other| self.promises.by_job.contains_key(other)) => {
+            Some(cause) if short.iter().all(|other| self.promises.has(*other)) => {
                 short.into_iter().for_each(|other| self.shake(other, cause));
             }
             _ if short.is_empty() => {}
@@ -63,16 +63,17 @@ impl Scheduler {
 
     /// The job of a move is queued again: if it can start now, it is due.
     pub(crate) fn arrive(&mut self, now: Time, job: JobId) {
-        if self.promises.take(job).is_none() {
-            return;
-        }
+        let Some(place) = self.promises.take(job) else { return };
+        place.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
         let Ok(on) = self.place_least(now, job) else { return };
         let waiting = &self.queue.jobs[&job];
         let (limit, leaf, rank) = (self.queue.kind(waiting).0.limit, waiting.leaf, waiting.rank);
         let owner = self.shares.owner_of(leaf);
+        let form = self.queue.form(waiting);
         let promise = Promise { job, start: now, on, given: now };
         let (settled, taken, shaken, fitting, window) = (false, true, None, 0, None);
-        self.promises.insert(Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window });
+        self.promises
+            .insert(Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window }, form);
     }
 
     /// Runs that are over and whose jobs were not queued again go nowhere.
@@ -123,7 +124,7 @@ impl Scheduler {
     /// What does not hold of moves.
     pub(crate) fn audit_moves(&self, wrong: &mut Vec<String>) {
         for (job, place) in &self.promises.moves {
-            if !self.runs.contains_key(&place.run) || self.promises.by_job.contains_key(job) {
+            if !self.runs.contains_key(&place.run) || self.promises.has(*job) {
                 wrong.push(format!("{job} is to go on elsewhere, but does not leave"));
             }
             let listed = |slot: &madang_model::Slot| {

@@ -248,7 +248,7 @@ impl Scheduler {
     /// start no earlier than promised.
     fn room_without(&mut self, job: JobId, leaving: &[RunId]) -> Option<Allocation> {
         let (now, start) = (self.now, self.gone_if_told());
-        let pledge = self.promises.by_job.get(&job)?;
+        let pledge = self.promises.get(job)?;
         if pledge.taken || pledge.promise.start <= start || !self.affordable(job) {
             return None;
         }
@@ -272,7 +272,8 @@ impl Scheduler {
         let old = self.promises.remove(job).expect("room is made for promised jobs");
         old.promise.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
         let promise = Promise { start: self.gone_if_told(), on, ..old.promise };
-        self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old });
+        let form = self.queue.form(&self.queue.jobs[&job]);
+        self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old }, form);
     }
 
     /// Has a run leave within the grace.

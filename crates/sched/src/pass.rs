@@ -194,7 +194,7 @@ impl Scheduler {
             let (job, class) = (head.0.4, &self.queue.classes[head.1]);
             let rank = (head.0.0, head.0.1, head.0.3, job);
             let turn = |kind| Some(Turn { head, rank, job, shape: class.shape, kind });
-            let promised = self.promises.by_job.contains_key(&job);
+            let promised = self.promises.has(job);
             if promised && self.queue.shapes[class.shape].possible && self.affordable(job) {
                 return turn(Kind::Promised);
             }
@@ -220,8 +220,7 @@ impl Scheduler {
             from = shape + 1;
         }
         for job in self.promises.of_leaf(leaf) {
-            let pledge = &self.promises.by_job[&job];
-            if !pledge.settled {
+            if let Some(pledge) = self.promises.get(job).filter(|pledge| !pledge.settled) {
                 merged.insert((self.key(&pledge.rank, Span::ZERO, backfill), self.queue.jobs[&job].class));
             }
         }
@@ -233,7 +232,7 @@ impl Scheduler {
     fn best(&self, leaf: usize, shape: usize, backfill: bool, hopeless: &Hopeless) -> Option<(Key, usize)> {
         let facts = &self.queue.shapes[shape];
         let lines = &self.queue.leaves[leaf];
-        let pledges = self.promises.of_leaf(leaf).map(|job| &self.promises.by_job[&job]);
+        let pledges = self.promises.of_leaf(leaf).filter_map(|job| self.promises.get(job));
         let least = pledges.filter(|pledge| !pledge.taken).map(|pledge| urgency(&pledge.rank)).max();
         let least = least.filter(|least| lines.by_urgency.first_key_value().is_some_and(|(most, _)| most < least));
         if !facts.possible || (backfill && least.is_none() && !facts.live_at_all()) {
@@ -256,7 +255,7 @@ impl Scheduler {
             if fails || !self.covers(project, self.queue.classes[class].need) {
                 return Look::NorLonger;
             }
-            let open = line.iter().find(|rank| !self.promises.by_job.contains_key(&rank.3));
+            let open = line.iter().find(|rank| !self.promises.has(rank.3));
             open.map_or(Look::Nothing, |rank| {
                 Look::Head((self.key(rank, self.queue.turn(class, rank), backfill), class))
             })
@@ -281,7 +280,7 @@ impl Scheduler {
     /// The promise that goes to a job of this rank when its owner may be given no more: the last of its own leaf whose
     /// urgency is less, and for which nobody was told to make room.
     pub(crate) fn overtaken_by(&self, leaf: usize, rank: &Rank) -> Option<JobId> {
-        let open = self.promises.of_leaf(leaf).map(|job| (&self.promises.by_job[&job], job));
+        let open = self.promises.of_leaf(leaf).filter_map(|job| Some((self.promises.get(job)?, job)));
         let less = open.filter(|(pledge, _)| !pledge.taken && urgency(rank) < urgency(&pledge.rank));
         less.max_by_key(|(pledge, _)| pledge.rank).map(|(_, job)| job)
     }
@@ -313,7 +312,7 @@ impl Scheduler {
     fn try_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
         step.report.tries += 1;
         let promised = turn.kind == Kind::Promised;
-        let overtakes = self.promises.by_job.len() > usize::from(promised);
+        let overtakes = self.promises.len() > usize::from(promised);
         match self.try_start(now, turn.job, step) {
             Ok(()) => {
                 step.report.backfilled += u32::from(overtakes && !promised);

@@ -19,7 +19,9 @@ use crate::queue::Rank;
 use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use madang_model::{Allocation, Held, JobId, NodeId, ReservationId, RunId, Slot, Span, Time};
+use core::ops::Bound;
+use fixedbitset::FixedBitSet;
+use madang_model::{Allocation, Held, JobId, NodeId, ReservationId, RunId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 /// What a run is given to be gone after its limit: the warning, the kill, the clean-up.
@@ -48,18 +50,26 @@ pub(crate) struct Pledge {
 }
 
 impl Pledge {
+    /// Milli-GPUs of its gang.
+    pub fn gpus(&self) -> u64 {
+        u64::from(self.promise.on.gpus().milli())
+    }
+
     /// When the job would be gone, started as promised.
     pub fn end(&self) -> Time {
         self.promise.start.after(self.limit).after(GRACE)
     }
 }
 
-/// What is set aside for a job on one node.
+/// What is set aside for a job on one node, and from when until when.
 #[derive(Clone, Copy, Debug)]
 struct Aside {
     job: JobId,
+    start: Time,
+    end: Time,
     /// Without a device of which a part is promised.
     amount: Amount,
+    devices: u32,
     part: Option<(u32, Held)>,
 }
 
@@ -80,17 +90,39 @@ pub(crate) struct Move {
     pub end: Time,
 }
 
-/// All standing promises.
+/// Nodes that a gang could have before its promised start, as far as is known: all that it could, and maybe others.
+#[derive(Clone, Debug)]
+struct Near {
+    /// The cluster's round when it was last looked at.
+    round: u64,
+    nodes: FixedBitSet,
+}
+
+/// All standing promises. What they are looked for by is kept beside them, so that a step that changes none of them does
+/// not walk through them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promises {
-    pub by_job: BTreeMap<JobId, Pledge>,
-    on_node: BTreeMap<NodeId, Vec<Aside>>,
+    by_job: BTreeMap<JobId, Pledge>,
+    /// By node, ascending by job.
+    on_node: Vec<Vec<Aside>>,
     /// The promised jobs of each leaf of the share tree.
     by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
     /// The promised jobs of each owner.
     by_owner: BTreeMap<usize, BTreeSet<JobId>>,
     /// Where jobs go on whose runs were told to leave; a job has a promise or a move, not both.
     pub moves: BTreeMap<JobId, Move>,
+    /// The promised jobs of each shape, by start.
+    by_shape: BTreeMap<usize, BTreeSet<(Time, JobId)>>,
+    by_start: BTreeSet<(Time, JobId)>,
+    /// The shape of each promised job; and whether it is of one node and may be on any that suits it.
+    shapes: BTreeMap<JobId, (usize, bool)>,
+    /// Those that are not of one node, or may not be on any.
+    gangs: BTreeSet<JobId>,
+    near: BTreeMap<JobId, Near>,
+    unsettled: BTreeSet<JobId>,
+    shaken: BTreeSet<JobId>,
+    /// By owner: milli-GPUs that others make room for, and for how many promises.
+    coming: BTreeMap<usize, (u64, usize)>,
     /// The job whose promise was looked at last for an earlier start.
     pub turn: Option<JobId>,
 }
@@ -104,11 +136,34 @@ pub(crate) fn gone(until: Time, now: Time) -> Time {
 /// What a node's hold or promise does at a moment: it ends or begins, with this amount.
 type Edge = (Time, bool, Amount);
 
+/// Room to work in, and the job whose promise is not in its own way.
+#[derive(Default)]
+struct Desk {
+    edges: Vec<Edge>,
+    own: Option<JobId>,
+}
+
 impl Promises {
-    pub fn insert(&mut self, pledge: Pledge) {
-        let job = pledge.promise.job;
+    /// Enters the promise of a job of this shape, which may be free to be on any one node.
+    pub fn insert(&mut self, pledge: Pledge, (shape, free): (usize, bool)) {
+        let (job, start) = (pledge.promise.job, pledge.promise.start);
         self.by_leaf.entry(pledge.leaf).or_default().insert(job);
         self.by_owner.entry(pledge.owner).or_default().insert(job);
+        self.by_shape.entry(shape).or_default().insert((start, job));
+        self.shapes.insert(job, (shape, free));
+        if !free {
+            self.gangs.insert(job);
+        }
+        self.by_start.insert((start, job));
+        if !pledge.settled {
+            self.unsettled.insert(job);
+        }
+        if pledge.shaken.is_some() {
+            self.shaken.insert(job);
+        }
+        if pledge.taken {
+            come(&mut self.coming, &pledge);
+        }
         self.by_job.insert(job, pledge);
         self.lower(job);
     }
@@ -116,18 +171,171 @@ impl Promises {
     pub fn remove(&mut self, job: JobId) -> Option<Pledge> {
         self.lift(job);
         let pledge = self.by_job.remove(&job)?;
-        strike(&mut self.by_leaf, pledge.leaf, job);
-        strike(&mut self.by_owner, pledge.owner, job);
+        let start = pledge.promise.start;
+        strike(&mut self.by_leaf, pledge.leaf, &job);
+        strike(&mut self.by_owner, pledge.owner, &job);
+        self.gangs.remove(&job);
+        self.near.remove(&job);
+        if let Some((shape, _)) = self.shapes.remove(&job) {
+            strike(&mut self.by_shape, shape, &(start, job));
+        }
+        self.by_start.remove(&(start, job));
+        self.unsettled.remove(&job);
+        self.shaken.remove(&job);
+        if pledge.taken
+            && let Some(coming) = self.coming.get_mut(&pledge.owner)
+        {
+            *coming = (coming.0 - pledge.gpus(), coming.1 - 1);
+        }
         Some(pledge)
+    }
+
+    /// Gives a job whose promise is lifted another start, and other nodes; gives the old ones back.
+    pub fn move_to(&mut self, job: JobId, start: Time, on: Allocation) -> Option<Allocation> {
+        let pledge = self.by_job.get_mut(&job)?;
+        let old = core::mem::replace(&mut pledge.promise.start, start);
+        self.by_start.remove(&(old, job));
+        self.by_start.insert((start, job));
+        if let Some(jobs) = self.shapes.get(&job).and_then(|(shape, _)| self.by_shape.get_mut(shape)) {
+            jobs.remove(&(old, job));
+            jobs.insert((start, job));
+        }
+        Some(core::mem::replace(&mut pledge.promise.on, on))
+    }
+
+    pub fn get(&self, job: JobId) -> Option<&Pledge> {
+        self.by_job.get(&job)
+    }
+
+    /// True if the job has a promise.
+    pub fn has(&self, job: JobId) -> bool {
+        self.by_job.contains_key(&job)
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_job.len()
+    }
+
+    /// All of them, by job.
+    pub fn iter(&self) -> impl Iterator<Item = (JobId, &Pledge)> {
+        self.by_job.iter().map(|(job, pledge)| (*job, pledge))
+    }
+
+    /// The promised job whose turn it is to be looked at as a gang. Around windows all are looked at in this way.
+    pub fn next_gang(&self, windows: bool) -> Option<JobId> {
+        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        if windows {
+            let first = || self.by_job.keys().next();
+            return self.by_job.range((after, Bound::Unbounded)).next().map(|(job, _)| job).or_else(first).copied();
+        }
+        self.gangs.range((after, Bound::Unbounded)).next().or(self.gangs.first()).copied()
+    }
+
+    /// The promised jobs of one node that may be on any, after this one.
+    pub fn singles_after(&self, job: JobId) -> BTreeSet<JobId> {
+        let after = self.shapes.range((Bound::Excluded(job), Bound::Unbounded));
+        after.filter(|(_, (_, free))| *free).map(|(job, _)| *job).collect()
+    }
+
+    /// Starts that are due by then, the first first.
+    pub fn due(&self, now: Time) -> Vec<JobId> {
+        self.by_start.iter().take_while(|(start, _)| *start <= now).map(|(_, job)| *job).collect()
+    }
+
+    /// The first start, and the first after `now`.
+    pub fn next_starts(&self, now: Time) -> (Option<Time>, Option<Time>) {
+        let first = self.by_start.first().map(|(start, _)| *start);
+        let later = self.by_start.range((now.after(Span::from_millis(1)), JobId::new(0))..).next();
+        (first, later.map(|(start, _)| *start))
+    }
+
+    /// Notes why the promise no longer holds as it stands.
+    pub fn shake(&mut self, job: JobId, cause: BrokenBy) {
+        if let Some(pledge) = self.by_job.get_mut(&job) {
+            pledge.shaken.get_or_insert(cause);
+            self.shaken.insert(job);
+        }
+    }
+
+    /// Those that no longer hold as they stand, by start.
+    pub fn shaken(&self) -> Vec<(Time, JobId, BrokenBy)> {
+        let pledges = self.shaken.iter().map(|job| &self.by_job[job]);
+        let mut list: Vec<_> =
+            pledges.filter_map(|p| p.shaken.map(|cause| (p.promise.start, p.promise.job, cause))).collect();
+        list.sort_by_key(|(start, job, _)| (*start, *job));
+        list
+    }
+
+    /// True when a job may start at last.
+    pub fn any_unsettled(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+
+    /// The job cannot start before something grows, for this reason.
+    pub fn settle(&mut self, job: JobId, fitting: u32, window: Option<ReservationId>) {
+        if let Some(pledge) = self.by_job.get_mut(&job) {
+            (pledge.settled, pledge.fitting, pledge.window) = (true, fitting, window);
+            self.unsettled.remove(&job);
+        }
+    }
+
+    /// No job can start before something grows.
+    pub fn settle_all(&mut self) {
+        for job in core::mem::take(&mut self.unsettled) {
+            if let Some(pledge) = self.by_job.get_mut(&job) {
+                pledge.settled = true;
+            }
+        }
+    }
+
+    /// The jobs of these shapes may start at last.
+    pub fn unsettle_shapes(&mut self, grows: impl Fn(usize) -> bool) {
+        for (_, jobs) in self.by_shape.iter().filter(|(shape, _)| grows(**shape)) {
+            for (_, job) in jobs {
+                if self.unsettled.insert(*job)
+                    && let Some(pledge) = self.by_job.get_mut(job)
+                {
+                    pledge.settled = false;
+                }
+            }
+        }
+    }
+
+    /// A promise given anew to a job is as old as the one that it replaces, and is to be tried again.
+    pub fn stands_since(&mut self, job: JobId, given: Time) {
+        if let Some(pledge) = self.by_job.get_mut(&job) {
+            (pledge.promise.given, pledge.settled) = (given, false);
+            self.unsettled.insert(job);
+        }
     }
 
     /// Promises count for the owner that their leaf belongs to now.
     pub fn rehome(&mut self, owner_of: impl Fn(usize) -> usize) {
         self.by_owner.clear();
+        self.coming.clear();
         for (job, pledge) in &mut self.by_job {
             pledge.owner = owner_of(pledge.leaf);
             self.by_owner.entry(pledge.owner).or_default().insert(*job);
+            if pledge.taken {
+                come(&mut self.coming, pledge);
+            }
         }
+    }
+
+    /// Milli-GPUs that others make room for, for this owner.
+    pub fn coming(&self, owner: usize) -> u64 {
+        self.coming.get(&owner).map_or(0, |(gpus, _)| *gpus)
+    }
+
+    /// How many promises an owner has, beside those that others make room for.
+    pub fn open(&self, owner: usize) -> usize {
+        let all = self.by_owner.get(&owner).map_or(0, BTreeSet::len);
+        all - self.coming.get(&owner).map_or(0, |(_, count)| *count)
+    }
+
+    /// The owners of promises, ascending.
+    pub fn owners(&self) -> impl Iterator<Item = usize> {
+        self.by_owner.keys().copied()
     }
 
     /// The promised jobs of a leaf, ascending.
@@ -142,19 +350,17 @@ impl Promises {
 
     /// What is set aside for a job, from when, and until when.
     pub fn term(&self, job: JobId) -> Option<(&Allocation, Time, Time)> {
-        let promised = self.by_job.get(&job).map(|pledge| (&pledge.promise.on, pledge.promise.start, pledge.end()));
-        promised.or_else(|| self.moves.get(&job).map(|place| (&place.on, place.start, place.end)))
+        term(&self.by_job, &self.moves, job)
     }
 
     /// Frees what is set aside for the job, until [`Promises::lower`].
     pub fn lift(&mut self, job: JobId) {
         let Promises { by_job, moves, on_node, .. } = self;
-        for slot in set_aside(by_job, moves, job) {
-            if let Some(list) = on_node.get_mut(&slot.node) {
-                list.retain(|aside| aside.job != job);
-                if list.is_empty() {
-                    on_node.remove(&slot.node);
-                }
+        let Some((on, ..)) = term(by_job, moves, job) else { return };
+        for slot in &on.slots {
+            let list = &mut on_node[slot.node.index()];
+            if let Ok(at) = list.binary_search_by_key(&job, |aside| aside.job) {
+                list.remove(at);
             }
         }
     }
@@ -162,29 +368,37 @@ impl Promises {
     /// Sets aside again what was lifted.
     pub fn lower(&mut self, job: JobId) {
         let Promises { by_job, moves, on_node, .. } = self;
-        for slot in set_aside(by_job, moves, job) {
-            let list = on_node.entry(slot.node).or_default();
-            let at = list.partition_point(|other| other.job < job);
+        let Some((on, start, end)) = term(by_job, moves, job) else { return };
+        for slot in &on.slots {
+            if on_node.len() <= slot.node.index() {
+                on_node.resize_with(slot.node.index() + 1, Vec::new);
+            }
+            let list = &mut on_node[slot.node.index()];
+            let at = list.partition_point(|aside| aside.job < job);
             let part = slot.share.map(|held| (slot.devices, held));
-            list.insert(at, Aside { job, amount: amount_of(slot), part });
+            list.insert(at, Aside { job, start, end, amount: amount_of(slot), devices: slot.devices, part });
         }
     }
 
     /// True unless what is set aside for the job is lifted.
     pub fn is_down(&self, job: JobId) -> bool {
         let first = self.by_job.get(&job).and_then(|pledge| pledge.promise.on.slots.first());
-        let list = first.and_then(|slot| self.on_node.get(&slot.node));
-        list.is_some_and(|list| list.binary_search_by_key(&job, |other| other.job).is_ok())
+        first.is_some_and(|slot| self.aside(slot.node).binary_search_by_key(&job, |aside| aside.job).is_ok())
+    }
+
+    /// What is set aside on this node.
+    fn aside(&self, node: NodeId) -> &[Aside] {
+        self.on_node.get(node.index()).map_or(&[], Vec::as_slice)
     }
 
     /// Jobs with something set aside on this node.
     pub fn on(&self, node: NodeId) -> Vec<JobId> {
-        self.on_node.get(&node).into_iter().flatten().map(|aside| aside.job).collect()
+        self.aside(node).iter().map(|aside| aside.job).collect()
     }
 
     /// True when something is set aside on this node.
     pub fn are_on(&self, node: NodeId) -> bool {
-        self.on_node.contains_key(&node)
+        !self.aside(node).is_empty()
     }
 
     /// What is held or set aside on the node at a moment with one more part of a device held, when runs are gone as `gone`
@@ -208,9 +422,7 @@ impl Promises {
             More::Run((device, held)) => rooms.hold(device, held),
             More::Promise((device, held)) => rooms.promise(device, held),
         }
-        let pledges = self.on_node.get(&node).into_iter().flatten();
-        let due = |aside: &&Aside| self.term(aside.job).is_some_and(|(_, start, end)| start <= at && at < end);
-        for aside in pledges.filter(due) {
+        for aside in self.aside(node).iter().filter(|aside| aside.start <= at && at < aside.end) {
             sum = sum.plus(aside.amount);
             if let Some((device, held)) = aside.part {
                 rooms.promise(device, held);
@@ -228,17 +440,14 @@ impl Promises {
         (need, more): (Amount, More),
         Stay { now, end, .. }: Stay,
     ) -> Option<JobId> {
-        let list = self.on_node.get(&node)?;
         let total = cluster.estate.total(node);
         let need = if matches!(more, More::Nothing) { need } else { Amount { gpus: 0, ..need } };
-        let starts = list.iter().filter_map(|aside| Some((aside.job, self.term(aside.job)?)));
-        starts
-            .filter(|(_, (_, start, over))| *start < end && *over > now)
-            .find(|(_, (_, start, _))| {
-                let at = (*start).max(now);
-                !self.occupied(cluster, node, (at, more), |until| gone(until, now)).plus(need).within(total)
-            })
-            .map(|(job, _)| job)
+        let mut met = self.aside(node).iter().filter(|aside| aside.start < end && aside.end > now);
+        let delayed = met.find(|aside| {
+            let at = (aside.start.max(now), more);
+            !self.occupied(cluster, node, at, |until| gone(until, now)).plus(need).within(total)
+        });
+        delayed.map(|aside| aside.job)
     }
 
     /// True when the promise's nodes can hold it at its start beside all else that is due there then. A run that is
@@ -254,14 +463,15 @@ impl Promises {
         })
     }
 
-    /// From when on the node can take this for ever; `edges` is room to work in.
-    fn ready(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time, edges: &mut Vec<Edge>) -> Time {
-        let pledges = self.on_node.get(&node);
-        if pledges.is_none() && need.within(cluster.free_of(node)) {
+    /// From when on the node can take this for ever.
+    fn ready(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time, desk: &mut Desk) -> Time {
+        let aside = self.aside(node);
+        if aside.is_empty() && need.within(cluster.free_of(node)) {
             return now;
         }
+        let (edges, own) = (&mut desk.edges, desk.own);
         let holds = &cluster.nodes[node.index()].holds;
-        if let ([hold], None) = (holds.as_slice(), pledges) {
+        if let ([hold], []) = (holds.as_slice(), aside) {
             return gone(hold.until, now);
         }
         edges.clear();
@@ -269,11 +479,9 @@ impl Promises {
         if cluster.nodes[node.index()].shared != 0 {
             edges.extend(last_of_parts(holds).map(|until| (gone(until, now), true, ONE)));
         }
-        for aside in pledges.into_iter().flatten() {
-            if let Some((_, start, end)) = self.term(aside.job).filter(|(_, _, end)| *end > now) {
-                edges.push((end, true, aside.most()));
-                edges.push((start.max(now), false, aside.most()));
-            }
+        for aside in aside.iter().filter(|aside| aside.end > now && Some(aside.job) != own) {
+            edges.push((aside.end, true, aside.most()));
+            edges.push((aside.start.max(now), false, aside.most()));
         }
         last_conflict(edges, need, cluster.estate.total(node)).map_or(now, |end| end.max(now))
     }
@@ -291,8 +499,8 @@ impl Promises {
             shape.parts[0].fitting.iter().find(|fit| fit.pool == pool)
         };
         let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-        let mut edges = Vec::new();
-        let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut edges), node));
+        let mut desk = Desk::default();
+        let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut desk), node));
         let ready = usable.filter_map(&mut ready_at);
         let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
         let pick = pick(0, fit_of(node)?, node);
@@ -300,13 +508,14 @@ impl Promises {
     }
 
     /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where; a gang without
-    /// windows only if that is before `before`.
+    /// windows only if that is before `before`, and on nodes that are let through.
     pub fn earliest(
         &self,
         cluster: &Cluster,
         shape: &Shape,
         limit: Span,
         (now, before): (Time, Time),
+        lets: impl Fn(NodeId) -> bool,
     ) -> Option<(Time, Allocation)> {
         let estate = &cluster.estate;
         if cluster.leaves_alone(shape) && shape.is_single() {
@@ -314,12 +523,12 @@ impl Promises {
             return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
         }
         let mut ready = Ready::new();
-        let (mut times, mut edges) = (Vec::new(), Vec::new());
+        let (mut times, mut desk) = (Vec::new(), Desk::default());
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
-                let nodes = estate.pools[fit.pool].nodes.iter().copied();
+                let nodes = estate.pools[fit.pool].nodes.iter().copied().filter(|node| lets(*node));
                 let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-                let mut ready_at = |node: NodeId| (self.ready(cluster, node, fit.need, now, &mut edges), node);
+                let mut ready_at = |node: NodeId| (self.ready(cluster, node, fit.need, now, &mut desk), node);
                 let list: Vec<_> = usable.map(&mut ready_at).collect();
                 times.extend(list.iter().map(|(time, _)| *time));
                 ready.insert((part, fit.pool), list);
@@ -352,13 +561,74 @@ impl Promises {
         parts::from_free(pick, cluster, self.busy(cluster, pick.node, pick.need.gpus, now, at))
     }
 
+    /// Jobs of one node that may have an earlier start on these nodes, which have grown: those with something set aside
+    /// there, and those for which a node is ready sooner than they start. Who could start now is left to the pass.
+    pub fn hopeful<'a>(
+        &self,
+        cluster: &Cluster,
+        facts: impl Fn(usize) -> &'a Shape,
+        now: Time,
+        grown: &[NodeId],
+    ) -> BTreeSet<JobId> {
+        let beside = grown.iter().flat_map(|node| self.aside(*node)).map(|aside| aside.job);
+        let mut jobs: BTreeSet<JobId> = beside.filter(|job| !self.gangs.contains(job)).collect();
+        let mut desk = Desk::default();
+        for (shape, starts) in &self.by_shape {
+            let shape = facts(*shape);
+            if shape.is_free() {
+                let ready = grown.iter().filter_map(|node| self.soonest(cluster, shape, *node, now, &mut desk)).min();
+                let Some(ready) = ready.filter(|ready| *ready > now) else { continue };
+                let later = starts.range((ready.after(Span::from_millis(1)), JobId::new(0))..);
+                jobs.extend(later.map(|(_, job)| *job));
+            }
+        }
+        jobs
+    }
+
+    /// From when on the node could take some part of the shape, if it is one that suits it.
+    fn soonest(&self, cluster: &Cluster, shape: &Shape, node: NodeId, now: Time, desk: &mut Desk) -> Option<Time> {
+        if !cluster.nodes[node.index()].up || !shape.allows(node) {
+            return None;
+        }
+        let pool = cluster.estate.nodes[node.index()].pool;
+        let fits = shape.parts.iter().flat_map(|part| &part.fitting).filter(|fit| fit.pool == pool);
+        fits.map(|fit| self.ready(cluster, node, fit.need, now, desk)).min()
+    }
+
+    /// Brings up to now what is known of the nodes that the gang could have before its promised start, where there are
+    /// no windows. True if there are enough of them. A node is only ready sooner than before if it has grown.
+    pub fn draws_near(&mut self, cluster: &Cluster, shape: &Shape, job: JobId, now: Time) -> bool {
+        let Some(start) = self.by_job.get(&job).map(|pledge| pledge.promise.start) else { return false };
+        let known = self.near.remove(&job);
+        let (round, mut nodes) = known.map_or((0, FixedBitSet::new()), |near| (near.round, near.nodes));
+        nodes.grow(cluster.nodes.len());
+        let mut desk = Desk { own: Some(job), ..Desk::default() };
+        let mut sooner =
+            |node: NodeId| self.soonest(cluster, shape, node, now, &mut desk).is_some_and(|ready| ready < start);
+        let mut pools: Vec<usize> = shape.parts.iter().flat_map(|part| &part.fitting).map(|fit| fit.pool).collect();
+        pools.sort_unstable();
+        pools.dedup();
+        for node in pools.into_iter().flat_map(|pool| &cluster.estate.pools[pool].nodes) {
+            if nodes.contains(node.index()) || cluster.grew_since(round, *node) {
+                nodes.set(node.index(), sooner(*node));
+            }
+        }
+        let enough = nodes.count_ones(..) >= shape.nodes() as usize;
+        self.near.insert(job, Near { round: cluster.round, nodes });
+        enough
+    }
+
+    /// True if the gang could have the node before its promised start, or nothing is known of that.
+    pub fn is_near(&self, job: JobId, node: NodeId) -> bool {
+        self.near.get(&job).is_none_or(|near| near.nodes.contains(node.index()))
+    }
+
     /// Devices that are likely held at that moment; the choice among them is made again at the start.
     fn busy(&self, cluster: &Cluster, node: NodeId, need: u32, now: Time, at: Time) -> u32 {
         let holds = cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until, now) > at);
         let held = holds.fold(0, |mask, hold| mask | hold.devices);
-        let others = self.on_node.get(&node).into_iter().flatten().filter_map(|aside| self.term(aside.job));
-        let set_aside = others.filter(|(_, _, end)| *end > at).flat_map(|(on, ..)| &on.slots);
-        let mask = set_aside.filter(|slot| slot.node == node).fold(held, |mask, slot| mask | slot.devices);
+        let others = self.aside(node).iter().filter(|aside| aside.end > at);
+        let mask = others.fold(held, |mask, aside| mask | aside.devices);
         let spare = |mask: u32| cluster.estate.total(node).gpus.saturating_sub(mask.count_ones()) >= need;
         if spare(mask) {
             mask
@@ -390,20 +660,26 @@ fn last_of_parts(holds: &[Hold]) -> impl Iterator<Item = Time> {
     holds.iter().filter(|hold| hold.share.is_some()).filter(last).map(|hold| hold.until)
 }
 
-/// The slots that a job's promise or move sets aside.
-fn set_aside<'a>(
+/// What is set aside for a job, from when, and until when.
+fn term<'a>(
     by_job: &'a BTreeMap<JobId, Pledge>,
     moves: &'a BTreeMap<JobId, Move>,
     job: JobId,
-) -> impl Iterator<Item = &'a Slot> {
-    let promised = by_job.get(&job).map(|pledge| &pledge.promise.on);
-    promised.or_else(|| moves.get(&job).map(|place| &place.on)).into_iter().flat_map(|on| &on.slots)
+) -> Option<(&'a Allocation, Time, Time)> {
+    let promised = by_job.get(&job).map(|pledge| (&pledge.promise.on, pledge.promise.start, pledge.end()));
+    promised.or_else(|| moves.get(&job).map(|place| (&place.on, place.start, place.end)))
 }
 
-/// Takes a job out of what is kept by leaf or by owner.
-fn strike(by: &mut BTreeMap<usize, BTreeSet<JobId>>, key: usize, job: JobId) {
+/// Counts what others make room for.
+fn come(coming: &mut BTreeMap<usize, (u64, usize)>, pledge: &Pledge) {
+    let (gpus, count) = coming.entry(pledge.owner).or_default();
+    (*gpus, *count) = (*gpus + pledge.gpus(), *count + 1);
+}
+
+/// Takes a job out of what is kept by leaf, owner or shape.
+fn strike<T: Ord>(by: &mut BTreeMap<usize, BTreeSet<T>>, key: usize, job: &T) {
     if let Some(jobs) = by.get_mut(&key) {
-        jobs.remove(&job);
+        jobs.remove(job);
         if jobs.is_empty() {
             by.remove(&key);
         }

@@ -318,6 +318,12 @@ impl Queue {
         Some(self.classes[waiting.class].limit).filter(|limit| *limit < waiting.limit)
     }
 
+    /// What promises are kept by: a job's shape, and whether it is free to be on any one node.
+    pub fn form(&self, waiting: &Waiting) -> (usize, bool) {
+        let shape = self.classes[waiting.class].shape;
+        (shape, self.shapes[shape].is_free())
+    }
+
     /// A job's class and shape.
     pub fn kind(&self, waiting: &Waiting) -> (&Class, &Shape) {
         let class = &self.classes[waiting.class];

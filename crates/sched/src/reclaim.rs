@@ -103,9 +103,7 @@ impl Scheduler {
 
     /// Milli-GPUs that the owner holds and will go on to hold, and those that are being taken back for it.
     fn expects(&self, owner: usize) -> u64 {
-        let coming = self.promises.of_owner(owner).filter(|pledge| pledge.taken);
-        let gpus = coming.map(|pledge| gpus_of(&self.queue.kind(&self.queue.jobs[&pledge.promise.job]).1.request));
-        self.staying(owner) + gpus.sum::<u64>()
+        self.staying(owner) + self.promises.coming(owner)
     }
 
     /// Promises that give way to the claim: their owners would borrow with them and are served better than the claim's
@@ -115,16 +113,18 @@ impl Scheduler {
             return Vec::new();
         }
         let (ours, due) = (self.expects(claim.owner), self.guarantee(claim.owner));
-        let others = self.promises.by_job.iter().filter(|(_, pledge)| pledge.owner != claim.owner && !pledge.taken);
-        let borrows = |job: &JobId, pledge: &Pledge| {
-            let gpus = gpus_of(&self.queue.kind(&self.queue.jobs[job]).1.request);
-            let (theirs, their_due) = (self.expects(pledge.owner), self.guarantee(pledge.owner));
-            let better = u128::from(theirs) * u128::from(due) > u128::from(ours) * u128::from(their_due);
-            theirs + gpus > their_due && better
-        };
-        let often = |job: &JobId| self.put_off.get(job).is_some_and(|times| *times >= self.config.taking.times);
-        let yields = |job: &JobId, pledge: &Pledge| borrows(job, pledge) && !often(job);
-        others.filter(|(job, pledge)| yields(job, pledge)).map(|(job, _)| *job).collect()
+        let often = |job: JobId| self.put_off.get(&job).is_some_and(|times| *times >= self.config.taking.times);
+        let mut yielding = Vec::new();
+        for owner in self.promises.owners().filter(|owner| *owner != claim.owner) {
+            let (theirs, their_due) = (self.expects(owner), self.guarantee(owner));
+            if u128::from(theirs) * u128::from(due) > u128::from(ours) * u128::from(their_due) {
+                let open = self.promises.of_owner(owner).filter(|pledge| !pledge.taken);
+                let borrows = open.filter(|pledge| theirs + pledge.gpus() > their_due);
+                yielding.extend(borrows.map(|pledge| pledge.promise.job).filter(|job| !often(*job)));
+            }
+        }
+        yielding.sort_unstable();
+        yielding
     }
 
     /// Whom to stop for the claim and where its job then goes, or when to look again.
@@ -155,7 +155,8 @@ impl Scheduler {
 
     /// True if the GPU time that the victims lose is no more than what the job's gang would otherwise have waited for.
     fn pays(&self, now: Time, claim: &Claim, taken: &Taken) -> bool {
-        let saved = self.promises.by_job[&claim.job].promise.start.since(taken.start);
+        let Some(pledge) = self.promises.get(claim.job) else { return false };
+        let saved = pledge.promise.start.since(taken.start);
         let lost = |id: &RunId| {
             let run = &self.runs[id];
             u128::from(run.on.gpus().milli()) * u128::from(run.life.lost(now, self.config.taking.cap).millis())
@@ -194,7 +195,7 @@ impl Scheduler {
 
     /// Out of these runs, those whose leaving costs least to make room for a promised job, and where it then goes.
     pub(crate) fn cheapest_room(&mut self, now: Time, job: JobId, found: Found) -> Option<(Vec<RunId>, Allocation)> {
-        let pledge = &self.promises.by_job[&job];
+        let pledge = self.promises.get(job)?;
         let (start, owner, qos) = (self.gone_if_told(), pledge.owner, pledge.rank.0.0);
         let gpus = gpus_of(&self.queue.kind(&self.queue.jobs[&job]).1.request);
         let end = start.after(pledge.limit).after(GRACE);
@@ -218,7 +219,8 @@ impl Scheduler {
         old.promise.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
         let promise = Promise { start: taken.start, on: taken.on, ..old.promise };
         yielding.iter().for_each(|job| self.promises.lift(*job));
-        self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old });
+        let form = self.queue.form(&self.queue.jobs[&claim.job]);
+        self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old }, form);
         self.give_way(now, claim.job, yielding, step);
         smaller.into_iter().for_each(|place| self.set_aside(now, place, None));
     }
@@ -235,7 +237,8 @@ impl Scheduler {
         let mut displaced = Vec::new();
         for other in yielding {
             self.promises.lower(other);
-            let nodes = self.promises.by_job[&other].promise.on.slots.iter().map(|slot| slot.node);
+            let slots = self.promises.get(other).into_iter().flat_map(|pledge| &pledge.promise.on.slots);
+            let nodes = slots.map(|slot| slot.node);
             let beside: BTreeSet<JobId> = nodes.flat_map(|node| self.promises.on(node)).collect();
             // What a cap still allows depends on all promises of its site together.
             let capped = !self.cluster.calendar.caps.is_empty();

@@ -83,7 +83,7 @@ impl Scheduler {
         }
         self.look_again(id);
         let names = |job: &JobId| self.queue.kind(&self.queue.jobs[job]).1.request.reservation == Some(id);
-        let named: Vec<JobId> = self.promises.by_job.keys().copied().filter(names).collect();
+        let named: Vec<JobId> = self.promises.iter().map(|(job, _)| job).filter(names).collect();
         named.into_iter().for_each(|job| self.shake(job, BrokenBy::Reserved(id)));
         None
     }
@@ -145,9 +145,9 @@ impl Scheduler {
     /// Shakes the promises that cross a window or are too much for a cap.
     fn shake_crossing(&mut self, now: Time, cause: BrokenBy) {
         let crosses = |job: &JobId| !self.admitted(*job, now);
-        let mut shaken: BTreeSet<JobId> = self.promises.by_job.keys().copied().filter(crosses).collect();
+        let mut shaken: BTreeSet<JobId> = self.promises.iter().map(|(job, _)| job).filter(crosses).collect();
         for (load, bars) in caps::exceeded(&self.cluster, &self.promises, now) {
-            let here = self.promises.by_job.values().filter(|pledge| {
+            let here = self.promises.iter().map(|(_, pledge)| pledge).filter(|pledge| {
                 self.cluster.site_of(&pledge.promise.on) == Some(load.site)
                     && bars.iter().any(|bar| pledge.promise.start < bar.until && bar.from < pledge.end())
             });
@@ -158,7 +158,7 @@ impl Scheduler {
 
     /// True if a promise, started when it is due, keeps out of all windows that are not its own.
     fn admitted(&self, job: JobId, now: Time) -> bool {
-        let pledge = &self.promises.by_job[&job];
+        let Some(pledge) = self.promises.get(job) else { return true };
         let own = self.queue.kind(&self.queue.jobs[&job]).1.request.reservation;
         let (start, gone) = (pledge.promise.start.max(now), pledge.end().max(now));
         let calendar = &self.cluster.calendar;
@@ -206,15 +206,15 @@ impl Scheduler {
                 }
             }
         }
-        for (job, pledge) in self.promises.by_job.iter().filter(|(_, pledge)| pledge.promise.start > self.now) {
-            if !self.admitted(*job, self.now) {
+        for (job, pledge) in self.promises.iter().filter(|(_, pledge)| pledge.promise.start > self.now) {
+            if !self.admitted(job, self.now) {
                 wrong.push(format!("{job} was promised {:?} and would cross a window", pledge.promise.start));
             }
         }
         if !self.cluster.caps_agree() {
             wrong.push("a cap does not count what its site holds".into());
         }
-        let late = self.promises.by_job.values().any(|pledge| pledge.promise.start <= self.now);
+        let late = self.promises.iter().any(|(_, pledge)| pledge.promise.start <= self.now);
         let excused = |load: &Load| {
             let here = |run: &Run| self.cluster.site_of(&run.on) == Some(load.site);
             calendar.excused.iter().filter_map(|id| self.runs.get(id)).any(here)

@@ -53,6 +53,8 @@ pub struct Scheduler {
     pub(crate) health: FixedBitSet,
     /// True when a pass is due whatever else is known: the last one stopped at a bound, or a promise may be overtaken.
     pub(crate) unfinished: bool,
+    /// Projects whose budgets have fallen since their promises were last looked at.
+    pub(crate) poorer: BTreeSet<usize>,
     /// Requests for which no promise could be found around windows, with the least limit tried; until one begins or ends.
     pub(crate) barren: BTreeMap<Request, Span>,
     /// When each job was taken back or put off, within the window, oldest first.
@@ -88,6 +90,7 @@ impl Scheduler {
             promises: Promises::default(),
             now: Time::default(),
             unfinished: false,
+            poorer: BTreeSet::new(),
             barren: BTreeMap::new(),
             taken: BTreeMap::new(),
             rest: BTreeMap::new(),
@@ -121,12 +124,12 @@ impl Scheduler {
 
     /// The job's promise, if it has one.
     pub fn promise(&self, job: JobId) -> Option<&Promise> {
-        self.promises.by_job.get(&job).map(|pledge| &pledge.promise)
+        self.promises.get(job).map(|pledge| &pledge.promise)
     }
 
     /// All standing promises, by job.
     pub fn promises(&self) -> impl Iterator<Item = &Promise> {
-        self.promises.by_job.values().map(|pledge| &pledge.promise)
+        self.promises.iter().map(|(_, pledge)| &pledge.promise)
     }
 
     /// What a run holds.
@@ -221,8 +224,7 @@ impl Scheduler {
 
     /// How many more promises the owner may be given, beside those that others make room for already.
     pub(crate) fn places(&self, owner: usize) -> u32 {
-        let count = self.promises.of_owner(owner).filter(|pledge| !pledge.taken).count() as u32;
-        self.config.promises.saturating_sub(count)
+        self.config.promises.saturating_sub(self.promises.open(owner) as u32)
     }
 }
 

@@ -127,6 +127,11 @@ impl Shape {
         matches!(self.parts.as_slice(), [part] if part.nodes == 1) && self.request.include.is_empty()
     }
 
+    /// True of a job of one node that may be any that suits it and names no reservation.
+    pub fn is_free(&self) -> bool {
+        self.is_single() && self.request.reservation.is_none()
+    }
+
     /// Nodes of the whole gang.
     pub fn nodes(&self) -> u32 {
         nodes(&self.request)

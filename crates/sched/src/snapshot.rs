@@ -170,7 +170,7 @@ impl Scheduler {
             swept: self.queue.swept,
             jobs: self.queue.jobs.values().map(save_job).collect(),
             runs: self.runs.iter().map(save_run).collect(),
-            pledges: self.promises.by_job.values().cloned().collect(),
+            pledges: self.promises.iter().map(|(_, pledge)| pledge.clone()).collect(),
             turn: self.promises.turn,
             reservations: self.reservations().cloned().collect(),
             excused: self.cluster.calendar.excused.iter().copied().collect(),
@@ -206,7 +206,7 @@ impl Scheduler {
         sched.cluster.calendar.excused = from.excused.iter().copied().collect();
         sched.barren = from.barren.iter().cloned().collect();
         sched.restore_work(from);
-        sched.cluster.grown.clear();
+        sched.cluster.end_round();
         sched
     }
 
@@ -277,10 +277,13 @@ impl Scheduler {
             self.kept.insert(kept.run.job, kept);
         }
         for pledge in from.pledges {
-            self.promises.insert(pledge);
+            let job = &self.queue.jobs[&pledge.promise.job];
+            let shape = self.queue.classes[job.class].shape;
+            self.promises.insert(pledge, (shape, self.queue.shapes[shape].is_free()));
         }
         from.moves.into_iter().for_each(|place| self.promises.put(place));
         self.promises.turn = from.turn;
+        self.poorer = (0..self.shares.projects.len()).collect();
         self.taken = from.taken.into_iter().collect();
         self.rest = from.rest.into_iter().collect();
         self.put_off = from.put_off.into_iter().collect();
