@@ -232,10 +232,15 @@ impl Scheduler {
     fn best(&self, leaf: usize, shape: usize, backfill: bool, hopeless: &Hopeless) -> Option<(Key, usize)> {
         let facts = &self.queue.shapes[shape];
         let lines = &self.queue.leaves[leaf];
+        // Where all are as urgent, nobody may overtake a promise.
+        let alike = lines.by_urgency.len() < 2;
+        if !facts.possible || (backfill && alike && !facts.live_at_all()) {
+            return None;
+        }
         let pledges = self.promises.of_leaf(leaf).filter_map(|job| self.promises.get(job));
         let least = pledges.filter(|pledge| !pledge.taken).map(|pledge| urgency(&pledge.rank)).max();
         let least = least.filter(|least| lines.by_urgency.first_key_value().is_some_and(|(most, _)| most < least));
-        if !facts.possible || (backfill && least.is_none() && !facts.live_at_all()) {
+        if backfill && least.is_none() && !facts.live_at_all() {
             return None;
         }
         let project = self.shares.leaves[leaf].project;

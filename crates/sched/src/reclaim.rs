@@ -88,17 +88,17 @@ impl Scheduler {
 
     fn claim(&self, now: Time, pledge: &Pledge) -> Option<Claim> {
         let (taking, job, owner) = (&self.config.taking, pledge.promise.job, pledge.owner);
-        let shape = self.queue.kind(&self.queue.jobs[&job]).1;
         let start = now.after(taking.grace).after(GRACE);
         let worth = pledge.promise.start > start && pledge.promise.start >= start.after(taking.gain);
-        if !worth || !shape.possible || !self.affordable(job) {
+        if !worth {
             return None;
         }
-        let (gpus, qos) = (gpus_of(&shape.request), pledge.rank.0.0);
+        let (gpus, qos) = (pledge.gpus(), pledge.rank.0.0);
         let within = taking.reclaim && gpus > 0 && self.expects(owner) + gpus <= self.guarantee(owner);
         let urgent = taking.preempts.is_some_and(|least| qos >= least);
         let end = start.after(pledge.limit).after(GRACE);
-        (within || urgent).then_some(Claim { job, owner, qos, gpus, within, urgent, start, end })
+        let claims = (within || urgent) && self.queue.kind(&self.queue.jobs[&job]).1.possible && self.affordable(job);
+        claims.then_some(Claim { job, owner, qos, gpus, within, urgent, start, end })
     }
 
     /// Milli-GPUs that the owner holds and will go on to hold, and those that are being taken back for it.
