@@ -25,10 +25,10 @@ const LOOKS: usize = 4;
 const WORTH: u128 = 2;
 
 impl Scheduler {
-    /// Where the job could start now with its fewest nodes.
+    /// Where the job could be promised to start now with its fewest nodes.
     pub(crate) fn place_least(&self, now: Time, job: JobId) -> Result<Allocation, Short> {
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
-        place::now(shape, &self.begun_now(now, class.limit))
+        place::now(shape, &Now { rides: false, ..self.begun_now(now, class.limit) })
     }
 
     /// Where a job that could start there now starts: with as many nodes as there are for it.

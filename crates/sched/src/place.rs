@@ -72,8 +72,8 @@ pub(crate) struct Now<'a> {
     pub now: Time,
     /// When a run started now is gone for certain.
     pub end: Time,
-    /// True when it would start now, on nodes that are in use and so count for a cap of nodes already; a promise counts
-    /// for itself.
+    /// True when it would start now, on nodes that are in use and so count for a cap of nodes already, and with its part
+    /// of a device open to others. A promise counts for itself, even one that is due now.
     pub rides: bool,
 }
 

@@ -165,12 +165,13 @@ impl Scheduler {
         lost <= u128::from(claim.gpus) * u128::from(saved.millis())
     }
 
-    /// Where the job could start now, were it not for promises that yield to it.
+    /// Where the job could start now, were it not for promises that yield to it. It is a promise until it does, and what
+    /// starts before it may leave it no other place than that.
     fn at_once(&self, now: Time, claim: &Claim) -> Option<Taken> {
         let (class, shape) = self.queue.kind(&self.queue.jobs[&claim.job]);
         let end = now.after(class.limit).after(GRACE);
-        let on =
-            place::now(shape, &Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true }).ok()?;
+        let on = place::now(shape, &Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: false })
+            .ok()?;
         Some(Taken { victims: Vec::new(), on, start: now, settled: None })
     }
 

@@ -1,7 +1,7 @@
 //! Jobs that hold a part of a GPU: where they go, what waits for them, what they count for.
 use crate::common::*;
 use expect_test::expect;
-use madang_model::{Founding, GpuTime, JobId, MilliGpus, PartyId, ProjectId, Request, Share, Span};
+use madang_model::{Founding, GpuTime, JobId, MilliGpus, PartyId, ProjectId, Qos, Request, Share, Span};
 use madang_sched::{Ask, Budget, Config, Event, Scheduler, Step};
 
 /// One rack of nodes whose devices may be shared and cut.
@@ -179,4 +179,37 @@ fn what_is_taken_back_of_a_device_is_no_more_than_is_needed() {
     assert_eq!(stops(&whole), Vec::<u64>::new(), "with it the owner would hold more than its half");
     let done = step(&mut sched, 7300, taken.stops.iter().map(|stop| Event::Ended(stop.run)).collect());
     assert_eq!(done.starts.iter().map(|start| start.run.job).collect::<Vec<_>>(), [JobId::new(20)]);
+}
+
+#[test]
+fn a_part_that_others_yield_to_is_a_promise_until_it_starts() {
+    // Each owner holds the node that it is guaranteed, and owner 0 is promised more.
+    let mut founding = offering(2, 2);
+    founding.sites[0].shares = vec![(PartyId::new(0), 5000), (PartyId::new(1), 5000)];
+    let mut sched = Scheduler::new(Config::default(), &founding);
+    step(&mut sched, 0, [project(1, 0), project(2, 1)].concat());
+    let asked = |id, of, request, limit| Ask { project: ProjectId::new(of), ..ask(id, request, limit) };
+    let hour = 3600;
+    let early = [(1, 2, request(1, 2), hour), (2, 1, request(1, 2), 240 * hour)];
+    step(&mut sched, 0, early.map(|(id, of, request, limit)| Event::Queued(asked(id, of, request, limit))).to_vec());
+    let promised = [
+        (3, 2, milli(100), 4 * hour),
+        (4, 2, request(1, 1), 4 * hour),
+        (5, 2, milli(500), hour),
+        (6, 1, request(1, 1), hour),
+    ];
+    for (id, of, request, limit) in promised {
+        step(&mut sched, id, vec![Event::Queued(asked(id, of, request, limit))]);
+    }
+    let start = |sched: &Scheduler, id| sched.promise(JobId::new(id)).map(|promise| promise.start);
+    assert_eq!([3, 4, 5].map(|id| start(&sched, id)), [at(3660), at(3660), at(3720 + 4 * hour)].map(Some));
+    // Running, job 5 would carry job 3 on its device. Promised it does not, and job 7 is there before it can start.
+    let urgent = Ask { qos: Qos::High, ..asked(7, 2, request(1, 1), 30) };
+    let ended = step(&mut sched, 3500, vec![Event::Ended(run(1)), Event::Queued(urgent)]);
+    expect![[r#"
+        job-7: n1[01] whole
+        job-3: n1[02] 100
+        job-5: n1[02] 500
+    "#]]
+    .assert_eq(&starts(&ended));
 }
