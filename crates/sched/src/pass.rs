@@ -89,19 +89,24 @@ fn soonest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) ->
     shortest(lines, shape, look)
 }
 
-/// The first head of a shape by urgency, limit and age.
+/// The first head of a shape by urgency, limit and age. Several lines may have one limit; which of them is met first must
+/// not matter.
 fn shortest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
-    let mut last = None;
+    let (mut last, mut best): (Option<Seat>, Option<(Key, usize)>) = (None, None);
     while let Some((seat, line)) = lines.after(shape, last) {
+        let alike = last.is_some_and(|last| (last.1, last.2) == (seat.1, seat.2));
+        if best.is_some() && !alike {
+            break;
+        }
         last = Some(*seat);
         match look(seat, line) {
-            Look::Head(head) => return Some(head),
+            Look::Head(head) => best = best.into_iter().chain([head]).min(),
             Look::Nothing => {}
             Look::NorLonger => last = Some((seat.0, seat.1, Span::MAX, usize::MAX)),
-            Look::NorLater => return None,
+            Look::NorLater => break,
         }
     }
-    None
+    best
 }
 
 /// The first head of a shape by urgency and age. The first of a line may be passed over, so that a later line's is older.
