@@ -58,6 +58,9 @@ pub struct Snapshot {
     moves: Vec<Move>,
     #[serde(default)]
     kept: Vec<Kept>,
+    /// Nodes whose growth the next step looks at: a plan of moves is carried out between two steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    grown: Vec<NodeId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +186,7 @@ impl Scheduler {
             seen: self.cluster.habits.seen(),
             moves: self.promises.moves.values().cloned().collect(),
             kept: self.kept.values().cloned().collect(),
+            grown: self.cluster.grown.ones().map(|index| NodeId::new(index as u32)).collect(),
         }
     }
 
@@ -205,8 +209,10 @@ impl Scheduler {
         }
         sched.cluster.calendar.excused = from.excused.iter().copied().collect();
         sched.barren = from.barren.iter().cloned().collect();
+        let grown = from.grown.clone();
         sched.restore_work(from);
         sched.cluster.end_round();
+        grown.into_iter().for_each(|node| sched.cluster.grow(node));
         sched
     }
 

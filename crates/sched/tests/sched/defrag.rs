@@ -1,7 +1,7 @@
 //! Moving runs together: what a plan says, what comes of carrying it out, and when it no longer holds.
 use crate::common::*;
 use expect_test::{Expect, expect};
-use madang_model::{Health, JobId, NodeId, Request, RunId, Span};
+use madang_model::{Founding, Health, JobId, NodeId, Request, RunId, Span};
 use madang_sched::defrag::{Bounds, Plan};
 use madang_sched::{Ask, Clearing, Event, Move, Scheduler, Stale, Unmovable};
 use proptest::prelude::*;
@@ -13,12 +13,14 @@ const BOUNDS: Bounds = Bounds { site: None, horizon: Span::from_hours(24), most:
 /// A scheduler with what its jobs asked for.
 struct Floor {
     sched: Scheduler,
+    founding: Founding,
     asks: BTreeMap<JobId, Ask>,
 }
 
 impl Floor {
     fn new(islands: &[(u32, u32, u32)]) -> Floor {
-        Floor { sched: sched(&estate(islands)), asks: BTreeMap::new() }
+        let founding = estate(islands);
+        Floor { sched: sched(&founding), founding, asks: BTreeMap::new() }
     }
 
     /// Queues a job, which starts or not.
@@ -50,7 +52,17 @@ impl Floor {
         let asks: BTreeMap<JobId, Ask> = self.asks.keys().filter_map(|job| Some((*job, self.next(*job)?))).collect();
         let told = self.sched.relocate(plan, &|job| asks.get(&job).cloned());
         assert_eq!(self.sched.audit(), Vec::<String>::new());
+        self.goes_on_alike();
         told
+    }
+
+    /// A scheduler that is restored now, between two steps, takes the same next step.
+    fn goes_on_alike(&self) {
+        let mut live = self.sched.clone();
+        let mut again = Scheduler::restore(live.config().clone(), &self.founding, live.snapshot());
+        let steps = [&mut live, &mut again].map(|sched| sched.step(at(HOUR + 1), vec![]));
+        assert_eq!(steps[0], steps[1]);
+        assert_eq!(live.snapshot(), again.snapshot());
     }
 
     /// The runs are gone, and their jobs come back.
