@@ -101,13 +101,14 @@ impl Load {
     }
 
     /// The stretches of its windows from one moment until another in which this much more would be too much, when runs
-    /// are gone as `gone` says by their limits.
+    /// are gone as `gone` says by their limits. Beyond [`LOOK`] windows all that follow count as one.
     pub fn full(&self, pledged: &Pledged, more: u64, from: Time, until: Time, gone: impl Fn(Time) -> Time) -> Vec<Bar> {
         let mut bars = Vec::new();
         let mut at = from;
-        for _ in 0..LOOK {
+        for index in 0..=LOOK {
             let Some(window) = self.reservation.meets(at, until) else { break };
-            let (from, until) = (window.from.max(from), window.until.min(until));
+            let last = if index == LOOK { self.reservation.ends() } else { window.until };
+            let (from, until) = (window.from.max(from), last.min(until));
             if more > self.bound() {
                 bars.push(Bar { from, until, by: self.id() });
             } else {
