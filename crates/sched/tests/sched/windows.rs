@@ -193,3 +193,17 @@ fn a_new_window_names_who_is_in_its_way_and_breaks_what_it_must() {
     let into = |run: RunId, until: u64| sched.runs_into(run, at(until)).map(|(_, from)| from.secs());
     assert_eq!((into(run(2), 3000), into(run(1), 1740), into(run(1), 1741)), (None, None, Some(1800)));
 }
+
+#[test]
+fn what_outlasts_the_pause_between_windows_waits_for_the_last_of_many() {
+    let mut sched = sched(&estate(&[(1, 1, 8)]));
+    // Nothing may run for nine of every ten minutes, a hundred times.
+    let every = Some(Recurrence { every: Span::from_mins(10), last: at(600 * 99) });
+    let often = Reservation { every, ..booking(1, cap(Cap::Nodes(0)), 0, 540) };
+    step(&mut sched, 0, vec![Event::Reserved(often), queued(1, 1, 8, 3600)]);
+    assert_eq!(promised(&sched, 1), None, "more are to come than are looked at");
+    for round in 1..50 {
+        step(&mut sched, 600 * round, vec![]);
+    }
+    assert_eq!(promised(&sched, 1), Some(600 * 99 + 540));
+}
