@@ -441,13 +441,15 @@ impl Planner<'_> {
             self.left.dear += 1;
             return false;
         }
+        // A node that one of them leaves may be where another goes.
+        let taken: BTreeSet<NodeId> = moves.iter().flat_map(|(_, to)| nodes_of(to)).collect();
         let moved = moves.into_iter().map(|(run, to)| Moved {
             run,
             from: self.draft.runs[&run].on.clone(),
             to,
             lost: gpu_time(self.candidates[&run].cost),
         });
-        let emptied = self.emptied_by(&runs);
+        let emptied = self.emptied_by(&runs).into_iter().filter(|node| !taken.contains(node)).collect();
         let group = Group { room_for, moves: moved.collect(), emptied, gained: gpu_time(gain) };
         let done = self.draft.clear(&group.clearing(), self.asks).is_ok();
         if done {
