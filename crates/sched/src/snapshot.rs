@@ -116,6 +116,20 @@ struct SavedRun {
     expected: Option<Span>,
 }
 
+fn saved_run((id, run): (&RunId, &Run)) -> SavedRun {
+    SavedRun {
+        run: *id,
+        on: run.on.clone(),
+        until: run.until,
+        leaf: run.leaf,
+        rate: run.rate,
+        own: run.own,
+        life: run.life,
+        request: run.request.as_deref().cloned(),
+        expected: run.expected,
+    }
+}
+
 impl Scheduler {
     /// The state on paper.
     pub fn snapshot(&self) -> Snapshot {
@@ -137,17 +151,6 @@ impl Scheduler {
             since: waiting.rank.2.since,
             every: waiting.every,
             expected: waiting.expected,
-        };
-        let save_run = |(id, run): (&RunId, &Run)| SavedRun {
-            run: *id,
-            on: run.on.clone(),
-            until: run.until,
-            leaf: run.leaf,
-            rate: run.rate,
-            own: run.own,
-            life: run.life,
-            request: run.request.as_deref().cloned(),
-            expected: run.expected,
         };
         let save_project = |project: &crate::share::Project| SavedProject {
             id: project.id,
@@ -172,7 +175,7 @@ impl Scheduler {
                 .collect(),
             swept: self.queue.swept,
             jobs: self.queue.jobs.values().map(save_job).collect(),
-            runs: self.runs.iter().map(save_run).collect(),
+            runs: self.runs.iter().map(saved_run).collect(),
             pledges: self.promises.iter().map(|(_, pledge)| pledge.clone()).collect(),
             turn: self.promises.turn,
             reservations: self.reservations().cloned().collect(),
