@@ -61,7 +61,8 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = field(&read("/proc/meminfo"), "MemTotal");
     let gib = memory.split(' ').next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) >> 20;
-    let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
+    let release = read("/proc/sys/kernel/osrelease");
+    let kernel = release.split('.').take(2).collect::<Vec<_>>().join(".");
     let load = read("/proc/loadavg").split(' ').next().unwrap_or("?").to_owned();
     let model = field(&read("/proc/cpuinfo"), "model name");
     let model = if model.is_empty() { String::new() } else { format!(" of {model}") };
