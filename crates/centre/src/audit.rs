@@ -64,7 +64,7 @@ impl Centre {
                 node.2 += slot.memory_mib;
             }
         }
-        for (_, on) in self.sched.iter().flat_map(|sched| sched.kept_places()) {
+        for (_, on, _) in self.sched.iter().flat_map(|sched| sched.kept_places()) {
             for slot in &on.slots {
                 let node = used.entry(slot.node).or_default();
                 *node = (node.0 | slot.devices, node.1 + slot.cpus, node.2 + slot.memory_mib);

@@ -106,9 +106,9 @@ impl Scheduler {
         Ok(plan.iter().flat_map(|clearing| &clearing.moves).map(|each| each.run).collect())
     }
 
-    /// Places that are kept for jobs whose runs are leaving.
-    pub fn kept_places(&self) -> impl Iterator<Item = (RunId, &Allocation)> {
-        self.kept.values().map(|kept| (kept.run, &kept.on))
+    /// Places that are kept for jobs whose runs are leaving, and when the limit of who is to come would end there.
+    pub fn kept_places(&self) -> impl Iterator<Item = (RunId, &Allocation, Time)> {
+        self.kept.values().map(|kept| (kept.run, &kept.on, kept.until))
     }
 
     /// True of a run that was told to stop so that its job goes on elsewhere.

@@ -23,7 +23,10 @@ impl Scheduler {
 
     /// The first run that this reservation, were it made now, would find in its way, with the end of its limit.
     pub fn crossing(&self, reservation: &Reservation) -> Option<(RunId, Time)> {
-        let found = self.in_the_way(reservation).first().copied()?;
+        // Places that are kept for moves give way to it.
+        let mut made_way = (!self.kept.is_empty()).then(|| self.clone());
+        made_way.iter_mut().for_each(|sched| sched.make_way(reservation));
+        let found = made_way.as_ref().unwrap_or(self).in_the_way(reservation).first().copied()?;
         Some((found, self.runs[&found].until))
     }
 

@@ -116,7 +116,8 @@ impl Book {
 
     /// Whether caps leave room for a request until it is gone; for caps of nodes only a sure yes counts.
     pub fn caps_allow(&self, sched: &Scheduler, request: &Request, now: Time, gone: Time) -> bool {
-        let runs: Vec<(Allocation, Time)> = sched.runs().map(|(_, on, until)| (on.clone(), until)).collect();
+        let runs: Vec<(Allocation, Time)> =
+            sched.runs().chain(sched.kept_places()).map(|(_, on, until)| (on.clone(), until)).collect();
         self.all.values().all(|one| {
             let Purpose::Cap { most, .. } = one.purpose else { return true };
             let mut ahead = windows(one).into_iter().filter(|w| w.from < gone && now < w.until);

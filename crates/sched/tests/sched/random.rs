@@ -337,7 +337,8 @@ impl Life {
             let ask = self.asks.remove(&start.run.job).expect("only waiting jobs start");
             check_start(&self.founding, &self.health, &ask.request, &start.on);
             self.check_limit(&ask, start.until);
-            let others = self.sched.runs().filter(|(run, ..)| *run != start.run).map(|(_, on, _)| on);
+            let others = self.sched.runs().filter(|(run, ..)| *run != start.run).chain(self.sched.kept_places());
+            let others = others.map(|(_, on, _)| on);
             check_devices(&start.on, others);
             self.ran.insert(start.run.job, ask.clone());
             self.runs.insert(start.run, start.until);
@@ -449,11 +450,11 @@ impl Life {
         }
     }
 
-    /// Tried on every device, against all that its runs hold.
+    /// Tried on every device, against all that its runs hold and that is kept for runs to come.
     fn has_room(&self, node: &Node, share: &Share) -> bool {
         let parts = node.device.as_ref().map(|device| device.parts.clone()).unwrap_or_default();
         let held = |device: u32| {
-            let slots = self.sched.runs().flat_map(|(_, on, _)| &on.slots);
+            let slots = self.sched.runs().chain(self.sched.kept_places()).flat_map(|(_, on, _)| &on.slots);
             slots.filter(move |slot| slot.node == node.id && slot.devices >> device & 1 == 1)
         };
         (0..node.gpus).any(|device| match share {
