@@ -270,19 +270,9 @@ impl Centre {
     fn keep_never_run(&mut self, array: JobId, tasks: &[(u32, u32)], outcome: Outcome) {
         let record = &self.arrays[&array];
         let task = |(order, index): &(u32, u32)| Job {
-            id: record.job_at(*order),
-            spec: record.spec.clone(),
-            submitted: record.submitted,
-            eligible: None,
             task: Some((array, *index)),
-            held: false,
             state: JobState::Ended { outcome, at: self.now },
-            runs: Vec::new(),
-            attempts: 0,
-            sent: None,
-            saved: None,
-            granted: None,
-            progress: madang_model::Progress::default(),
+            ..crate::submit::waiting(record.job_at(*order), record.spec.clone(), record.submitted)
         };
         let kept: Vec<Effect> = tasks.iter().map(|one| Effect::Keep(Keep::Job(Arc::new(task(one))))).collect();
         let (project, count) = (record.spec.project, tasks.len() as u32);

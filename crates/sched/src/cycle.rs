@@ -222,10 +222,10 @@ impl Scheduler {
         let (limit, leaf, rank) = (class.limit, waiting.leaf, waiting.rank);
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
-        let (window, shape) = (shape.memo.and_then(|memo| memo.window), (class.shape, shape.is_free()));
+        let (window, form) = (shape.memo.and_then(|memo| memo.window), self.queue.form(waiting));
         let (settled, taken, shaken) = (true, false, None);
         let pledge = Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window };
-        self.promises.insert(pledge, shape);
+        self.promises.insert(pledge, form);
         self.shares.owners[owner].look.due = true;
         Some(start)
     }

@@ -6,7 +6,8 @@
 //! (see `moves`), if the time it saves pays for the restart. It shrinks when nodes are taken back (see `reclaim`).
 //!
 //! Invariants: a gang holds no fewer nodes than its fewest and no more than its most; it grows at most once in
-//! `Config::growth`, counted from its start, so that nothing goes back and forth; nothing grows while anybody who waits may start.
+//! `Config::growth`, counted from its start, so that nothing goes back and forth; nothing grows while anybody who waits
+//! may start.
 use crate::api::Step;
 use crate::draft::Draft;
 use crate::place::{self, Now, Short};
@@ -42,7 +43,7 @@ impl Scheduler {
         found.unwrap_or(least)
     }
 
-    fn begun_now(&self, now: Time, limit: Span) -> Now<'_> {
+    pub(crate) fn begun_now(&self, now: Time, limit: Span) -> Now<'_> {
         let end = now.after(limit).after(GRACE);
         Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true }
     }
@@ -102,7 +103,7 @@ impl Scheduler {
         let mut sizes = self.sizes(request, held, project, rest);
         sizes.retain(|nodes| self.growth_pays(run, *nodes, rest));
         let shapes: Vec<Shape> = sizes.iter().map(|nodes| self.shape_of(request, *nodes)).collect();
-        let start = now.after(self.config.taking.grace).after(GRACE);
+        let start = self.gone_if_told();
         let end = start.after(rest).after(GRACE);
         let mut draft = Draft::new(&mut self.cluster);
         draft.vacate(id, run.until, &run.on);

@@ -5,7 +5,7 @@
 //! limit is never easier to place than a shorter one, and what stands in its way begins at one of a few moments, so that a
 //! search by halves among these finds the longest.
 use crate::api::Budget;
-use crate::place::{self, Now, Short};
+use crate::place::{self, Short};
 use crate::promise::GRACE;
 use crate::queue::Waiting;
 use crate::scheduler::Scheduler;
@@ -23,10 +23,7 @@ impl Scheduler {
     pub(crate) fn longest(&self, now: Time, job: JobId) -> Result<(Allocation, Span), Short> {
         let waiting = &self.queue.jobs[&job];
         let (class, shape) = self.queue.kind(waiting);
-        let within = |limit: Span| {
-            let end = now.after(limit).after(GRACE);
-            place::now(shape, &Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: true })
-        };
+        let within = |limit: Span| place::now(shape, &self.begun_now(now, limit));
         let most = self.wished(now, waiting, class.limit);
         if most > class.limit
             && let Ok(on) = within(most)

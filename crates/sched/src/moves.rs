@@ -117,7 +117,7 @@ impl Scheduler {
         let mut slots: Vec<_> = run.on.slots.iter().filter(|slot| !taken.contains(&slot.node)).copied().collect();
         let more = (slots.len() as u32).checked_sub(request.nodes())?;
         slots.truncate((request.nodes() + more - more % request.unit()) as usize);
-        let start = now.after(self.config.taking.grace).after(GRACE);
+        let start = self.gone_if_told();
         Some(Move { run: id, on: Allocation { slots }, start, end: start.after(run.rest(now)).after(GRACE) })
     }
 

@@ -148,7 +148,7 @@ impl Scheduler {
             self.send_off(self.now, run, Leaving::Moved);
         }
         if let Some((job, on)) = clearing.room_for.zip(room) {
-            self.promise_room(job, on);
+            self.promise_room(job, self.gone_if_told(), on);
         }
         Ok(())
     }
@@ -166,8 +166,7 @@ impl Scheduler {
         if gone(run.until, now) <= self.gone_if_told() {
             return Err(Unmovable::Ending);
         }
-        let rests = life.since.after(self.rest.get(&id.job).copied().unwrap_or_default());
-        let spared = self.spared_until(now, id.job).max(rests);
+        let spared = self.run_spared_until(now, id, life);
         if spared > now {
             return Err(Unmovable::Spared(spared));
         }
@@ -267,11 +266,11 @@ impl Scheduler {
         on
     }
 
-    /// Promises a job the room that is being made for it.
-    fn promise_room(&mut self, job: JobId, on: Allocation) {
+    /// Promises a job the room that others make for it, in place of the promise that it has.
+    pub(crate) fn promise_room(&mut self, job: JobId, start: Time, on: Allocation) {
         let old = self.promises.remove(job).expect("room is made for promised jobs");
         old.promise.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
-        let promise = Promise { start: self.gone_if_told(), on, ..old.promise };
+        let promise = Promise { start, on, ..old.promise };
         let form = self.queue.form(&self.queue.jobs[&job]);
         self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old }, form);
     }

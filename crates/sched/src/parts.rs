@@ -264,10 +264,7 @@ pub(crate) fn from_free(pick: &Pick, cluster: &Cluster, busy: u32) -> (u32, Opti
 
 /// The devices of a pick that starts now.
 pub(crate) fn from_now(pick: &Pick, at: &Now) -> (u32, Option<Held>) {
-    let seat = pick.seat.or_else(|| {
-        let fit = Fitting { pool: 0, need: pick.need, piece: pick.piece, whole: false, kinds: 0 };
-        at.promises.seat(at.cluster, pick.node, &fit, Stay::of(at)).ok().flatten()
-    });
+    let seat = pick.seat.or_else(|| at.promises.seat(at.cluster, pick.node, &pick.asks(), Stay::of(at)).ok().flatten());
     match seat {
         Some((device, held)) => (device, Some(held)),
         None => from_free(pick, at.cluster, at.cluster.nodes[pick.node.index()].busy),

@@ -44,6 +44,13 @@ pub(crate) struct Pick {
     pub spare: bool,
 }
 
+impl Pick {
+    /// What is asked of the node, whatever its pool.
+    pub fn asks(&self) -> Fitting {
+        Fitting { pool: 0, need: self.need, piece: self.piece, whole: false, kinds: 0 }
+    }
+}
+
 /// Why nothing was found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {

@@ -128,8 +128,7 @@ impl Scheduler {
         if !(lent || lesser) {
             return;
         }
-        let rests = run.life.since.after(self.rest.get(&id.job).copied().unwrap_or_default());
-        let spared = self.spared_until(now, id.job).max(rests);
+        let spared = self.run_spared_until(now, id, &run.life);
         if spared > now {
             found.later = found.later.into_iter().chain(Some(spared).filter(|until| *until < Time::MAX)).min();
             return;
@@ -138,6 +137,12 @@ impl Scheduler {
         let nodes = part.as_ref().unwrap_or(&run.on).slots.len() as u64;
         let price = self.price(settles.unwrap_or(now), run);
         found.prey.push(Prey { run: id, owner, gpus, price, nodes, part, settles });
+    }
+
+    /// Until when a run is left alone for what its job suffered and lost before.
+    pub(crate) fn run_spared_until(&self, now: Time, id: RunId, life: &Life) -> Time {
+        let rests = life.since.after(self.rest.get(&id.job).copied().unwrap_or_default());
+        self.spared_until(now, id.job).max(rests)
     }
 
     /// Until when a job is neither taken back nor put off again.

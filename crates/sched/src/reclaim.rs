@@ -9,13 +9,13 @@
 //! at or above its guarantee, and one that takes stays within it; a job that lost work is left alone until it has done
 //! twice as much, so that it comes to its end however long it is; a look that found nothing is not repeated until
 //! something changed.
-use crate::api::{BrokenBy, Promise, Step, Stop, VictimOrder};
+use crate::api::{BrokenBy, Step, Stop, VictimOrder};
 use crate::cluster::amount_of;
 use crate::draft::Draft;
 use crate::estate::Amount;
 use crate::lend::gpus_of;
 use crate::parts::Stay;
-use crate::place::{self, Candidate, Now, Pick, assemble, enough, first_that_holds};
+use crate::place::{Candidate, Pick, assemble, enough, first_that_holds};
 use crate::prey::{Found, Leaving, Prey};
 use crate::promise::{GRACE, Pledge, Promises};
 use crate::scheduler::{Run, Scheduler};
@@ -168,10 +168,7 @@ impl Scheduler {
     /// Where the job could start now, were it not for promises that yield to it. It is a promise until it does, and what
     /// starts before it may leave it no other place than that.
     fn at_once(&self, now: Time, claim: &Claim) -> Option<Taken> {
-        let (class, shape) = self.queue.kind(&self.queue.jobs[&claim.job]);
-        let end = now.after(class.limit).after(GRACE);
-        let on = place::now(shape, &Now { cluster: &self.cluster, promises: &self.promises, now, end, rides: false })
-            .ok()?;
+        let on = self.place_least(now, claim.job).ok()?;
         Some(Taken { victims: Vec::new(), on, start: now, settled: None })
     }
 
@@ -216,12 +213,8 @@ impl Scheduler {
             self.note_taken(now, id.job);
             self.send_away(now, id, claim.job, step);
         }
-        let old = self.promises.remove(claim.job).expect("claims are made for promised jobs");
-        old.promise.on.slots.iter().for_each(|slot| self.cluster.grow(slot.node));
-        let promise = Promise { start: taken.start, on: taken.on, ..old.promise };
         yielding.iter().for_each(|job| self.promises.lift(*job));
-        let form = self.queue.form(&self.queue.jobs[&claim.job]);
-        self.promises.insert(Pledge { promise, taken: true, settled: false, shaken: None, ..old }, form);
+        self.promise_room(claim.job, taken.start, taken.on);
         self.give_way(now, claim.job, yielding, step);
         smaller.into_iter().for_each(|place| self.set_aside(now, place, None));
     }
@@ -343,8 +336,7 @@ impl Search<'_> {
             let picks = self.cheapest()?;
             let mut victims = BTreeSet::new();
             for pick in &picks {
-                let fit = Fitting { pool: 0, need: pick.need, piece: pick.piece, whole: false, kinds: 0 };
-                victims.extend(self.room_on(pick.node, &fit)?.1);
+                victims.extend(self.room_on(pick.node, &pick.asks())?.1);
             }
             match self.too_much(&victims) {
                 Some(worst) => {

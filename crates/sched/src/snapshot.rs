@@ -286,9 +286,8 @@ impl Scheduler {
             self.kept.insert(kept.run.job, kept);
         }
         for pledge in from.pledges {
-            let job = &self.queue.jobs[&pledge.promise.job];
-            let shape = self.queue.classes[job.class].shape;
-            self.promises.insert(pledge, (shape, self.queue.shapes[shape].is_free()));
+            let form = self.queue.form(&self.queue.jobs[&pledge.promise.job]);
+            self.promises.insert(pledge, form);
         }
         from.moves.into_iter().for_each(|place| self.promises.put(place));
         self.promises.turn = from.turn;
