@@ -10,6 +10,7 @@ use crate::calendar::Calendar;
 use crate::estate::{Amount, Estate};
 use crate::shape::Shape;
 use crate::typical::Habits;
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -60,9 +61,11 @@ pub(crate) struct Cluster {
     pub free: Vec<Vec<FixedBitSet>>,
     /// Nodes on which something may fit that did not before.
     pub grown: FixedBitSet,
-    /// How often what had grown was looked at, and at which of these times each node grew last.
+    /// How often what had grown was looked at, in which of these rounds each node grew last, and which grew in the last
+    /// rounds.
     pub round: u64,
     grown_in: Vec<u64>,
+    lately: VecDeque<(u64, NodeId)>,
     /// When nodes and capacity are kept for something.
     pub calendar: Calendar,
     /// By site: GPUs of the nodes that take work.
@@ -93,6 +96,7 @@ impl Cluster {
             grown: FixedBitSet::with_capacity(estate.nodes.len()),
             round: 1,
             grown_in: alloc::vec![0; estate.nodes.len()],
+            lately: VecDeque::new(),
             calendar: Calendar::default(),
             estate,
         }
@@ -127,6 +131,12 @@ impl Cluster {
 
     /// Frees what a run holds.
     pub fn release(&mut self, run: RunId, on: &Allocation) {
+        self.lift(run, on);
+        on.slots.iter().for_each(|slot| self.grow(slot.node));
+    }
+
+    /// As [`Cluster::release`], for the moment: nothing has grown by it.
+    pub fn lift(&mut self, run: RunId, on: &Allocation) {
         for slot in &on.slots {
             self.change(slot.node, |node| {
                 node.holds.retain(|hold| hold.run != run);
@@ -136,7 +146,6 @@ impl Cluster {
                 node.shared &= !slot.devices | kept;
                 node.used = Amount { gpus: node.busy.count_ones(), ..node.used.minus(amount_of(slot)) };
             });
-            self.grow(slot.node);
         }
     }
 
@@ -165,7 +174,12 @@ impl Cluster {
     /// Notes that something may fit on this node that did not before.
     pub fn grow(&mut self, node: NodeId) {
         self.grown.insert(node.index());
-        self.grown_in[node.index()] = self.round;
+        if core::mem::replace(&mut self.grown_in[node.index()], self.round) < self.round {
+            self.lately.push_back((self.round, node));
+            if self.lately.len() > self.nodes.len() {
+                self.lately.pop_front();
+            }
+        }
     }
 
     /// What has grown so far was looked at.
@@ -174,9 +188,15 @@ impl Cluster {
         self.round += 1;
     }
 
-    /// True if the node may have grown in this round or after it.
-    pub fn grew_since(&self, round: u64, node: NodeId) -> bool {
-        self.grown_in[node.index()] >= round
+    /// The nodes that may have grown in this round or after it.
+    pub fn grown_since(&self, round: u64) -> Vec<NodeId> {
+        let known = self.lately.front().is_none_or(|(first, _)| *first < round) && round > 0;
+        if known {
+            let lately = self.lately.iter().rev().take_while(|(in_round, _)| *in_round >= round);
+            return lately.map(|(_, node)| *node).collect();
+        }
+        let all = (0..).zip(&self.grown_in).filter(|(_, in_round)| **in_round >= round);
+        all.map(|(index, _)| NodeId::new(index)).collect()
     }
 
     fn change(&mut self, node: NodeId, change: impl FnOnce(&mut NodeState)) {

@@ -196,10 +196,11 @@ impl Scheduler {
         self.shares.hold(leaf, rate, now, true);
         self.cluster.take(run, until, &on);
         let owner = self.shares.owner_of(leaf);
-        self.shares.owners[owner].held += u64::from(on.gpus().milli());
+        let gpus = u64::from(on.gpus().milli());
+        self.shares.owners[owner].held += gpus;
         self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
         let expected = waiting.expected;
-        self.runs.insert(run, Run { on: on.clone(), until, leaf, rate, own, life, request, expected });
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, gpus, rate, own, life, request, expected });
         self.note_prey(now, leaf, life.qos);
         step.starts.push(Start { run, on, until });
     }

@@ -7,14 +7,12 @@ use crate::promise::Promises;
 use crate::shape::Shape;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use fixedbitset::FixedBitSet;
 use madang_model::{Allocation, RunId, Time};
 
 /// A draft of the cluster.
 pub(crate) struct Draft<'a> {
     cluster: &'a mut Cluster,
     vacated: Vec<(RunId, Time, Cow<'a, Allocation>)>,
-    grown: FixedBitSet,
 }
 
 /// How far a draft had come.
@@ -23,8 +21,7 @@ pub(crate) struct Mark(usize);
 
 impl<'a> Draft<'a> {
     pub fn new(cluster: &'a mut Cluster) -> Draft<'a> {
-        let grown = cluster.grown.clone();
-        Draft { cluster, vacated: Vec::new(), grown }
+        Draft { cluster, vacated: Vec::new() }
     }
 
     pub fn cluster(&self) -> &Cluster {
@@ -34,7 +31,7 @@ impl<'a> Draft<'a> {
     /// Looks at the cluster without these runs' parts of one node, and puts them back.
     pub fn without<T>(&mut self, parts: &[(RunId, Time, Allocation)], look: impl FnOnce(&Cluster) -> T) -> T {
         for (run, _, on) in parts {
-            self.cluster.release(*run, on);
+            self.cluster.lift(*run, on);
         }
         let seen = look(self.cluster);
         for (run, until, on) in parts {
@@ -45,13 +42,13 @@ impl<'a> Draft<'a> {
 
     /// Takes a run off.
     pub fn vacate(&mut self, run: RunId, until: Time, on: &'a Allocation) {
-        self.cluster.release(run, on);
+        self.cluster.lift(run, on);
         self.vacated.push((run, until, Cow::Borrowed(on)));
     }
 
     /// Takes a part of a run off.
     pub fn vacate_part(&mut self, run: RunId, until: Time, on: &Allocation) {
-        self.cluster.release(run, on);
+        self.cluster.lift(run, on);
         self.vacated.push((run, until, Cow::Owned(on.clone())));
     }
 
@@ -76,6 +73,5 @@ impl<'a> Draft<'a> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         self.rewind(Mark(0));
-        self.cluster.grown.clone_from(&self.grown);
     }
 }

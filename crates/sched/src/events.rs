@@ -111,7 +111,7 @@ impl Scheduler {
         self.cluster.calendar.excused.remove(&id);
         self.shares.hold(run.leaf, run.rate, now, false);
         let owner = self.shares.owner_of(run.leaf);
-        let (owner, gpus) = (&mut self.shares.owners[owner], u64::from(run.on.gpus().milli()));
+        let (owner, gpus) = (&mut self.shares.owners[owner], run.gpus);
         owner.held -= gpus;
         owner.leaving -= if run.life.leaving.is_some() { gpus } else { 0 };
         None
@@ -129,7 +129,7 @@ impl Scheduler {
         if run.life.leaving.is_none() {
             run.life.leaving = Some(Leaving::Otherwise);
             let owner = self.shares.owner_of(run.leaf);
-            self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
+            self.shares.owners[owner].leaving += run.gpus;
         }
         None
     }
@@ -210,11 +210,11 @@ impl Scheduler {
             self.barren.clear();
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = true);
         }
+        if self.cluster.grown.is_clear() {
+            return Vec::new();
+        }
         self.cluster.spread_growth();
         let grown: Vec<NodeId> = self.cluster.grown.ones().map(|index| NodeId::new(index as u32)).collect();
-        if grown.is_empty() {
-            return grown;
-        }
         self.look_for_prey();
         self.cluster.end_round();
         for (_, shape) in self.queue.shapes.iter_mut() {

@@ -99,7 +99,7 @@ impl Scheduler {
         }
         for run in self.runs.values() {
             let owner = self.shares.owner_of(run.leaf);
-            let (owner, gpus) = (&mut self.shares.owners[owner], u64::from(run.on.gpus().milli()));
+            let (owner, gpus) = (&mut self.shares.owners[owner], run.gpus);
             owner.held += gpus;
             owner.leaving += if run.life.leaving.is_some() { gpus } else { 0 };
         }

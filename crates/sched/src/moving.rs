@@ -181,7 +181,7 @@ impl Scheduler {
     /// free again for the next attempt. Others of the project that are being moved are counted too.
     fn can_pay_again(&self, run: &Run) -> bool {
         let (gone, project) = (self.gone_if_told(), self.shares.leaves[run.leaf].project);
-        let charge = |run: &Run| u128::from(run.on.gpus().milli()) * u128::from(gone.since(run.life.since).millis());
+        let charge = |run: &Run| u128::from(run.gpus) * u128::from(gone.since(run.life.since).millis());
         let moving = self.kept.values().filter_map(|kept| self.runs.get(&kept.run));
         let moving = moving.filter(|other| self.shares.leaves[other.leaf].project == project);
         let charged: u128 = moving.map(charge).sum::<u128>() + charge(run);
@@ -283,7 +283,7 @@ impl Scheduler {
         run.life.leaving = Some(leaving);
         self.cluster.extend(id, run.until, &run.on);
         let owner = self.shares.owner_of(run.leaf);
-        self.shares.owners[owner].leaving += u64::from(run.on.gpus().milli());
+        self.shares.owners[owner].leaving += run.gpus;
         self.note_lost(id, last);
     }
 

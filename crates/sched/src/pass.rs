@@ -5,7 +5,7 @@
 //! (see `queue` for its turn): the promises that stand are what keeps long jobs from starving. A shape that is known to
 //! fail has no head, unless one of its jobs may be promised a start.
 use crate::api::{BrokenBy, Order, Step};
-use crate::queue::{Due, Lines, Rank, Seat, urgency};
+use crate::queue::{Due, Lines, Rank, Seat, Urgency, urgency};
 use crate::rank::Ranking;
 use crate::scheduler::Scheduler;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -219,10 +219,8 @@ impl Scheduler {
     fn heads(&self, leaf: usize, promises: bool, hopeless: &Hopeless) -> Heads {
         let backfill = !promises;
         let mut merged = BTreeSet::new();
-        let mut from = 0;
-        while let Some(shape) = self.queue.leaves[leaf].next_shape(from) {
-            merged.extend(self.best(leaf, shape, backfill, hopeless));
-            from = shape + 1;
+        for (shape, _) in &self.queue.leaves[leaf].shapes {
+            merged.extend(self.best(leaf, *shape, backfill, hopeless));
         }
         for job in self.promises.of_leaf(leaf) {
             if let Some(pledge) = self.promises.get(job).filter(|pledge| !pledge.settled) {
@@ -242,9 +240,7 @@ impl Scheduler {
         if !facts.possible || (backfill && alike && !facts.live_at_all()) {
             return None;
         }
-        let pledges = self.promises.of_leaf(leaf).filter_map(|job| self.promises.get(job));
-        let least = pledges.filter(|pledge| !pledge.taken).map(|pledge| urgency(&pledge.rank)).max();
-        let least = least.filter(|least| lines.by_urgency.first_key_value().is_some_and(|(most, _)| most < least));
+        let least = if backfill && !alike { self.overtakable(leaf) } else { None };
         if backfill && least.is_none() && !facts.live_at_all() {
             return None;
         }
@@ -279,6 +275,14 @@ impl Scheduler {
         } else {
             oldest(lines, shape, look)
         }
+    }
+
+    /// The least urgency of a leaf's promises that may be overtaken, if something more urgent waits.
+    fn overtakable(&self, leaf: usize) -> Option<Urgency> {
+        let pledges = self.promises.of_leaf(leaf).filter_map(|job| self.promises.get(job));
+        let least = pledges.filter(|pledge| !pledge.taken).map(|pledge| urgency(&pledge.rank)).max();
+        let (most, _) = self.queue.leaves[leaf].by_urgency.first_key_value()?;
+        least.filter(|least| most < least)
     }
 
     /// What a job's turn goes by.

@@ -12,7 +12,7 @@ use crate::devices;
 use crate::estate::{Amount, Estate};
 use crate::parts::{self, Piece, Seat, Stay};
 use crate::promise::{Promises, gone};
-use crate::shape::{Fitting, Shape};
+use crate::shape::{Fitting, PartPlan, Shape};
 use crate::topology::{self, Call, Chosen, Seat as Choice, Spread, regions};
 use crate::wish::AT_ISLAND;
 use alloc::collections::BTreeSet;
@@ -137,10 +137,15 @@ fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     if at.cluster.weighs(shape) || part.fitting.iter().any(|fit| fit.piece.is_some()) {
         return least_loss(shape, at, met);
     }
-    if part.fitting.iter().any(|fit| fit.whole) {
+    if part.fitting.iter().any(|fit| fit.whole) && !flat(part, &at.cluster.estate) {
         return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list));
     }
     (0..shape.kinds).find_map(|kind| single_of(shape, kind, at, met)).map_or(Err(0), |pick| Ok(alloc::vec![pick]))
+}
+
+/// True where all nodes that could hold the part are alike and neighbours of each other.
+fn flat(part: &PartPlan, estate: &Estate) -> bool {
+    matches!(part.fitting.as_slice(), [fit] if estate.levels[estate.pools[fit.pool].island.index()].is_empty())
 }
 
 fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> {
@@ -340,17 +345,19 @@ pub(crate) fn enough<'a, T: Copy + Ord + 'a>(
     least
 }
 
-/// What the first of the ascending limits yields that yields anything, where none below `from` does and every one after
-/// the first does. It is mostly `from` itself.
+/// What the first of the limits yields that yields anything, where none below `from` does and every one after the first
+/// does. It is mostly `from` itself.
 pub(crate) fn first_that_holds<T: Copy + Ord, F>(
-    limits: &[T],
+    limits: impl Iterator<Item = T>,
     from: T,
     attempt: impl Fn(T) -> Option<F>,
 ) -> Option<(T, F)> {
     if let Some(found) = attempt(from) {
         return Some((from, found));
     }
-    let after = &limits[limits.partition_point(|limit| *limit <= from)..];
+    let mut after: Vec<T> = limits.filter(|limit| *limit > from).collect();
+    after.sort_unstable();
+    after.dedup();
     let first = *after.get(after.partition_point(|limit| attempt(*limit).is_none()))?;
     Some((first, attempt(first)?))
 }

@@ -121,11 +121,11 @@ impl Scheduler {
         if !lesser && found.excess[owner] == 0 {
             return;
         }
-        let whole = u64::from(run.on.gpus().milli());
+        let whole = run.gpus;
         let part = (!lesser && whole > found.excess[owner]).then(|| spare_part(run, found.excess[owner])).flatten();
         let gpus = part.as_ref().map_or(whole, |part| u64::from(part.gpus().milli()));
         let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
-        if !(lent || lesser) {
+        if !(lent || lesser) || self.loses(now, run) > claim.most {
             return;
         }
         let spared = self.run_spared_until(now, id, &run.life);

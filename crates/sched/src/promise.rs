@@ -523,24 +523,19 @@ impl Promises {
             return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
         }
         let mut ready = Ready::new();
-        let (mut times, mut desk) = (Vec::new(), Desk::default());
+        let mut desk = Desk::default();
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
                 let nodes = estate.pools[fit.pool].nodes.iter().copied().filter(|node| lets(*node));
                 let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
                 let mut ready_at = |node: NodeId| (self.ready(cluster, node, fit.need, now, &mut desk), node);
-                let list: Vec<_> = usable.map(&mut ready_at).collect();
-                times.extend(list.iter().map(|(time, _)| *time));
-                ready.insert((part, fit.pool), list);
+                ready.insert((part, fit.pool), usable.map(&mut ready_at).collect());
             }
         }
         if !cluster.calendar.is_empty() || shape.request.reservation.is_some() {
             let (start, picks) = gaps::earliest(cluster, self, shape, (limit, now), &ready)?;
             return Some((start, with_devices(&picks, estate, |pick| self.later(cluster, pick, now, start))));
         }
-        times.retain(|time| *time < before);
-        times.sort_unstable();
-        times.dedup();
         let attempt = |at: Time| {
             let mut offer = |part: u32, fit: &Fitting, list: &mut Vec<Candidate>| {
                 let nodes = ready[&(part, fit.pool)].iter().filter(|(time, _)| *time <= at);
@@ -552,7 +547,8 @@ impl Promises {
         };
         // What only ends with time itself is no start to promise.
         let enough = enough(shape, |part, pool| &ready[&(part, pool)]).filter(|start| *start < before)?;
-        let (start, picks) = first_that_holds(&times, enough, attempt).filter(|(start, _)| *start < Time::MAX)?;
+        let times = ready.values().flatten().map(|(time, _)| *time).filter(|time| *time < before);
+        let (start, picks) = first_that_holds(times, enough, attempt).filter(|(start, _)| *start < Time::MAX)?;
         Some((start, with_devices(&picks, &cluster.estate, |pick| self.later(cluster, pick, now, start))))
     }
 
@@ -605,13 +601,11 @@ impl Promises {
         let mut desk = Desk { own: Some(job), ..Desk::default() };
         let mut sooner =
             |node: NodeId| self.soonest(cluster, shape, node, now, &mut desk).is_some_and(|ready| ready < start);
-        let mut pools: Vec<usize> = shape.parts.iter().flat_map(|part| &part.fitting).map(|fit| fit.pool).collect();
-        pools.sort_unstable();
-        pools.dedup();
-        for node in pools.into_iter().flat_map(|pool| &cluster.estate.pools[pool].nodes) {
-            if nodes.contains(node.index()) || cluster.grew_since(round, *node) {
-                nodes.set(node.index(), sooner(*node));
-            }
+        let uses = |node: &NodeId| shape.uses(cluster.estate.nodes[node.index()].pool);
+        let known: Vec<NodeId> = nodes.ones().map(|index| NodeId::new(index as u32)).collect();
+        let grown = cluster.grown_since(round).into_iter().filter(|node| !nodes.contains(node.index()) && uses(node));
+        for node in grown.collect::<Vec<_>>().into_iter().chain(known) {
+            nodes.set(node.index(), sooner(node));
         }
         let enough = nodes.count_ones(..) >= shape.nodes() as usize;
         self.near.insert(job, Near { round: cluster.round, nodes });

@@ -114,6 +114,8 @@ const FIRST: Urgency = (Reverse(Qos::High), i32::MIN);
 pub(crate) struct Lines {
     /// One line for each seat: of a shape the most urgent come first, and of these the shortest limit.
     pub by_seat: BTreeMap<Seat, BTreeSet<Rank>>,
+    /// The shapes of its lines, ascending, and how many each has.
+    pub shapes: Vec<(usize, u32)>,
     /// The first of each line, by shape and rank, with limit and class.
     fronts: BTreeSet<(usize, Rank, Span, usize)>,
     /// The first of each line, by shape, urgency, turn and age, with limit and class.
@@ -123,11 +125,6 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The first line at this shape or after it.
-    pub fn next_shape(&self, shape: usize) -> Option<usize> {
-        self.by_seat.range((shape, FIRST, Span::ZERO, 0)..).next().map(|((shape, ..), _)| *shape)
-    }
-
     /// The first line of a shape, or the first after this seat.
     pub fn after(&self, shape: usize, seat: Option<Seat>) -> Option<(&Seat, &BTreeSet<Rank>)> {
         let from = seat.map_or(Bound::Included((shape, FIRST, Span::ZERO, 0)), Bound::Excluded);
@@ -164,12 +161,20 @@ impl Lines {
             })
         };
         let lines = self.by_seat.len();
-        self.fronts.len() == lines && self.turns.len() == lines && self.by_seat.iter().all(stands)
+        let counted: u32 = self.shapes.iter().map(|(_, count)| count).sum();
+        let known = counted as usize == lines && self.shapes.is_sorted_by(|one, next| one.0 < next.0);
+        known && self.fronts.len() == lines && self.turns.len() == lines && self.by_seat.iter().all(stands)
     }
 
     fn push(&mut self, seat: Seat, rank: Rank, turn: impl Fn(&Rank) -> Span) {
         let line = self.by_seat.entry(seat).or_default();
         let before = line.first().copied();
+        if before.is_none() {
+            match self.shapes.binary_search_by_key(&seat.0, |(shape, _)| *shape) {
+                Ok(at) => self.shapes[at].1 += 1,
+                Err(at) => self.shapes.insert(at, (seat.0, 1)),
+            }
+        }
         line.insert(rank);
         let front = line.first().copied();
         self.front(seat, before, front, turn);
@@ -199,6 +204,12 @@ impl Lines {
         let front = line.first().copied();
         if front.is_none() {
             self.by_seat.remove(&seat);
+            if let Ok(at) = self.shapes.binary_search_by_key(&seat.0, |(shape, _)| *shape) {
+                self.shapes[at].1 -= 1;
+                if self.shapes[at].1 == 0 {
+                    self.shapes.remove(at);
+                }
+            }
         }
         self.front(seat, before, front, turn);
         let count = self.by_urgency.get_mut(&urgency(rank)).expect("a waiting job's urgency is counted");
@@ -218,6 +229,8 @@ pub(crate) struct Queue {
     pub leaves: Vec<Lines>,
     by_request: BTreeMap<Request, usize>,
     by_limit: BTreeMap<(usize, Span, Span), usize>,
+    /// By shape: the shortest limit of its jobs.
+    least: Vec<Option<Span>>,
     /// See [`madang_model::Policy::patience`].
     patience: Option<u32>,
     /// How many shapes there were after the last sweep.
@@ -271,6 +284,10 @@ impl Queue {
     /// Puts a job in its leaf's line, among those of this length.
     pub fn push(&mut self, ask: &Ask, leaf: usize, shape: usize, length: Span) {
         let limit = ask.limit_min.map_or(ask.limit, |least| least.min(ask.limit));
+        if self.least.len() <= shape {
+            self.least.resize(shape + 1, None);
+        }
+        self.least[shape] = Some(self.least[shape].map_or(limit, |least| least.min(limit)));
         let class = *self.by_limit.entry((shape, limit, length)).or_insert_with(|| {
             let need = need(&self.shapes[shape].request, limit);
             self.classes.insert(Class { shape, limit, length, need, count: 0 })
@@ -301,16 +318,18 @@ impl Queue {
         let class = &mut self.classes[waiting.class];
         class.count -= 1;
         if class.count == 0 {
-            self.by_limit.remove(&(class.shape, class.limit, class.length));
+            let shape = class.shape;
+            self.by_limit.remove(&(shape, class.limit, class.length));
             self.classes.remove(waiting.class);
+            let first = self.by_limit.range((shape, Span::ZERO, Span::ZERO)..).next();
+            self.least[shape] = first.filter(|((of, ..), _)| *of == shape).map(|((_, limit, _), _)| *limit);
         }
         Some(waiting)
     }
 
     /// The shortest limit of the jobs of a shape, if there are any.
     pub fn shortest(&self, shape: usize) -> Option<Span> {
-        let first = self.by_limit.range((shape, Span::ZERO, Span::ZERO)..).next();
-        first.filter(|((of, ..), _)| *of == shape).map(|((_, limit, _), _)| *limit)
+        self.least.get(shape).copied().flatten()
     }
 
     /// The shortest limit that a job takes, where that is shorter than the one it asks for.

@@ -18,10 +18,13 @@ use crate::parts::Stay;
 use crate::place::{Candidate, Pick, assemble, enough, first_that_holds};
 use crate::prey::{Found, Leaving, Prey};
 use crate::promise::{GRACE, Pledge, Promises};
+use crate::queue::Rank;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Fitting, PartPlan, Shape};
+use crate::share::Look;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use fixedbitset::FixedBitSet;
 use madang_model::{Allocation, JobId, NodeId, Qos, RunId, Time};
 
 /// Most placements that are tried to find runs that need not go.
@@ -44,6 +47,8 @@ pub(crate) struct Claim {
     /// When it could start, and be gone for certain.
     pub start: Time,
     end: Time,
+    /// Most work that one run may lose for it, in milli-GPUs x milliseconds.
+    pub most: u128,
 }
 
 /// What is taken for a claim.
@@ -65,40 +70,51 @@ impl Scheduler {
                 continue;
             }
             let mut later = None;
-            for claim in self.claims(now, owner) {
-                match self.find(now, &claim) {
+            let claims = self.claims(owner);
+            let yielding = if claims.iter().any(|claim| claim.within) { self.yielding(owner) } else { Vec::new() };
+            for claim in claims {
+                let yielding = if claim.within { yielding.as_slice() } else { &[] };
+                match self.find(now, &claim, yielding) {
                     Ok(taken) => {
-                        self.take(now, &claim, taken, step);
+                        self.take(now, &claim, taken, yielding, step);
                         return true;
                     }
                     Err(time) => later = later.into_iter().chain(time).min(),
                 }
             }
-            self.shares.owners[owner].look = crate::share::Look { due: false, at: later };
+            self.shares.owners[owner].look = Look { due: false, at: later };
         }
         false
     }
 
     /// The owner's promised jobs that may claim something, in rank order.
-    fn claims(&self, now: Time, owner: usize) -> Vec<Claim> {
-        let mut open: Vec<&Pledge> = self.promises.of_owner(owner).filter(|pledge| !pledge.taken).collect();
-        open.sort_by_key(|pledge| pledge.rank);
-        open.into_iter().filter_map(|pledge| self.claim(now, pledge)).collect()
+    fn claims(&self, owner: usize) -> Vec<Claim> {
+        let room = self.guarantee(owner).checked_sub(self.expects(owner)).filter(|_| self.config.taking.reclaim);
+        let open = self.promises.of_owner(owner).filter(|pledge| !pledge.taken);
+        let mut claims: Vec<(Rank, Claim)> =
+            open.filter_map(|pledge| Some((pledge.rank, self.claim(pledge, room)?))).collect();
+        claims.sort_by_key(|(rank, _)| *rank);
+        claims.into_iter().map(|(_, claim)| claim).collect()
     }
 
-    fn claim(&self, now: Time, pledge: &Pledge) -> Option<Claim> {
+    /// What a promised job may claim whose owner has this much of its guarantee left.
+    fn claim(&self, pledge: &Pledge, room: Option<u64>) -> Option<Claim> {
         let (taking, job, owner) = (&self.config.taking, pledge.promise.job, pledge.owner);
-        let start = now.after(taking.grace).after(GRACE);
-        let worth = pledge.promise.start > start && pledge.promise.start >= start.after(taking.gain);
-        if !worth {
+        let start = self.gone_if_told();
+        if pledge.promise.start <= start || pledge.promise.start < start.after(taking.gain) {
             return None;
         }
         let (gpus, qos) = (pledge.gpus(), pledge.rank.0.0);
-        let within = taking.reclaim && gpus > 0 && self.expects(owner) + gpus <= self.guarantee(owner);
+        let within = gpus > 0 && room.is_some_and(|room| gpus <= room);
         let urgent = taking.preempts.is_some_and(|least| qos >= least);
+        if !within && !urgent {
+            return None;
+        }
         let end = start.after(pledge.limit).after(GRACE);
-        let claims = (within || urgent) && self.queue.kind(&self.queue.jobs[&job]).1.possible && self.affordable(job);
-        claims.then_some(Claim { job, owner, qos, gpus, within, urgent, start, end })
+        let claims = self.queue.kind(&self.queue.jobs[&job]).1.possible && self.affordable(job);
+        let saved = pledge.promise.start.since(start);
+        let most = if urgent { u128::MAX } else { u128::from(gpus) * u128::from(saved.millis()) };
+        claims.then_some(Claim { job, owner, qos, gpus, within, urgent, start, end, most })
     }
 
     /// Milli-GPUs that the owner holds and will go on to hold, and those that are being taken back for it.
@@ -106,19 +122,17 @@ impl Scheduler {
         self.staying(owner) + self.promises.coming(owner)
     }
 
-    /// Promises that give way to the claim: their owners would borrow with them and are served better than the claim's
-    /// as it is, and they did not give way too often. So a gang larger than its owner's guarantee starts all the same.
-    fn yielding(&self, claim: &Claim) -> Vec<JobId> {
-        if !claim.within {
-            return Vec::new();
-        }
-        let (ours, due) = (self.expects(claim.owner), self.guarantee(claim.owner));
+    /// Promises that give way to an owner's claims within its guarantee: their owners would borrow with them and are served
+    /// better than it is, and they did not give way too often. So a gang larger than its owner's guarantee starts all the
+    /// same.
+    fn yielding(&self, owner: usize) -> Vec<JobId> {
+        let (ours, due) = (self.expects(owner), self.guarantee(owner));
         let often = |job: JobId| self.put_off.get(&job).is_some_and(|times| *times >= self.config.taking.times);
         let mut yielding = Vec::new();
-        for owner in self.promises.owners().filter(|owner| *owner != claim.owner) {
-            let (theirs, their_due) = (self.expects(owner), self.guarantee(owner));
+        for other in self.promises.owners().filter(|other| *other != owner) {
+            let (theirs, their_due) = (self.expects(other), self.guarantee(other));
             if u128::from(theirs) * u128::from(due) > u128::from(ours) * u128::from(their_due) {
-                let open = self.promises.of_owner(owner).filter(|pledge| !pledge.taken);
+                let open = self.promises.of_owner(other).filter(|pledge| !pledge.taken);
                 let borrows = open.filter(|pledge| theirs + pledge.gpus() > their_due);
                 yielding.extend(borrows.map(|pledge| pledge.promise.job).filter(|job| !often(*job)));
             }
@@ -128,8 +142,7 @@ impl Scheduler {
     }
 
     /// Whom to stop for the claim and where its job then goes, or when to look again.
-    fn find(&mut self, now: Time, claim: &Claim) -> Result<Taken, Option<Time>> {
-        let yielding = self.yielding(claim);
+    fn find(&mut self, now: Time, claim: &Claim, yielding: &[JobId]) -> Result<Taken, Option<Time>> {
         let found = self.prey(now, claim);
         let later = found.later;
         if found.prey.is_empty() && yielding.is_empty() {
@@ -157,12 +170,13 @@ impl Scheduler {
     fn pays(&self, now: Time, claim: &Claim, taken: &Taken) -> bool {
         let Some(pledge) = self.promises.get(claim.job) else { return false };
         let saved = pledge.promise.start.since(taken.start);
-        let lost = |id: &RunId| {
-            let run = &self.runs[id];
-            u128::from(run.on.gpus().milli()) * u128::from(run.life.lost(now, self.config.taking.cap).millis())
-        };
-        let lost: u128 = taken.victims.iter().map(lost).sum();
+        let lost: u128 = taken.victims.iter().map(|id| self.loses(now, &self.runs[id])).sum();
         lost <= u128::from(claim.gpus) * u128::from(saved.millis())
+    }
+
+    /// What the run would lose now, in milli-GPUs x milliseconds.
+    pub(crate) fn loses(&self, now: Time, run: &Run) -> u128 {
+        u128::from(run.gpus) * u128::from(run.life.lost(now, self.config.taking.cap).millis())
     }
 
     /// Where the job could start now, were it not for promises that yield to it. It is a promise until it does, and what
@@ -182,11 +196,11 @@ impl Scheduler {
         }
         let shape = self.queue.kind(&self.queue.jobs[&claim.job]).1;
         let (order, promises, runs) = (self.config.taking.order, &self.promises, &self.runs);
-        let here = Here::new(draft.cluster().nodes.len(), &found, runs);
+        let here = Here::new(&found, runs);
         let search = Search { draft, promises, runs, shape, claim, now, order, found, here, banned: BTreeSet::new() };
         search.run().filter(|taken| {
             let own = |run: &&RunId| self.shares.owner_of(runs[*run].leaf) == claim.owner;
-            let freed = taken.victims.iter().filter(own).map(|run| u64::from(runs[run].on.gpus().milli()));
+            let freed = taken.victims.iter().filter(own).map(|run| runs[run].gpus);
             freed.sum::<u64>() >= least
         })
     }
@@ -197,7 +211,7 @@ impl Scheduler {
         let (start, owner, qos) = (self.gone_if_told(), pledge.owner, pledge.rank.0.0);
         let gpus = gpus_of(&self.queue.kind(&self.queue.jobs[&job]).1.request);
         let end = start.after(pledge.limit).after(GRACE);
-        let claim = Claim { job, owner, qos, gpus, within: true, urgent: false, start, end };
+        let claim = Claim { job, owner, qos, gpus, within: true, urgent: false, start, end, most: u128::MAX };
         self.promises.lift(job);
         let taken = self.with_victims(now, &claim, found);
         self.promises.lower(job);
@@ -205,8 +219,7 @@ impl Scheduler {
     }
 
     /// Stops the victims, and promises the job their place for when they are gone.
-    fn take(&mut self, now: Time, claim: &Claim, taken: Taken, step: &mut Step) {
-        let yielding = self.yielding(claim);
+    fn take(&mut self, now: Time, claim: &Claim, taken: Taken, yielding: &[JobId], step: &mut Step) {
         let mut smaller = Vec::new();
         for id in taken.victims {
             smaller.extend(self.rest_of(now, id, &taken.on));
@@ -227,9 +240,9 @@ impl Scheduler {
     }
 
     /// Of promises that are lifted, those stand again that are compatible with the job's; the others are given anew.
-    fn give_way(&mut self, now: Time, job: JobId, yielding: Vec<JobId>, step: &mut Step) {
+    fn give_way(&mut self, now: Time, job: JobId, yielding: &[JobId], step: &mut Step) {
         let mut displaced = Vec::new();
-        for other in yielding {
+        for other in yielding.iter().copied() {
             self.promises.lower(other);
             let slots = self.promises.get(other).into_iter().flat_map(|pledge| &pledge.promise.on.slots);
             let nodes = slots.map(|slot| slot.node);
@@ -297,36 +310,23 @@ struct Search<'a> {
     banned: BTreeSet<usize>,
 }
 
-/// The prey on each node: one list in the order of nodes, and where each node's part of it ends.
-struct Here {
-    ends: Vec<usize>,
-    list: Vec<(usize, Amount)>,
-}
+/// The prey on each node, in the order of nodes.
+struct Here(Vec<(NodeId, usize, Amount)>);
 
 impl Here {
-    fn new<'f>(nodes: usize, found: &'f Found, runs: &'f BTreeMap<RunId, Run>) -> Here {
-        let slots = |prey: &'f Prey| &prey.part.as_ref().unwrap_or(&runs[&prey.run].on).slots;
-        let mut ends = alloc::vec![0; nodes];
-        found.prey.iter().flat_map(slots).for_each(|slot| ends[slot.node.index()] += 1);
-        let mut sum = 0;
-        for end in &mut ends {
-            // Where the node's part begins, for now: filling it moves this on to where it ends.
-            (sum, *end) = (sum + *end, sum);
-        }
-        let mut list = alloc::vec![(0, Amount::default()); sum];
+    fn new(found: &Found, runs: &BTreeMap<RunId, Run>) -> Here {
+        let mut list = Vec::new();
         for (at, prey) in found.prey.iter().enumerate() {
-            for slot in slots(prey) {
-                let end = &mut ends[slot.node.index()];
-                list[*end] = (at, amount_of(slot));
-                *end += 1;
-            }
+            let slots = &prey.part.as_ref().unwrap_or(&runs[&prey.run].on).slots;
+            list.extend(slots.iter().map(|slot| (slot.node, at, amount_of(slot))));
         }
-        Here { ends, list }
+        list.sort_unstable();
+        Here(list)
     }
 
-    fn on(&self, node: NodeId) -> &[(usize, Amount)] {
-        let begin = node.index().checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.list[begin..self.ends[node.index()]]
+    fn on(&self, node: NodeId) -> impl Iterator<Item = (usize, Amount)> + Clone + '_ {
+        let begin = self.0.partition_point(|(other, ..)| *other < node);
+        self.0[begin..].iter().take_while(move |(other, ..)| *other == node).map(|(_, at, amount)| (*at, *amount))
     }
 }
 
@@ -358,49 +358,58 @@ impl Search<'_> {
         }
         for (part, plan) in (0u32..).zip(&shape.parts) {
             for fit in &plan.fitting {
-                let nodes = estate.pools[fit.pool].nodes.iter();
-                let cost = |node: &NodeId| Some((self.room_on(*node, fit)?.0, *node));
-                offers.insert((part, fit.pool), nodes.filter_map(cost).collect());
+                let nodes = self.hopeful(fit);
+                let cost = |node: NodeId| Some((self.room_on(node, fit)?.0, node));
+                offers.insert((part, fit.pool), nodes.into_iter().filter_map(cost).collect());
             }
         }
         let enough = enough(shape, |part, pool| &offers[&(part, pool)])?;
         let mut costs: Vec<u128> = offers.values().flatten().map(|(cost, _)| *cost).collect();
         costs.sort_unstable();
         costs.dedup();
+        let rank = |cost: u128| costs.partition_point(|other| *other < cost) as u32;
         let attempt = |most: u128| {
             let mut offer = |part: u32, fit: &Fitting, list: &mut Vec<Candidate>| {
                 let within = offers[&(part, fit.pool)].iter().filter(|(cost, _)| *cost <= most);
-                let left = |cost: u128| costs.partition_point(|other| *other < cost) as u32;
-                list.extend(within.map(|(cost, node)| Candidate { node: *node, left: left(*cost) }));
+                list.extend(within.map(|(cost, node)| Candidate { node: *node, left: rank(*cost) }));
             };
             assemble(shape, &estate, &mut offer).ok()
         };
-        first_that_holds(&costs, enough, attempt).map(|(_, picks)| picks)
+        first_that_holds(costs.iter().copied(), enough, attempt).map(|(_, picks)| picks)
+    }
+
+    /// The nodes of a pool that have room for the part, or prey, in their order.
+    fn hopeful(&self, fit: &Fitting) -> Vec<NodeId> {
+        let (cluster, pool) = (self.draft.cluster(), &self.draft.cluster().estate.pools[fit.pool]);
+        let mut slots = FixedBitSet::with_capacity(pool.nodes.len());
+        let least = if fit.piece.is_some() { 0 } else { fit.need.gpus as usize };
+        cluster.free[fit.pool].iter().skip(least).for_each(|nodes| slots.union_with(nodes));
+        let facts = self.here.0.iter().map(|(node, ..)| &cluster.estate.nodes[node.index()]);
+        facts.filter(|facts| facts.pool == fit.pool).for_each(|facts| slots.insert(facts.slot));
+        slots.ones().map(|slot| pool.nodes[slot]).filter(|node| cluster.nodes[node.index()].up).collect()
     }
 
     /// True if enough nodes could be had for the part, were all their prey gone and were there no promises.
     fn may_be_made(&self, plan: &PartPlan) -> bool {
         let cluster = self.draft.cluster();
         let lets = |fit: &Fitting, node: NodeId| {
-            let here = self.here.on(node).iter();
-            let all: Vec<usize> = here.clone().map(|(at, _)| *at).collect();
-            self.fits(node, fit, here.fold(cluster.free_of(node), |sum, (_, amount)| sum.plus(*amount)), &all)
+            let here = self.here.on(node);
+            let free = here.clone().fold(cluster.free_of(node), |sum, (_, amount)| sum.plus(amount));
+            self.fits(node, fit, free, here.map(|(at, _)| at))
         };
-        let nodes = |fit: &Fitting| {
-            let nodes = cluster.estate.pools[fit.pool].nodes.iter();
-            nodes.filter(|node| cluster.nodes[node.index()].up && lets(fit, **node)).count()
-        };
-        plan.fitting.iter().map(nodes).sum::<usize>() >= plan.nodes as usize
+        let nodes =
+            plan.fitting.iter().flat_map(|fit| self.hopeful(fit).into_iter().filter(move |node| lets(fit, *node)));
+        nodes.take(plan.nodes as usize).count() == plan.nodes as usize
     }
 
     /// True if the part fits with this free on the node, these of the prey gone. Who gives back a part of a device frees
     /// none as long as others hold parts of it, so that it is not enough to add up.
-    fn fits(&self, node: NodeId, fit: &Fitting, free: Amount, gone: &[usize]) -> bool {
+    fn fits(&self, node: NodeId, fit: &Fitting, free: Amount, gone: impl Iterator<Item = usize> + Clone) -> bool {
         let cluster = self.draft.cluster();
         if fit.piece.is_none() && cluster.nodes[node.index()].shared == 0 {
             return fit.need.within(free);
         }
-        cluster.fits_without(node, fit, &|run| gone.iter().any(|at| self.found.prey[*at].run == run))
+        cluster.fits_without(node, fit, &|run| gone.clone().any(|at| self.found.prey[at].run == run))
     }
 
     /// What it costs to make room on the node, and whose going makes it; `None` if nothing does.
@@ -411,14 +420,14 @@ impl Search<'_> {
         }
         let free = cluster.free_of(node);
         let mut gone: Vec<(u128, usize, Amount)> = Vec::new();
-        if !self.fits(node, fit, free, &[]) {
-            let here = self.here.on(node).iter().filter(|(at, _)| !self.banned.contains(at));
-            let all: Vec<usize> = here.clone().map(|(at, _)| *at).collect();
-            if !self.fits(node, fit, here.clone().fold(free, |sum, (_, amount)| sum.plus(*amount)), &all) {
+        if !self.fits(node, fit, free, core::iter::empty()) {
+            let here = self.here.on(node).filter(|(at, _)| !self.banned.contains(at));
+            let all = here.clone().fold(free, |sum, (_, amount)| sum.plus(amount));
+            if !self.fits(node, fit, all, here.clone().map(|(at, _)| at)) {
                 return None;
             }
             let mut here: Vec<(u128, usize, Amount)> =
-                here.map(|(at, amount)| (self.part_of(&self.found.prey[*at]), *at, *amount)).collect();
+                here.map(|(at, amount)| (self.part_of(&self.found.prey[at]), at, amount)).collect();
             here.sort_unstable();
             gone = self.cheapest_here(node, fit, here);
         }
@@ -439,18 +448,17 @@ impl Search<'_> {
     ) -> Vec<(u128, usize, Amount)> {
         let mut free = self.draft.cluster().free_of(node);
         let mut gone: Vec<(u128, usize, Amount)> = Vec::new();
-        let at = |gone: &[(u128, usize, Amount)]| gone.iter().map(|(_, at, _)| *at).collect::<Vec<usize>>();
         for one in here {
             free = free.plus(one.2);
             gone.push(one);
-            if self.fits(node, fit, free, &at(&gone)) {
+            if self.fits(node, fit, free, gone.iter().map(|(_, at, _)| *at)) {
                 break;
             }
         }
         for index in (0..gone.len()).rev() {
             let mut fewer = gone.clone();
             let (_, _, amount) = fewer.remove(index);
-            if self.fits(node, fit, free.minus(amount), &at(&fewer)) {
+            if self.fits(node, fit, free.minus(amount), fewer.iter().map(|(_, at, _)| *at)) {
                 (free, gone) = (free.minus(amount), fewer);
             }
         }

@@ -7,13 +7,13 @@ use crate::caps::{self, Load};
 use crate::place::feasible;
 use crate::promise::GRACE;
 use crate::scheduler::{Run, Scheduler};
-use crate::shape::Shape;
+use crate::shape::{Fitting, Shape};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use madang_model::{Blocked, JobId, NodeId, Purpose, Reservation, ReservationId, RunId, Span, Time};
+use madang_model::{Blocked, JobId, NodeId, Purpose, Reservation, ReservationId, RunId, Span, Time, Topology};
 
 impl Scheduler {
     /// All reservations that are not over, by id.
@@ -232,10 +232,30 @@ impl Scheduler {
 
 /// Matches a shape against the nodes that exist, that it may use, and that take work.
 pub(crate) fn match_shape(shape: &mut Shape, cluster: &crate::cluster::Cluster) {
+    if plainly_fits(shape, cluster) {
+        (shape.possible, shape.never) = (true, false);
+        return;
+    }
     let own = shape.request.reservation;
     let lists = |node: NodeId| cluster.calendar.lists(own, node);
     shape.possible = feasible(shape, &cluster.estate, |node| lists(node) && cluster.nodes[node.index()].up);
     shape.never = !shape.possible && !feasible(shape, &cluster.estate, lists);
+}
+
+/// True if it asks for nothing but a number of nodes, and an island has that many that take work.
+fn plainly_fits(shape: &Shape, cluster: &crate::cluster::Cluster) -> bool {
+    let request = &shape.request;
+    let plain = cluster.leaves_alone(shape) && request.topology == Topology::default() && shape.kinds == 1;
+    let [part] = shape.parts.as_slice() else { return false };
+    if !plain || part.nodes == 0 || !request.include.is_empty() || !request.exclude.is_empty() {
+        return false;
+    }
+    let takes_work = |fit: &Fitting| cluster.free[fit.pool].iter().map(|nodes| nodes.count_ones(..)).sum::<usize>();
+    let island = |fit: &Fitting| cluster.estate.pools[fit.pool].island;
+    shape.islands.iter().any(|known| {
+        let there = part.fitting.iter().filter(|fit| island(fit) == *known);
+        there.map(takes_work).sum::<usize>() >= part.nodes as usize
+    })
 }
 
 impl crate::cluster::Cluster {

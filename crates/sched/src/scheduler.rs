@@ -27,6 +27,8 @@ pub(crate) struct Run {
     pub on: Allocation,
     pub until: Time,
     pub leaf: usize,
+    /// Milli-GPUs that it holds.
+    pub gpus: u64,
     /// Milli-GPUs it counts for in its share.
     pub rate: u64,
     /// The reservation whose nodes it is on.

@@ -279,7 +279,8 @@ impl Scheduler {
             let SavedRun { run, on, until, leaf, rate, own, life, request, expected } = run;
             let request = request.map(Box::new);
             self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
-            self.runs.insert(run, Run { on, until, leaf, rate, own, life, request, expected });
+            let gpus = u64::from(on.gpus().milli());
+            self.runs.insert(run, Run { on, until, leaf, gpus, rate, own, life, request, expected });
         }
         for kept in from.kept {
             self.cluster.take(kept.holder(), kept.until, &kept.on);

@@ -76,6 +76,9 @@ struct Tree<'a, 'b> {
 /// Chooses seats, or says how many nodes the best domain has (with segments: for how many there is room).
 pub(crate) fn choose<'a>(call: &Call<'_>, mut seats: Vec<Seat<'a>>) -> Result<Chosen<'a>, u32> {
     seats.sort_by_key(|(candidate, _)| call.estate.nodes[candidate.node.index()].place);
+    if let Some(chosen) = neighbours(call, &seats) {
+        return Ok(chosen);
+    }
     let mut tree = Tree::new(call, seats);
     let holder = tree.holder()?;
     let beside = if call.wish.segmented { 0 } else { call.spares };
@@ -86,6 +89,23 @@ pub(crate) fn choose<'a>(call: &Call<'_>, mut seats: Vec<Seat<'a>>) -> Result<Ch
     let spread = tree.spread(holder);
     let taken = tree.seats.into_iter().zip(tree.taken);
     Ok((spread, taken.filter_map(|(seat, spare)| Some((seat, spare?))).collect()))
+}
+
+/// What is chosen where all on offer is in one lowest domain and no node is named: what leaves least.
+fn neighbours<'a>(call: &Call<'_>, seats: &[Seat<'a>]) -> Option<Chosen<'a>> {
+    let path = |seat: &Seat| &call.estate.nodes[seat.0.node.index()].path;
+    let (first, last, nodes) = (seats.first()?, seats.last()?, call.gang + call.spares);
+    let required = call.wish.of(call.estate.pools[first.1.pool].island).map_or(0, |bounds| bounds.required);
+    let plain = call.include.is_empty() && !call.wish.segmented && required <= path(first).len();
+    if !plain || path(first) != path(last) || nodes == 0 || nodes > seats.len() {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..seats.len()).collect();
+    order.sort_by_key(|seat| (seats[*seat].0.left, *seat));
+    order.truncate(nodes);
+    order.sort_unstable();
+    let chosen = order.into_iter().enumerate().map(|(index, seat)| (seats[seat], index >= call.gang));
+    Some((Spread { height: 0, domains: 1 }, chosen.collect()))
 }
 
 impl<'a, 'b> Tree<'a, 'b> {
