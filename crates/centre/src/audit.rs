@@ -64,12 +64,6 @@ impl Centre {
                 node.2 += slot.memory_mib;
             }
         }
-        for (_, on, _) in self.sched.iter().flat_map(|sched| sched.kept_places()) {
-            for slot in &on.slots {
-                let node = used.entry(slot.node).or_default();
-                *node = (node.0 | slot.devices, node.1 + slot.cpus, node.2 + slot.memory_mib);
-            }
-        }
         for (id, used) in &used {
             let node = &self.base().nodes[id.index()];
             let beyond = node.gpus < 32 && used.0 >> node.gpus != 0;

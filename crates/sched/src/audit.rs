@@ -18,7 +18,6 @@ impl Scheduler {
         self.audit_counts(&mut wrong);
         self.audit_windows(&mut wrong);
         self.audit_taking(&mut wrong);
-        self.audit_moves(&mut wrong);
         self.audit_kept(&mut wrong);
         wrong
     }
@@ -27,8 +26,7 @@ impl Scheduler {
     fn audit_runs(&self, wrong: &mut Vec<String>) {
         let mut nodes: BTreeMap<NodeId, (u32, Amount)> = BTreeMap::new();
         let mut rooms: BTreeMap<(NodeId, u32), Room> = BTreeMap::new();
-        let kept = self.kept.values().map(|kept| (kept.holder(), &kept.on));
-        for (id, on) in self.runs.iter().map(|(id, run)| (*id, &run.on)).chain(kept) {
+        for (id, on) in self.runs.iter().map(|(id, run)| (*id, &run.on)) {
             for slot in &on.slots {
                 let (devices, used) = nodes.entry(slot.node).or_default();
                 let beside = match slot.share {

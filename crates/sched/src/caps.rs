@@ -93,11 +93,12 @@ impl Load {
         }
     }
 
-    /// What the site's promises add.
+    /// What the site's promises and kept places add.
     pub fn pledged(&self, cluster: &Cluster, promises: &Promises, now: Time) -> Pledged {
-        let standing = promises.iter().map(|(_, pledge)| pledge).filter(|pledge| promises.is_down(pledge.promise.job));
-        let here = standing.filter(|pledge| cluster.site_of(&pledge.promise.on) == Some(self.site));
-        here.map(|pledge| (pledge.promise.start.max(now), pledge.end(), self.adds(&pledge.promise.on))).collect()
+        let standing = promises.iter().map(|(job, _)| job).filter(|job| promises.is_down(*job));
+        let terms = standing.chain(promises.kept.keys().copied()).filter_map(|job| promises.term(job));
+        let here = terms.filter(|(on, ..)| cluster.site_of(on) == Some(self.site));
+        here.map(|(on, start, end)| (start.max(now), end, self.adds(on))).collect()
     }
 
     /// The stretches of its windows from one moment until another in which this much more would be too much, when runs

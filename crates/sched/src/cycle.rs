@@ -22,8 +22,7 @@ impl Scheduler {
             self.apply(now, event, &mut step);
         }
         self.end_pauses();
-        self.drop_moves();
-        self.start_moved(&mut step);
+        self.go_on(&mut step);
         let grown = self.refresh();
         // 2. Promises that no longer hold as they stand are given anew.
         self.mend(now, &mut step);
@@ -58,7 +57,8 @@ impl Scheduler {
         }
         let (first, later) = self.promises.next_starts(now);
         let late = first.filter(|start| *start <= now).map(|_| now.after(GRACE));
-        let pauses = self.given_up.values().copied().chain(self.kept.values().map(|kept| kept.last));
+        let pauses =
+            self.given_up.values().copied().chain(self.promises.kept.values().map(|place| self.kept_until(place)));
         let looks = self.next_look(now).into_iter().chain(self.next_growth(now));
         let starts = later.into_iter().chain(late);
         starts.chain(pauses).chain(looks).chain(self.cluster.calendar.next_edge(now)).min()

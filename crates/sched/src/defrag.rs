@@ -12,8 +12,10 @@
 //! limit again. Nothing is counted beyond the horizon. Docs: `docs/design/0007-defragmentation.md`.
 //!
 //! Invariants: nothing is changed; integers only; a group of moves gains more than it costs; work is bounded by counts.
-use crate::api::{Ask, Event};
+use crate::api::{Ask, Event, Step};
+use crate::kept::nodes_of;
 use crate::moving::{Clearing, Move, Unmovable, keeps_size};
+use crate::place;
 use crate::prey::{Found, Prey};
 use crate::promise::{GRACE, gone};
 use crate::scheduler::{Run, Scheduler};
@@ -158,16 +160,14 @@ impl Scheduler {
         planner.find_candidates();
         planner.make_room();
         planner.empty_nodes();
-        let starts = planner.starts(self);
-        let Planner { draft, groups, left, .. } = planner;
-        let mut cluster = draft.cluster.clone();
-        for each in groups.iter().flat_map(|group| &group.moves) {
-            cluster.release(each.run, &each.from);
-        }
+        let moved = planner.moved();
+        let after = moved.fragmentation();
+        let starts = planner.starts(self, moved);
+        let Planner { groups, left, .. } = planner;
         let of_site = |all: Vec<Stranded>| -> Vec<Stranded> {
             all.into_iter().filter(|island| bounds.site.is_none_or(|site| site == island.site)).collect()
         };
-        let (before, after) = (of_site(self.fragmentation()), of_site(draft.fragmentation_of(&cluster)));
+        let (before, after) = (of_site(self.fragmentation()), of_site(after));
         Plan { groups, before, after, starts, left }
     }
 }
@@ -309,7 +309,7 @@ impl Planner<'_> {
         let pools = pools.filter(|pool| self.bounds.site.is_none_or(|site| site == pool.site));
         for node in pools.flat_map(|pool| &pool.nodes) {
             let state = &self.draft.cluster.nodes[node.index()];
-            if state.up && state.holds.is_empty() {
+            if state.up && state.holds.is_empty() && !self.is_kept(*node) {
                 // What is whole stays whole.
                 self.closed.insert(*node);
             } else if state.up
@@ -340,6 +340,11 @@ impl Planner<'_> {
         runs.iter().all(may).then_some(runs)
     }
 
+    /// True if a place on the node is kept for a run that moves there.
+    fn is_kept(&self, node: NodeId) -> bool {
+        self.draft.promises.kept_on(node).next().is_some()
+    }
+
     /// What nodes gain by being whole as soon as their runs have left.
     fn gain_by(&self, nodes: &[NodeId]) -> u128 {
         nodes.iter().map(|node| self.until_whole(*node, Time::default())).sum()
@@ -363,7 +368,8 @@ impl Planner<'_> {
     /// A node's GPUs times the time until it is whole by its runs' limits, or by this moment if that is later.
     fn until_whole(&self, node: NodeId, end: Time) -> u128 {
         let holds = self.draft.cluster.nodes[node.index()].holds.iter();
-        let last = holds.map(|hold| gone(hold.until, self.draft.now)).max().unwrap_or_default().max(end);
+        let kept = self.draft.promises.kept_on(node).map(|place| place.end);
+        let last = holds.map(|hold| gone(hold.until, self.draft.now)).chain(kept).max().unwrap_or_default().max(end);
         let counted = last.since(self.draft.gone_if_told()).min(self.bounds.horizon);
         u128::from(self.draft.estate.total(node).gpus) * 1000 * u128::from(counted.millis())
     }
@@ -398,7 +404,7 @@ impl Planner<'_> {
         let alone = |node: &NodeId| {
             let state = &self.draft.cluster.nodes[node.index()];
             let gpus = self.draft.estate.total(*node).gpus;
-            gpus > 0 && state.up && state.holds.iter().all(|hold| runs.contains(&hold.run))
+            gpus > 0 && state.up && state.holds.iter().all(|hold| runs.contains(&hold.run)) && !self.is_kept(*node)
         };
         nodes.into_iter().filter(alone).collect()
     }
@@ -417,11 +423,8 @@ impl Planner<'_> {
             let ask = &self.candidates[&run].ask;
             let request = self.draft.at_its_site(&ask.request, &self.draft.runs[&run].on);
             let (limit, shape) = (ask.limit, Shape::new(request, &self.draft.estate));
-            match self.draft.place_until(&shape, self.draft.gone_if_told().after(limit)) {
-                Some(on) => {
-                    self.draft.hold_for(run, on.clone(), limit);
-                    moves.push((run, on));
-                }
+            match self.draft.keep_anywhere(run, &shape, limit) {
+                Some(on) => moves.push((run, on)),
                 None => {
                     stuck = Some(run);
                     break;
@@ -460,24 +463,34 @@ impl Planner<'_> {
         done
     }
 
+    /// The draft with all that moves in its new place, held by nobody: who moves there is no waiting job.
+    fn moved(&self) -> Scheduler {
+        let (mut sched, mut step) = (self.draft.clone(), Step::default());
+        let moves = || self.groups.iter().flat_map(|group| &group.moves);
+        moves().for_each(|each| sched.apply(sched.now, Event::Ended(each.run), &mut step));
+        for each in moves() {
+            sched.let_go(each.run.job);
+            let ask = &self.candidates[&each.run].ask;
+            let shape = sched.shape_on(&ask.request, &nodes_of(&each.to));
+            if let Ok(on) = place::now(&shape, &sched.begun_now(sched.now, ask.limit)) {
+                sched.cluster.take(ask.run, sched.gone_if_told().after(ask.limit), &on);
+            }
+        }
+        sched
+    }
+
     /// Waiting jobs that the scheduler starts when the moves are over, and would not start then without them. What
     /// would be taken back in the meantime is not looked at.
-    fn starts(&self, before: &Scheduler) -> Vec<JobId> {
+    fn starts(&self, before: &Scheduler, moved: Scheduler) -> Vec<JobId> {
         if self.groups.is_empty() {
             return Vec::new();
         }
-        let at = self.draft.gone_if_told();
-        let started = |sched: &Scheduler, gone: Vec<RunId>| -> BTreeSet<JobId> {
-            let mut sched = sched.clone();
+        let started = |mut sched: Scheduler| -> BTreeSet<JobId> {
             sched.config.taking.jobs = 0;
-            // The places stay held, by nobody: who moves there is no waiting job.
-            sched.kept.clear();
-            let step = sched.step(at, gone.into_iter().map(Event::Ended).collect());
+            let step = sched.step(self.draft.gone_if_told(), Vec::new());
             step.starts.iter().map(|start| start.run.job).collect()
         };
-        let gone = self.groups.iter().flat_map(|group| &group.moves).map(|each| each.run).collect();
-        let with = started(&self.draft, gone);
-        with.difference(&started(before, Vec::new())).copied().collect()
+        started(moved).difference(&started(before.clone())).copied().collect()
     }
 }
 
@@ -488,12 +501,6 @@ fn sort_by_worth<T, K: Ord>(list: &mut [T], worth: impl Fn(&T) -> (u128, u128), 
         let (ours, theirs) = (gain.saturating_mul(cost_of_other), gain_of_other.saturating_mul(cost));
         theirs.cmp(&ours).then_with(|| id(one).cmp(&id(other)))
     });
-}
-
-fn nodes_of(on: &Allocation) -> Vec<NodeId> {
-    let mut nodes: Vec<NodeId> = on.slots.iter().map(|slot| slot.node).collect();
-    nodes.sort_unstable();
-    nodes
 }
 
 fn gpu_time(micro: u128) -> GpuTime {

@@ -3,7 +3,7 @@
 //! A promise is on the fewest nodes, and so is everything that is said of a waiting job. When its turn comes it is placed
 //! on these, and then on as many more as are free, that delay no promise and that its budget and its owner's limits
 //! allow. A run that may be resized grows right after a checkpoint by being told to leave for a larger place of its own
-//! (see `moves`), if the time it saves pays for the restart. It shrinks when nodes are taken back (see `reclaim`).
+//! (see `kept`), if the time it saves pays for the restart. It shrinks when nodes are taken back (see `reclaim`).
 //!
 //! Invariants: a gang holds no fewer nodes than its fewest and no more than its most; it grows at most once in
 //! `Config::growth`, counted from its start, so that nothing goes back and forth; nothing grows while anybody who waits
@@ -11,7 +11,7 @@
 use crate::api::Step;
 use crate::draft::Draft;
 use crate::place::{self, Now, Short};
-use crate::promise::{GRACE, Move};
+use crate::promise::{GRACE, Kept};
 use crate::queue;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Shape;
@@ -89,13 +89,13 @@ impl Scheduler {
             self.runs.get_mut(&id).expect("listed above").life.quiet = now.after(AGAIN);
             let Some(place) = found else { continue };
             self.send_away(now, id, id.job, step);
-            self.set_aside(now, place, None);
+            self.keep(place, None);
         }
         self.refresh();
     }
 
     /// A larger place for a run, if there is one that pays.
-    fn larger(&mut self, now: Time, id: RunId) -> Option<Move> {
+    fn larger(&mut self, now: Time, id: RunId) -> Option<Kept> {
         let run = &self.runs[&id];
         let request = run.request.as_deref()?;
         let (held, rest) = (run.on.slots.len() as u32, run.rest(now));
@@ -115,7 +115,7 @@ impl Scheduler {
         // Mostly there is nothing at all, which the smallest size tells.
         place(first)?;
         let on = largest(&sizes, place)?;
-        Some(Move { run: id, on, start, end })
+        Some(Kept { run: id, on, start, end })
     }
 
     /// True if a run that goes on with so many nodes saves more time than starting again costs.

@@ -22,11 +22,11 @@ impl Scheduler {
                 }
                 None => Some(Anomaly::UnknownProject(id)),
             },
-            Event::Queued(ask) => self.queued(now, ask, step),
+            Event::Queued(ask) => self.queued(ask, step),
             Event::Withdrawn(job) => (!self.withdrawn(job, step)).then_some(Anomaly::UnknownJob(job)),
             Event::Ended(run) => self.ended(now, run),
             Event::Extended(run, until) => self.extended(now, run, until),
-            Event::Node(node, health) => self.node(now, node, &health),
+            Event::Node(node, health) => self.node(node, &health),
             Event::Reserved(reservation) => {
                 self.reserved(now, reservation);
                 None
@@ -60,7 +60,7 @@ impl Scheduler {
         }
     }
 
-    fn queued(&mut self, now: Time, ask: Ask, step: &mut Step) -> Option<Anomaly> {
+    fn queued(&mut self, ask: Ask, step: &mut Step) -> Option<Anomaly> {
         let Some(project) = self.shares.project(ask.project) else {
             return Some(Anomaly::UnknownProject(ask.project));
         };
@@ -80,7 +80,6 @@ impl Scheduler {
         });
         let length = self.length(&ask);
         self.queue.push(&ask, leaf, shape, length);
-        self.arrive(now, ask.run.job);
         self.unfinished |= self.overtaken_by(leaf, &self.queue.jobs[&ask.run.job].rank).is_some();
         self.shares.wait(leaf, true);
         let owner = self.shares.owner_of(leaf);
@@ -155,7 +154,7 @@ impl Scheduler {
         None
     }
 
-    fn node(&mut self, now: Time, node: NodeId, health: &Health) -> Option<Anomaly> {
+    fn node(&mut self, node: NodeId, health: &Health) -> Option<Anomaly> {
         let Some(facts) = self.estate.nodes.get(node.index()) else { return Some(Anomaly::UnknownNode(node)) };
         let up = *health == Health::Up;
         if self.cluster.nodes[node.index()].up == up {
@@ -168,7 +167,7 @@ impl Scheduler {
                 self.shake(job, BrokenBy::Node(node));
             }
             if matches!(health, Health::Down { .. }) {
-                self.go_on_without(now, node);
+                self.go_on_without(node);
             }
         }
         None

@@ -4,8 +4,9 @@
 //! cycle reads as numbered steps in `cycle.rs`. The order comes from a tree of shares (`share`, `rank`), the place from
 //! an index of free capacity (`cluster`, `place`) and the tree of domains (`wish`, `topology`), the time from promises
 //! (`promise`), around windows that are kept for something (`calendar`, `caps`, `gaps`, `reserve`). What an owner lent it
-//! takes back (`lend`, `prey`, `reclaim`). What is strewn an operator may have moved together (`defrag`, `moving`). Equal requests form shapes (`shape`), and jobs stand in lines by class and
-//! urgency (`queue`), so that a cycle costs by classes and not by jobs.
+//! takes back (`lend`, `prey`, `reclaim`). What is strewn an operator may have moved together (`defrag`, `moving`); whoever
+//! leaves to go on elsewhere has a place there (`kept`). Equal requests form shapes (`shape`), and jobs stand in lines by
+//! class and urgency (`queue`), so that a cycle costs by classes and not by jobs.
 //!
 //! Invariants: same events, same steps, byte for byte; every sort key ends in an id; work is bounded by counts, never by
 //! elapsed time; a promise ends kept, or broken with its cause. [`Scheduler::audit`] says what does not hold.
@@ -29,9 +30,9 @@ mod forward;
 pub mod frag;
 mod gaps;
 mod given_up;
+mod kept;
 mod lend;
 mod limit;
-mod moves;
 mod moving;
 mod outlook;
 mod parts;

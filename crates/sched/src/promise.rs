@@ -80,13 +80,16 @@ impl Aside {
     }
 }
 
-/// Where a job goes on once its run is gone: set aside like a promise until the job is queued again (see `moves`).
+/// Where a job goes on once its run is gone: set aside like a promise until the job is queued again (see `kept`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Move {
+pub(crate) struct Kept {
     pub run: RunId,
     pub on: Allocation,
-    /// When the run is gone for certain, and when the next one would be.
+    /// From when nobody else may be there; in older snapshots only places were written that are free.
+    #[serde(default)]
     pub start: Time,
+    /// When the next run would be gone.
+    #[serde(alias = "until")]
     pub end: Time,
 }
 
@@ -109,8 +112,8 @@ pub(crate) struct Promises {
     by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
     /// The promised jobs of each owner.
     by_owner: BTreeMap<usize, BTreeSet<JobId>>,
-    /// Where jobs go on whose runs were told to leave; a job has a promise or a move, not both.
-    pub moves: BTreeMap<JobId, Move>,
+    /// Where jobs go on whose runs leave; a job has a promise or such a place, not both.
+    pub kept: BTreeMap<JobId, Kept>,
     /// The promised jobs of each shape, by start.
     by_shape: BTreeMap<usize, BTreeSet<(Time, JobId)>>,
     by_start: BTreeSet<(Time, JobId)>,
@@ -350,13 +353,13 @@ impl Promises {
 
     /// What is set aside for a job, from when, and until when.
     pub fn term(&self, job: JobId) -> Option<(&Allocation, Time, Time)> {
-        term(&self.by_job, &self.moves, job)
+        term(&self.by_job, &self.kept, job)
     }
 
     /// Frees what is set aside for the job, until [`Promises::lower`].
     pub fn lift(&mut self, job: JobId) {
-        let Promises { by_job, moves, on_node, .. } = self;
-        let Some((on, ..)) = term(by_job, moves, job) else { return };
+        let Promises { by_job, kept, on_node, .. } = self;
+        let Some((on, ..)) = term(by_job, kept, job) else { return };
         for slot in &on.slots {
             let list = &mut on_node[slot.node.index()];
             if let Ok(at) = list.binary_search_by_key(&job, |aside| aside.job) {
@@ -367,8 +370,8 @@ impl Promises {
 
     /// Sets aside again what was lifted.
     pub fn lower(&mut self, job: JobId) {
-        let Promises { by_job, moves, on_node, .. } = self;
-        let Some((on, start, end)) = term(by_job, moves, job) else { return };
+        let Promises { by_job, kept, on_node, .. } = self;
+        let Some((on, start, end)) = term(by_job, kept, job) else { return };
         for slot in &on.slots {
             if on_node.len() <= slot.node.index() {
                 on_node.resize_with(slot.node.index() + 1, Vec::new);
@@ -657,11 +660,11 @@ fn last_of_parts(holds: &[Hold]) -> impl Iterator<Item = Time> {
 /// What is set aside for a job, from when, and until when.
 fn term<'a>(
     by_job: &'a BTreeMap<JobId, Pledge>,
-    moves: &'a BTreeMap<JobId, Move>,
+    kept: &'a BTreeMap<JobId, Kept>,
     job: JobId,
 ) -> Option<(&'a Allocation, Time, Time)> {
     let promised = by_job.get(&job).map(|pledge| (&pledge.promise.on, pledge.promise.start, pledge.end()));
-    promised.or_else(|| moves.get(&job).map(|place| (&place.on, place.start, place.end)))
+    promised.or_else(|| kept.get(&job).map(|place| (&place.on, place.start, place.end)))
 }
 
 /// Counts what others make room for.

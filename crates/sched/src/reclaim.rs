@@ -222,14 +222,14 @@ impl Scheduler {
     fn take(&mut self, now: Time, claim: &Claim, taken: Taken, yielding: &[JobId], step: &mut Step) {
         let mut smaller = Vec::new();
         for id in taken.victims {
-            smaller.extend(self.rest_of(now, id, &taken.on));
+            smaller.extend(self.rest_of(id, &taken.on));
             self.note_taken(now, id.job);
             self.send_away(now, id, claim.job, step);
         }
         yielding.iter().for_each(|job| self.promises.lift(*job));
         self.promise_room(claim.job, taken.start, taken.on);
         self.give_way(now, claim.job, yielding, step);
-        smaller.into_iter().for_each(|place| self.set_aside(now, place, None));
+        smaller.into_iter().for_each(|place| self.keep(place, None));
     }
 
     /// Tells a run to stop so that the job can have its nodes, or go on elsewhere if it is its own.

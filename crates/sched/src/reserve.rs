@@ -23,10 +23,7 @@ impl Scheduler {
 
     /// The first run that this reservation, were it made now, would find in its way, with the end of its limit.
     pub fn crossing(&self, reservation: &Reservation) -> Option<(RunId, Time)> {
-        // Places that are kept for moves give way to it.
-        let mut made_way = (!self.kept.is_empty()).then(|| self.clone());
-        made_way.iter_mut().for_each(|sched| sched.make_way(reservation));
-        let found = made_way.as_ref().unwrap_or(self).in_the_way(reservation).first().copied()?;
+        let found = self.in_the_way(reservation).first().copied()?;
         Some((found, self.runs[&found].until))
     }
 
@@ -62,7 +59,6 @@ impl Scheduler {
     pub(crate) fn reserved(&mut self, now: Time, reservation: Reservation) {
         let id = reservation.id;
         self.cluster.unbook(id);
-        self.make_way(&reservation);
         let found = self.in_the_way(&reservation);
         self.book(reservation);
         self.cluster.calendar.excused.extend(found);
@@ -145,8 +141,9 @@ impl Scheduler {
         self.shake_crossing(now, BrokenBy::Extended(id));
     }
 
-    /// Shakes the promises that cross a window or are too much for a cap.
+    /// Shakes the promises that cross a window or are too much for a cap, to which kept places give way before.
     fn shake_crossing(&mut self, now: Time, cause: BrokenBy) {
+        self.let_go_beyond_caps();
         let crosses = |job: &JobId| !self.admitted(*job, now);
         let mut shaken: BTreeSet<JobId> = self.promises.iter().map(|(job, _)| job).filter(crosses).collect();
         for (load, bars) in caps::exceeded(&self.cluster, &self.promises, now) {

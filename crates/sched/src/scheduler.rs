@@ -2,7 +2,6 @@
 use crate::api::{Budget, Config, Promise, Standing};
 use crate::cluster::Cluster;
 use crate::estate::Estate;
-use crate::moving::Kept;
 use crate::place::feasible;
 use crate::prey::{Leaving, Life};
 use crate::promise::Promises;
@@ -69,8 +68,6 @@ pub struct Scheduler {
     pub(crate) given_up: BTreeMap<(PartyId, UserId), Time>,
     /// Runs that may grow and shrink at their checkpoints.
     pub(crate) resizable: BTreeSet<RunId>,
-    /// Places kept for jobs that are being moved.
-    pub(crate) kept: BTreeMap<JobId, Kept>,
 }
 
 impl Scheduler {
@@ -99,7 +96,6 @@ impl Scheduler {
             put_off: BTreeMap::new(),
             given_up: BTreeMap::new(),
             resizable: BTreeSet::new(),
-            kept: BTreeMap::new(),
         };
         sched.recount();
         sched

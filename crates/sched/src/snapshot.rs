@@ -1,8 +1,7 @@
 //! The scheduler's state on paper: what cannot be derived from the rest, in a form that has a version.
 use crate::api::{Ask, Budget, Config};
-use crate::moving::Kept;
 use crate::prey::Life;
-use crate::promise::{Move, Pledge};
+use crate::promise::{Kept, Pledge};
 use crate::reserve::match_shape;
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::{Memo, Shape};
@@ -55,9 +54,10 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Seen::is_empty")]
     seen: Seen,
     #[serde(default)]
-    moves: Vec<Move>,
-    #[serde(default)]
     kept: Vec<Kept>,
+    /// What older releases wrote apart: places of runs that are resized.
+    #[serde(default, skip_serializing)]
+    moves: Vec<Kept>,
     /// Nodes whose growth the next step looks at: a plan of moves is carried out between two steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     grown: Vec<NodeId>,
@@ -187,8 +187,8 @@ impl Scheduler {
             given_up: self.given_up.iter().map(|((owner, user), until)| (*owner, *user, *until)).collect(),
             rest: self.rest.iter().map(|(job, span)| (*job, *span)).collect(),
             seen: self.cluster.habits.seen(),
-            moves: self.promises.moves.values().cloned().collect(),
-            kept: self.kept.values().cloned().collect(),
+            kept: self.promises.kept.values().cloned().collect(),
+            moves: Vec::new(),
             grown: self.cluster.grown.ones().map(|index| NodeId::new(index as u32)).collect(),
         }
     }
@@ -282,15 +282,11 @@ impl Scheduler {
             let gpus = u64::from(on.gpus().milli());
             self.runs.insert(run, Run { on, until, leaf, gpus, rate, own, life, request, expected });
         }
-        for kept in from.kept {
-            self.cluster.take(kept.holder(), kept.until, &kept.on);
-            self.kept.insert(kept.run.job, kept);
-        }
         for pledge in from.pledges {
             let form = self.queue.form(&self.queue.jobs[&pledge.promise.job]);
             self.promises.insert(pledge, form);
         }
-        from.moves.into_iter().for_each(|place| self.promises.put(place));
+        from.kept.into_iter().chain(from.moves).for_each(|place| self.promises.keep(place));
         self.promises.turn = from.turn;
         self.poorer = (0..self.shares.projects.len()).collect();
         self.taken = from.taken.into_iter().collect();

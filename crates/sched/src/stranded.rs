@@ -7,7 +7,6 @@
 //! Promises and windows are not looked at: this says what is idle now, not who may have it.
 //!
 //! Invariants: integers only; stranded <= idle; gang <= packed; one look at each node.
-use crate::cluster::Cluster;
 use crate::estate::Amount;
 use crate::scheduler::Scheduler;
 use alloc::vec::Vec;
@@ -47,18 +46,13 @@ struct Tally {
 impl Scheduler {
     /// What is idle and what of it is stranded, by island; islands without GPUs are left out.
     pub fn fragmentation(&self) -> Vec<Stranded> {
-        self.fragmentation_of(&self.cluster)
-    }
-
-    /// The same of a cluster that is not, or not yet, as it is.
-    pub(crate) fn fragmentation_of(&self, cluster: &Cluster) -> Vec<Stranded> {
         let islands = (0u32..).zip(&self.estate.islands);
         let measured = islands.map(|(index, site)| {
             let island = IslandId::new(index);
             let none = Stranded { site: *site, island, gpus: 0, idle: 0, stranded: 0, whole: 0, gang: 0, packed: 0 };
             let pools = self.estate.pools.iter().filter(|pool| pool.island == island && pool.total.gpus > 0);
             pools.fold(none, |sum, pool| {
-                let states = pool.nodes.iter().map(|node| &cluster.nodes[node.index()]);
+                let states = pool.nodes.iter().map(|node| &self.cluster.nodes[node.index()]);
                 let tally = tally(pool.total, states.filter(|state| state.up).map(|state| state.used));
                 Stranded {
                     gpus: sum.gpus + tally.gpus,

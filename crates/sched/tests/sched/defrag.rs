@@ -225,6 +225,17 @@ fn a_job_goes_on_in_its_new_place_or_waits_like_any_other() {
     };
     let (mut floor, told) = begin();
     assert_eq!(floor.leave(HOUR + 9, &told), "job-1: n1[f0]\n");
+    // Older snapshots say of the place when it ends by the limit, and when it is let go.
+    let (mut floor, told) = begin();
+    let mut saved = serde_json::to_value(floor.sched.snapshot()).unwrap();
+    let kept = saved["kept"][0].as_object_mut().unwrap();
+    kept.remove("start");
+    let end = kept.remove("end").unwrap();
+    kept.extend([("last".to_owned(), end.clone()), ("until".to_owned(), end)]);
+    floor.sched =
+        Scheduler::restore(floor.sched.config().clone(), &floor.founding, serde_json::from_value(saved).unwrap());
+    assert_eq!(starts(&step(&mut floor.sched, HOUR + 5, vec![queued(9, 2, 4, HOUR)])), "", "it is kept all the same");
+    assert_eq!(floor.leave(HOUR + 9, &told), "job-1: n1[f0]\n");
     // Its new place was lost: it goes where there is room.
     let (mut floor, told) = begin();
     step(&mut floor.sched, HOUR + 5, vec![Event::Node(NodeId::new(1), Health::Drain { why: "fan".into() })]);

@@ -337,8 +337,7 @@ impl Life {
             let ask = self.asks.remove(&start.run.job).expect("only waiting jobs start");
             check_start(&self.founding, &self.health, &ask.request, &start.on);
             self.check_limit(&ask, start.until);
-            let others = self.sched.runs().filter(|(run, ..)| *run != start.run).chain(self.sched.kept_places());
-            let others = others.map(|(_, on, _)| on);
+            let others = self.sched.runs().filter(|(run, ..)| *run != start.run).map(|(_, on, _)| on);
             check_devices(&start.on, others);
             self.ran.insert(start.run.job, ask.clone());
             self.runs.insert(start.run, start.until);
@@ -450,11 +449,19 @@ impl Life {
         }
     }
 
-    /// Tried on every device, against all that its runs hold and that is kept for runs to come.
+    /// What is kept on a node for runs to come, of which each part of a device may need one of its own: GPUs, CPUs, memory.
+    fn kept_on(&self, node: NodeId) -> (u32, u32, u64) {
+        let slots = self.sched.kept_places().flat_map(|(_, on, _)| &on.slots).filter(|slot| slot.node == node);
+        slots.fold((0, 0, 0), |sum, slot| {
+            (sum.0 + slot.devices.count_ones(), sum.1 + slot.cpus, sum.2 + slot.memory_mib)
+        })
+    }
+
+    /// Tried on every device, against all that its runs hold.
     fn has_room(&self, node: &Node, share: &Share) -> bool {
         let parts = node.device.as_ref().map(|device| device.parts.clone()).unwrap_or_default();
         let held = |device: u32| {
-            let slots = self.sched.runs().chain(self.sched.kept_places()).flat_map(|(_, on, _)| &on.slots);
+            let slots = self.sched.runs().flat_map(|(_, on, _)| &on.slots);
             slots.filter(move |slot| slot.node == node.id && slot.devices >> device & 1 == 1)
         };
         (0..node.gpus).any(|device| match share {
@@ -479,11 +486,12 @@ impl Life {
                 && self.book.allows(request.reservation, node.id, self.now, gone)
         });
         let serves = |node: &madang_model::Node, part: &madang_model::Part| {
-            let (devices, cpus, memory) = self.sched.node_load(node.id);
+            let (load, kept) = (self.sched.node_load(node.id), self.kept_on(node.id));
+            let (gpus, cpus, memory) = (load.0.count_ones() + kept.0, load.1 + kept.1, load.2 + kept.2);
             let asked = if part.memory_mib == 0 { node.memory_mib } else { part.memory_mib };
             let gpus = match &part.share {
-                Some(share) => self.has_room(node, share),
-                None => part.gpus + devices.count_ones() <= node.gpus,
+                Some(share) => self.has_room(node, share) && (kept.0 == 0 || gpus < node.gpus),
+                None => part.gpus + gpus <= node.gpus,
             };
             let model = node.device.as_ref().map_or("", |device| &device.model);
             part.model.as_ref().is_none_or(|choice| choice.allows(model))
