@@ -60,11 +60,18 @@ struct Course {
 impl Scheduler {
     /// When the job starts if every run lasts as said and nothing else comes; `None` if it does not wait here.
     pub fn forecast(&self, now: Time, job: JobId, lasting: Lasting) -> Option<Forecast> {
-        let waiting = self.queue.jobs.get(&job)?;
-        if self.outside(waiting).is_some() {
-            return Some(Forecast::Never);
-        }
-        Some(Course::new(self, now.max(self.now), lasting).until(now.max(self.now), job))
+        Some(if self.hopes(job)? { self.clone().run_forward(now, job, lasting) } else { Forecast::Never })
+    }
+
+    /// Whether an end of a run may let the job start; `None` if it does not wait here.
+    pub(crate) fn hopes(&self, job: JobId) -> Option<bool> {
+        self.queue.jobs.get(&job).map(|waiting| self.outside(waiting).is_none())
+    }
+
+    /// The forecast for a job that hopes, of a copy that is of no further use.
+    pub(crate) fn run_forward(self, now: Time, job: JobId, lasting: Lasting) -> Forecast {
+        let now = now.max(self.now);
+        Course::new(self, now, lasting).until(now, job)
     }
 
     /// When the job will start if every run lasts to its limit and nothing else comes; `None` if that is not known
@@ -86,8 +93,7 @@ impl Scheduler {
 }
 
 impl Course {
-    fn new(from: &Scheduler, now: Time, lasting: Lasting) -> Course {
-        let mut sched = from.clone();
+    fn new(mut sched: Scheduler, now: Time, lasting: Lasting) -> Course {
         // What would be taken back would have to be queued again, and of that no more is known than its limit.
         sched.config.taking.jobs = 0;
         let ends = sched.runs.iter().map(|(id, run)| (end(lasting, run, now), *id)).collect();

@@ -1,5 +1,6 @@
 //! What would become of a job if it was asked for now: tried on a copy, so that nothing changes.
 use crate::api::{Ask, Event, Outlook};
+use crate::forward::{Forecast, Lasting};
 use crate::scheduler::Scheduler;
 use madang_model::Time;
 
@@ -14,7 +15,9 @@ impl Scheduler {
         if let Some(start) = step.starts.into_iter().find(|start| start.run.job == job) {
             return Outlook { start: Some(now), on: Some(start.on), why: None };
         }
-        let (start, why) = (draft.when(now, job), draft.why(job));
-        Outlook { start, on: draft.promise(job).map(|promise| promise.on.clone()), why }
+        let (why, on) = (draft.why(job), draft.promise(job).map(|promise| promise.on.clone()));
+        let hopes = draft.hopes(job) == Some(true);
+        let start = hopes.then(|| draft.run_forward(now, job, Lasting::Limits)).and_then(Forecast::start);
+        Outlook { start, on, why }
     }
 }
