@@ -2,8 +2,9 @@
 use crate::input::Report;
 use crate::state::Centre;
 use alloc::format;
-use madang_model::{Blocked, JobState, StopCause};
-use madang_sched::{Budget, Event, PromiseEnd, Start};
+use alloc::vec::Vec;
+use madang_model::{Blocked, JobId, JobState, StopCause};
+use madang_sched::{Anomaly, Budget, Event, PromiseEnd, Start};
 
 /// Most rounds in one step: a start may make room for another task of its array, which may start at once too.
 const ROUNDS: u32 = 8;
@@ -21,18 +22,7 @@ impl Centre {
             let Some(sched) = self.sched.as_mut() else { return };
             let step = sched.step(now, events);
             self.wake = step.wake;
-            for anomaly in step.anomalies {
-                self.anomaly(format!("the scheduler was told of something it does not know: {anomaly:?}"));
-            }
-            for (job, end) in step.promises {
-                match end {
-                    PromiseEnd::Kept { .. } => self.promises.0 += 1,
-                    PromiseEnd::Broken { .. } => {
-                        self.promises.1 += 1;
-                        self.notice(crate::effect::Notice::Job(job));
-                    }
-                }
-            }
+            self.heed(step.anomalies, step.promises);
             for stop in step.stops {
                 self.stop_run(stop.run.job, StopCause::Preempted { by: stop.by, grace: stop.grace });
             }
@@ -46,6 +36,32 @@ impl Centre {
             self.tell_budgets();
         }
         self.wake = Some(self.now);
+    }
+
+    /// Tells the scheduler what has happened in this step so far. The cycle that decides what comes of it is at its end.
+    pub(crate) fn tell_scheduler(&mut self) {
+        self.tell_budgets();
+        let events = core::mem::take(&mut self.events);
+        let Some(sched) = self.sched.as_mut() else { return };
+        let step = sched.tell(self.now, events);
+        self.wake = Some(self.now);
+        self.heed(step.anomalies, step.promises);
+    }
+
+    /// What the scheduler says of what it was told.
+    fn heed(&mut self, anomalies: Vec<Anomaly>, promises: Vec<(JobId, PromiseEnd)>) {
+        for anomaly in anomalies {
+            self.anomaly(format!("the scheduler was told of something it does not know: {anomaly:?}"));
+        }
+        for (job, end) in promises {
+            match end {
+                PromiseEnd::Kept { .. } => self.promises.0 += 1,
+                PromiseEnd::Broken { .. } => {
+                    self.promises.1 += 1;
+                    self.notice(crate::effect::Notice::Job(job));
+                }
+            }
+        }
     }
 
     /// Tells the scheduler what projects may still hold, where that is not what it knows: of what it starts itself it

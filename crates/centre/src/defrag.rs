@@ -1,7 +1,8 @@
 //! Defragmentation: the plan that moving runs would make, and carrying one out.
 //!
 //! A plan is of the moment in which it was made. When it comes to be carried out it is held against what is true then,
-//! and refused whole, naming the first move that no longer holds. What was told before in the same step counts.
+//! and refused whole, naming the first move that no longer holds. What was told before in the same step counts; what comes
+//! of all of it is decided by the cycle at the end of the step, as ever.
 use crate::effect::Reply;
 use crate::input::{MoveGroup, MoveOrder};
 use crate::refusal::{Code, Refusal};
@@ -18,8 +19,8 @@ pub const MOVES_MOST: usize = 1_000;
 
 impl Centre {
     /// The moves that would gain more than they cost now; nothing before the centre is founded.
-    pub fn defrag(&self, bounds: &Bounds) -> Option<Plan> {
-        Some(self.sched.as_ref()?.defrag(bounds, &|job| self.ask_again(job)))
+    pub fn defrag(&self, now: Time, bounds: &Bounds) -> Option<Plan> {
+        Some(self.sched.as_ref()?.defrag(now, bounds, &|job| self.ask_again(job)))
     }
 
     /// The input that carries out a plan.
@@ -45,7 +46,7 @@ impl Centre {
             return Err(Refusal::new(Code::Invalid, fact));
         }
         let plan = groups.iter().map(|group| self.clearing(group)).collect::<Result<Vec<Clearing>, Refusal>>()?;
-        self.run_cycle();
+        self.tell_scheduler();
         let Some(mut sched) = self.sched.take() else {
             return Err(Refusal::new(Code::WrongTime, "the centre is not founded yet"));
         };

@@ -2,6 +2,7 @@
 use madang_centre::{Array, Centre, Effect, Input, Reply, Report, Signed, Submission, Target, Wait};
 use madang_ledger::Account;
 use madang_model::*;
+use madang_sched::defrag::Bounds;
 
 const HOUR: Span = Span::from_hours(1);
 
@@ -874,4 +875,39 @@ fn an_elastic_gang_that_makes_no_sense_is_refused() {
     let once = |asked: &mut Submission| asked.requeue = false;
     assert_eq!(refused(4, once), "it may not start again, so that it cannot be resized while it runs");
     assert_eq!(refused(4, |_| {}), "");
+}
+
+#[test]
+fn a_plan_of_moves_is_carried_out_before_anything_of_its_batch_starts() {
+    let mut story = Story::new(3, 8);
+    let asked = Submission { limit: Some(Span::from_hours(10)), ..gang(1, 4) };
+    let jobs: Vec<JobId> = (0..4).map(|_| story.submit(asked.clone())).collect();
+    jobs.iter().for_each(|job| story.started(*job));
+    // One job is left on each of two nodes, and the third is empty.
+    [jobs[1], jobs[3]].into_iter().for_each(|job| story.ended(job, Outcome::Completed));
+    story.pass(HOUR);
+    let bounds = Bounds { site: None, horizon: Span::from_hours(24), most: 8 };
+    let plan = story.centre.defrag(story.now, &bounds).expect("it is founded");
+    let groups = story.centre.move_groups(&plan);
+    let signed = |ticket, input| Signed { ticket, by: String::new(), key: None, input };
+    let batch = vec![
+        signed(1, Input::Submit(Box::new(gang(1, 8)))),
+        signed(2, Input::Submit(Box::new(gang(1, 4)))),
+        signed(3, Input::Defrag { groups }),
+        signed(4, Input::Drain { node: "n2".into(), why: "fan".into() }),
+    ];
+    let effects = story.step(batch);
+    let answered = |effect: &Effect| matches!(effect, Effect::Reply { ticket: 3, answer: Ok(Reply::Jobs(1)) });
+    assert!(effects.iter().any(answered), "nothing that came before has taken the place");
+    let started: Vec<&Allocation> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Start { on, .. } => Some(on),
+            _ => None,
+        })
+        .collect();
+    assert!(started.iter().all(|on| on.slots[0].node != NodeId::new(2)), "the drain of the same batch is heeded");
+    let moved = story.stops[0].0.job;
+    story.ended(moved, Outcome::Preempted);
+    assert_eq!(story.state(moved), "starting", "in the place that was kept");
 }

@@ -11,16 +11,22 @@ use alloc::vec::Vec;
 use madang_model::{Allocation, JobId, NodeId, Span, Time};
 
 impl Scheduler {
-    /// Applies what happened, then runs one cycle.
-    pub fn step(&mut self, now: Time, events: Vec<Event>) -> Step {
+    /// Takes in what happened and decides nothing; that is for the next step.
+    pub fn tell(&mut self, now: Time, events: Vec<Event>) -> Step {
         assert!(now >= self.now, "time does not go back");
         self.pass_edges(self.now, now);
         self.now = now;
         let mut step = Step::default();
-        // 1. What happened.
         for event in events {
             self.apply(now, event, &mut step);
         }
+        step
+    }
+
+    /// Applies what happened, then runs one cycle.
+    pub fn step(&mut self, now: Time, events: Vec<Event>) -> Step {
+        // 1. What happened.
+        let mut step = self.tell(now, events);
         self.end_pauses();
         self.go_on(&mut step);
         let grown = self.refresh();

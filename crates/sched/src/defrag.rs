@@ -145,8 +145,9 @@ struct Planner<'a> {
 impl Scheduler {
     /// The moves that gain more than they cost. `asks` says what a run's job would ask for when it is queued again;
     /// nothing for one that would not be, or that has not begun.
-    pub fn defrag(&self, bounds: &Bounds, asks: &dyn Fn(JobId) -> Option<Ask>) -> Plan {
+    pub fn defrag(&self, now: Time, bounds: &Bounds, asks: &dyn Fn(JobId) -> Option<Ask>) -> Plan {
         let mut draft = self.clone();
+        draft.tell(now.max(self.now), Vec::new());
         draft.config.taking.order = VictimOrder::LeastLost;
         let mut planner = Planner {
             draft,

@@ -24,7 +24,7 @@ impl Operator {
             return None;
         }
         let horizon = Span::from_hours(self.rng.range(1, 48));
-        let plan = centre.defrag(&Bounds { site: None, horizon, most: self.rng.range(1, 8) as usize })?;
+        let plan = centre.defrag(centre.now(), &Bounds { site: None, horizon, most: self.rng.range(1, 8) as usize })?;
         let mut groups = centre.move_groups(&plan);
         if groups.is_empty() {
             return None;

@@ -45,7 +45,7 @@ impl Floor {
     }
 
     fn plan(&self, bounds: &Bounds) -> Plan {
-        self.sched.defrag(bounds, &|job| self.next(job))
+        self.sched.defrag(at(0), bounds, &|job| self.next(job))
     }
 
     fn carry_out(&mut self, plan: &[Clearing]) -> Result<Vec<RunId>, Stale> {

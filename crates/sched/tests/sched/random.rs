@@ -232,7 +232,7 @@ impl Life {
     fn rearrange(&mut self) {
         let asks = |job: JobId| self.ran.get(&job).map(again);
         let bounds = Bounds { site: None, horizon: Span::from_hours(6), most: 8 };
-        let plan = self.sched.defrag(&bounds, &asks);
+        let plan = self.sched.defrag(self.now, &bounds, &asks);
         let before: Vec<Promise> = self.sched.promises().cloned().collect();
         let moved = self.sched.relocate(&plan.clearings(), &asks).expect("a fresh plan holds");
         if let Some(twin) = &mut self.twin {

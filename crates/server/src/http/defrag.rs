@@ -33,7 +33,7 @@ pub(super) async fn plan(State(app): State<Arc<App>>, Ask(which): Ask<Which>) ->
     let bounds = bounds(&app, which)?;
     let work = move || {
         let centre = app.centre();
-        let plan = centre.defrag(&bounds);
+        let plan = centre.defrag(app.now(), &bounds);
         Ok(plan.map(|plan| view::defrag::plan(&centre, &app.estate, &bounds, &plan)))
     };
     blocking(work).await?.map(|plan| json(&plan)).ok_or_else(|| Fault::busy("the centre is not founded yet"))
