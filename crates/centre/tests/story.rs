@@ -877,6 +877,39 @@ fn an_elastic_gang_that_makes_no_sense_is_refused() {
     assert_eq!(refused(4, |_| {}), "");
 }
 
+/// Submissions of a project that another owner pays for, so that it may claim what is lent.
+fn of_private(story: &mut Story, count: u32) -> Vec<Signed> {
+    let project =
+        Input::Project { name: "q".into(), title: "Q".into(), owner: "private".into(), class: "industry".into() };
+    story.ok(project);
+    story.ok(Input::Member { project: "q".into(), user: "ann".into() });
+    let (from, until) = (story.now, story.now + Span::from_days(365));
+    story.ok(Input::Award { project: "q".into(), granted: GpuTime::from_hours(1000), from, until });
+    let asked = Submission { project: Some("q".into()), ..gang(1, 8) };
+    (0..count).map(|_| Signed::own(Input::Submit(Box::new(asked.clone())))).collect()
+}
+
+#[test]
+fn a_quiet_centre_goes_on_taking_back_until_all_have_had_their_turn() {
+    let mut base = founding(10, 8);
+    base.policy.taking.jobs = 1;
+    let mut story = Story::of(base);
+    for _ in 0..10 {
+        let job =
+            story.submit(Submission { limit: Some(Span::from_hours(10)), project: Some("p".into()), ..gang(1, 8) });
+        story.started(job);
+    }
+    story.pass(HOUR);
+    let claims = of_private(&mut story, 4);
+    story.step(claims);
+    let mut steps = 0;
+    while story.centre.wake() == Some(story.now) {
+        story.step(vec![]);
+        steps += 1;
+    }
+    assert_eq!((story.stops.len(), steps), (4, 4), "one in each step, none for nothing");
+}
+
 #[test]
 fn a_plan_of_moves_is_carried_out_before_anything_of_its_batch_starts() {
     let mut story = Story::new(3, 8);

@@ -36,16 +36,21 @@ impl Scheduler {
         self.honour(now, &mut step);
         // 4. Promises are looked at for an earlier start where something has grown.
         self.improve(now, &grown);
-        for round in 0..=self.config.taking.jobs {
+        let (most, mut taken, mut vain) = (self.config.taking.jobs, 0, 0);
+        loop {
             // 5. What is lent is taken back for whoever is below its guarantee, what can wait for what is urgent.
-            let took = round < self.config.taking.jobs && self.take_back(now, &mut step);
+            let took = most > 0 && self.take_back(now, &mut step);
+            (taken, vain) = if took { (taken + 1, vain) } else { (taken, vain + 1) };
             // 6. In rank order: start, or promise, or pass over. Who is promised something may then claim it.
             self.fill(now, &mut step);
             self.refresh();
-            if !took && !self.looks_are_due() {
+            if taken == most || vain > most || !(took || self.looks_are_due()) {
                 break;
             }
         }
+        // Those for whom there was no turn left come next. That ends: a run that was told to leave is not told again, and a
+        // job for which room is made claims no more.
+        let more = most > 0 && taken == most && self.looks_are_due();
         // 7. What nobody can use lets a run grow that has just written a checkpoint.
         self.grow(now, &mut step);
         // 8. What came of it.
@@ -53,7 +58,7 @@ impl Scheduler {
         step.report.starts = step.starts.len() as u32;
         step.report.stops = step.stops.len() as u32;
         step.report.promises = self.promises.len() as u32;
-        step.wake = self.wake(now);
+        step.wake = if more { Some(now) } else { self.wake(now) };
         step
     }
 

@@ -292,10 +292,10 @@ struct Life {
 }
 
 impl Life {
-    fn new(order: VictimOrder) -> Life {
+    fn new(order: VictimOrder, jobs: u32) -> Life {
         let mut founding = centre(&[(1, 6, 8), (1, 4, 4)]);
         offer_parts(&mut founding, |node| (node.gpus == 8 && node.id.number() > 2, true));
-        let config = Config { taking: Taking { order, ..Taking::default() }, ..Config::default() };
+        let config = Config { taking: Taking { order, jobs, ..Taking::default() }, ..Config::default() };
         let sched = open(config.clone(), &founding);
         let up = vec![true; founding.nodes.len()];
         Life {
@@ -404,7 +404,22 @@ impl Life {
         self.runs.values().filter(|run| run.0.project == of && run.3.is_none()).map(|run| Life::gpus(&run.0)).sum()
     }
 
+    /// What happens, and as many steps more as are asked for at once: each of them but the last takes something back, so
+    /// that they come to an end.
     fn step(&mut self, events: Vec<Event>) {
+        self.one_step(events);
+        let most = self.asks.len() + self.runs.len();
+        let more = (0..=most).find(|_| {
+            let again = self.wake == Some(at(self.now));
+            if again {
+                self.one_step(vec![]);
+            }
+            !again
+        });
+        assert!(more.is_some(), "woken at {} again and again", self.now);
+    }
+
+    fn one_step(&mut self, events: Vec<Event>) {
         let before: BTreeMap<u32, u64> = (1..4).map(|of| (of, self.staying(ProjectId::new(of)))).collect();
         let step = self.sched.step(at(self.now), events);
         assert_eq!(self.sched.audit(), Vec::<String>::new());
@@ -470,8 +485,8 @@ impl Life {
     }
 }
 
-fn live(order: VictimOrder, acts: Vec<Act>) -> Life {
-    let mut life = Life::new(order);
+fn live(order: VictimOrder, jobs: u32, acts: Vec<Act>) -> Life {
+    let mut life = Life::new(order, jobs);
     acts.into_iter().for_each(|act| life.act(act));
     life
 }
@@ -480,15 +495,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nobody_is_stopped_for_nothing(acts in proptest::collection::vec(act(), 1..120), order in 0..3usize) {
-        live([VictimOrder::LeastLost, VictimOrder::Youngest, VictimOrder::Largest][order], acts);
+    fn nobody_is_stopped_for_nothing(
+        acts in proptest::collection::vec(act(), 1..120),
+        order in 0..3usize,
+        jobs in prop_oneof![Just(1u32), Just(2), Just(16)],
+    ) {
+        live([VictimOrder::LeastLost, VictimOrder::Youngest, VictimOrder::Largest][order], jobs, acts);
     }
 }
 
 #[test]
 fn owners_that_come_and_go_do_not_thrash() {
     // Three owners take turns to submit 240 jobs that end in batches: few are taken back.
-    let mut life = Life::new(VictimOrder::LeastLost);
+    let mut life = Life::new(VictimOrder::LeastLost, 16);
     for round in 0..40u64 {
         let of = [1, 2, 3][(round % 3) as usize];
         for kind in 0..6 {
@@ -498,4 +517,26 @@ fn owners_that_come_and_go_do_not_thrash() {
     }
     let most: usize = life.taken.values().map(Vec::len).max().unwrap_or(0);
     assert!(most <= 2 && life.stops <= 20, "{} stops, {most} of one job", life.stops);
+}
+
+#[test]
+fn all_who_may_claim_have_their_turn_though_nothing_else_happens() {
+    // Owner 0 holds twice its half of 160 nodes; 40 jobs of owner 1 are within its quarter, and 16 are looked at in a step.
+    let mut sched = open(Config::default(), &centre(&[(8, 20, 8)]));
+    step(&mut sched, 1, queue(&(1..=160).map(|id| job(id, 1, 1, 8)).collect::<Vec<_>>()));
+    let claims: Vec<Ask> = (201..=240).map(|id| job(id, 2, 1, 8)).collect();
+    let mut steps = vec![step(&mut sched, HOUR, queue(&claims))];
+    while steps.last().is_some_and(|last| last.wake == Some(at(HOUR))) {
+        steps.push(step(&mut sched, HOUR, vec![]));
+    }
+    assert_eq!(steps.iter().map(|step| step.stops.len()).collect::<Vec<_>>(), [16, 16, 8]);
+    let gone = steps.iter().flat_map(|step| &step.stops).map(|stop| Event::Ended(stop.run));
+    let begun = step(&mut sched, HOUR + 2 * MINUTE, gone.collect());
+    assert_eq!(begun.starts.len(), 40);
+    // Where nothing may be taken back, there is nothing to wake for.
+    let config = Config { taking: Taking { jobs: 0, ..Taking::default() }, ..Config::default() };
+    let mut sched = open(config, &centre(&[(8, 20, 8)]));
+    step(&mut sched, 1, queue(&(1..=160).map(|id| job(id, 1, 1, 8)).collect::<Vec<_>>()));
+    let waits = step(&mut sched, HOUR, queue(&claims));
+    assert!(waits.stops.is_empty() && waits.wake.is_none_or(|wake| wake > at(HOUR)));
 }
