@@ -93,6 +93,7 @@ export default {
   'site.fragmentation': 'Fragmentation',
   'site.fragmentation_none': 'no GPU is idle',
   'site.stranded': { one: '{n} idle GPU on partly used nodes', other: '{n} idle GPUs on partly used nodes' },
+  'site.stranded_growth': 'they grew from at most {from} to {n} since {since}',
   'site.largest_gang': { one: 'room for a gang of {n} whole node', other: 'room for a gang of {n} whole nodes' },
   'site.no_whole_node': 'no whole node is idle',
   'site.largest_packed': ', {n} if packed',

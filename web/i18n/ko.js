@@ -94,6 +94,7 @@ export default {
   'site.fragmentation': '단편화',
   'site.fragmentation_none': '유휴 GPU가 없습니다',
   'site.stranded': '일부만 쓰는 노드의 유휴 GPU {n}장',
+  'site.stranded_growth': '{since} 이후 최대 {from}장에서 {n}장으로 늘었음',
   'site.largest_gang': '통째로 빈 노드의 최대 묶음 {n}대',
   'site.no_whole_node': '통째로 빈 노드 없음',
   'site.largest_packed': '(모으면 {n}대)',

@@ -57,9 +57,11 @@ function headline(centre) {
 /** What fragmentation costs: idle GPUs that no whole node offers, and the largest gang that could start now. */
 function fragmentation(site, free) {
   if (!free) return t('site.fragmentation_none');
+  const grown = site.stranded_growth;
   const gain = site.largest_gang_packed > site.largest_gang;
   return [
     t('site.stranded', { n: site.gpus_stranded }),
+    ...(grown ? [t('site.stranded_growth', { from: grown.from, n: grown.to, since: moment(grown.since_ms) })] : []),
     t(site.largest_gang ? 'site.largest_gang' : 'site.no_whole_node', { n: site.largest_gang }) +
       (gain ? t('site.largest_packed', { n: site.largest_gang_packed }) : ''),
   ].join('; ');
