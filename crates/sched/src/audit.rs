@@ -107,6 +107,7 @@ impl Scheduler {
         let waiting: u32 = self.shares.owners.iter().map(|owner| owner.waiting).sum();
         let in_lines: usize =
             self.queue.leaves.iter().flat_map(|leaf| leaf.by_seat.values()).map(|line| line.len()).sum();
+        let in_lines = in_lines + self.queue.leaves.iter().map(|leaf| leaf.behind().count()).sum::<usize>();
         if waiting != self.pending() || in_lines != self.queue.jobs.len() {
             wrong.push(format!("{} jobs wait, shares count {waiting}, lines hold {in_lines}", self.pending()));
         }

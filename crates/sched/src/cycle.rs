@@ -53,6 +53,7 @@ impl Scheduler {
         let more = most > 0 && taken == most && self.looks_are_due();
         // 7. What nobody can use lets a run grow that has just written a checkpoint.
         self.grow(now, &mut step);
+        self.look_at_fresh();
         // 8. What came of it.
         step.report.pending = self.pending();
         step.report.starts = step.starts.len() as u32;
@@ -142,6 +143,7 @@ impl Scheduler {
     fn fill(&mut self, now: Time, step: &mut Step) {
         loop {
             self.refresh();
+            self.look_at_fresh();
             if !self.awake() {
                 self.unfinished = false;
                 return;
@@ -153,7 +155,7 @@ impl Scheduler {
             self.drop_uncovered(step);
             self.promises.settle_all();
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = false);
-            if self.cluster.grown.count_ones(..) == 0 {
+            if self.cluster.grown.count_ones(..) == 0 && self.queue.fresh.is_empty() {
                 return;
             }
         }
@@ -223,6 +225,7 @@ impl Scheduler {
         let limit = if behind.is_some() || window.is_some() { limit } else { Span::ZERO };
         // Of what fails by windows alone it is not known how many nodes are short.
         let most = if window.is_some() { u32::MAX } else { fitting };
+        self.queue.noted.insert(shape);
         self.queue.shapes[shape].memo = Some(Memo { limit, fitting, behind, window, most });
     }
 

@@ -72,10 +72,11 @@ impl Scheduler {
         if self.estate.sharing {
             self.cluster.habits.learn(&ask.request);
         }
-        let cluster = &self.cluster;
+        let (cluster, round) = (&self.cluster, self.queue.round);
         let shape = self.queue.shape(ask.request.clone(), |request| {
             let mut shape = Shape::new(request, &cluster.estate);
             match_shape(&mut shape, cluster);
+            shape.matched = round;
             shape
         });
         let length = self.length(&ask);
@@ -194,6 +195,18 @@ impl Scheduler {
         Some(pledge.promise.start)
     }
 
+    /// Shapes that have come into the lines of a leaf may start or be promised a start.
+    pub(crate) fn look_at_fresh(&mut self) {
+        for (leaf, index) in core::mem::take(&mut self.queue.fresh) {
+            let owner = self.shares.owner_of(leaf);
+            self.shares.owners[owner].unpromised = true;
+            if self.queue.seated.contains_key(&index) && self.queue.shapes[index].matched != self.queue.round {
+                match_shape(&mut self.queue.shapes[index], &self.cluster);
+                self.queue.shapes[index].matched = self.queue.round;
+            }
+        }
+    }
+
     /// Counts guarantees again if nodes came or went, and forgets what was found out about shapes for which something has
     /// grown since; gives the nodes that have.
     pub(crate) fn refresh(&mut self) -> Vec<NodeId> {
@@ -201,10 +214,13 @@ impl Scheduler {
             let pools: Vec<usize> = self.health.ones().collect();
             self.health.clear();
             self.recount_guarantees();
-            for (_, shape) in self.queue.shapes.iter_mut() {
+            self.queue.round += 1;
+            for index in self.queue.seated.keys() {
+                let shape = &mut self.queue.shapes[*index];
                 if pools.iter().any(|pool| shape.uses(*pool)) {
                     match_shape(shape, &self.cluster);
                 }
+                shape.matched = self.queue.round;
             }
             self.barren.clear();
             self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = true);
@@ -216,11 +232,14 @@ impl Scheduler {
         let grown: Vec<NodeId> = self.cluster.grown.ones().map(|index| NodeId::new(index as u32)).collect();
         self.look_for_prey();
         self.cluster.end_round();
-        for (_, shape) in self.queue.shapes.iter_mut() {
+        let shapes = &mut self.queue.shapes;
+        self.queue.noted.retain(|index| {
+            let shape = &mut shapes[*index];
             if shape.memo.is_some() && shape.wakes(&self.cluster, &grown) {
                 shape.memo = None;
             }
-        }
+            shape.memo.is_some()
+        });
         let (shapes, cluster) = (&self.queue.shapes, &self.cluster);
         self.promises.unsettle_shapes(|shape| shapes[shape].served_by(cluster, &grown) > 0);
         grown

@@ -4,6 +4,7 @@ use crate::place::{self, Now, Short};
 use crate::promise::GRACE;
 use crate::queue::{Rank, Waiting, need};
 use crate::rank::Ranking;
+use crate::reserve::match_shape;
 use crate::scheduler::Scheduler;
 use crate::shape::Shape;
 use alloc::collections::BTreeMap;
@@ -23,6 +24,8 @@ impl Scheduler {
     /// What blocks a job whatever is free: the estate and the budget.
     pub(crate) fn outside(&self, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
+        let anew = if shape.matched == self.queue.round { None } else { Some(self.matched(shape)) };
+        let shape = anew.as_ref().unwrap_or(shape);
         if let Some(by) = shape.request.reservation.filter(|id| !self.cluster.calendar.all.contains_key(id)) {
             return Some(Blocked::ReservationOver { by });
         }
@@ -39,6 +42,13 @@ impl Scheduler {
         }
     }
 
+    /// A shape that is not looked at yet, matched against the nodes as they are now.
+    fn matched(&self, shape: &Shape) -> Shape {
+        let mut shape = shape.clone();
+        match_shape(&mut shape, &self.cluster);
+        shape
+    }
+
     /// What blocks a job that could start on a freer estate.
     fn capacity(&self, job: JobId, waiting: &Waiting) -> Option<Blocked> {
         let (class, shape) = self.queue.kind(waiting);
@@ -47,6 +57,9 @@ impl Scheduler {
                 return Some(why);
             }
             return Some(shape.short(pledge.fitting));
+        }
+        if self.queue.is_behind(waiting) {
+            return Some(Blocked::Priority { behind: None });
         }
         let memo = shape.memo.filter(|memo| class.limit >= memo.limit)?;
         if let Some(why) = memo.window.and_then(|by| self.reserved_by(by)) {
@@ -128,6 +141,11 @@ impl Scheduler {
             .flat_map(|((shape, ..), line)| line.iter().map(|rank| (*rank, self.queue.shapes[*shape].rate)))
             .collect();
         all.sort_unstable();
+        // Whoever is not looked at yet comes after all that are.
+        let behind = self.queue.leaves.get(leaf).into_iter().flat_map(|leaf| leaf.behind());
+        let mut last: Vec<(Rank, u64)> = behind.map(|(rank, shape)| (*rank, self.queue.shapes[shape].rate)).collect();
+        last.sort_unstable();
+        all.extend(last);
         all
     }
 

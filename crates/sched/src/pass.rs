@@ -177,10 +177,11 @@ impl Scheduler {
 
     /// The first shape with jobs, from this one on, that may start as far as is known.
     pub(crate) fn live_from(&self, from: usize) -> Option<usize> {
-        let live = |(index, shape): &(usize, &crate::shape::Shape)| {
+        let live = |index: &usize| {
+            let shape = &self.queue.shapes[*index];
             shape.live_at_all() && self.queue.shortest(*index).is_some_and(|limit| !shape.failed(limit))
         };
-        self.queue.shapes.iter_from(from).find(live).map(|(index, _)| index)
+        self.queue.seated.range(from..).map(|(index, _)| *index).find(live)
     }
 
     /// The first job of the leaf that may start or be promised a start.

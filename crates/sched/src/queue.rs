@@ -9,9 +9,13 @@
 //! ones pass, its age plus so many times that length. It never changes while the job waits, and of jobs of a line without
 //! a deadline the oldest has the first.
 //!
-//! Invariants: a job is in exactly one line; `fronts` and `turns` have exactly the head of each; a class counts the jobs
-//! in its lines and goes with the last of them; shapes outlive their jobs for a while, because the next job often asks for
-//! the same.
+//! A leaf has at most [`VIEW`] shapes in its lines: so many different things of one user are looked at. Jobs with others
+//! stand behind until one of these shapes has no job left, and then come in by rank, so that whoever asks for a hundred
+//! thousand different things does not make a cycle cost by them.
+//!
+//! Invariants: a job is in exactly one line or stands behind; `fronts` and `turns` have exactly the head of each line; a
+//! shape of the lines has nobody behind, and nobody is behind while there is room; a class counts its jobs and goes with
+//! the last of them; shapes outlive their jobs for a while, because the next job often asks for the same.
 use crate::api::Ask;
 use crate::shape::Shape;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -74,6 +78,9 @@ pub(crate) fn urgency(rank: &Rank) -> Urgency {
 /// Shapes without jobs are dropped when there are this many shapes, and then whenever their number has doubled.
 const SHAPES: usize = 512;
 
+/// Most shapes of one leaf that are looked at.
+pub(crate) const VIEW: usize = 1024;
+
 /// A waiting job.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
@@ -92,7 +99,7 @@ pub(crate) struct Waiting {
 }
 
 /// A shape with a limit and an expected length.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Class {
     pub shape: usize,
     pub limit: Span,
@@ -122,9 +129,57 @@ pub(crate) struct Lines {
     turns: BTreeSet<(usize, Urgency, Span, Rank, Span, usize)>,
     /// How many there are of each urgency.
     pub by_urgency: BTreeMap<Urgency, u32>,
+    /// Jobs of further shapes: by shape, and the first of each by rank.
+    behind: BTreeMap<usize, BTreeSet<Rank>>,
+    heads_behind: BTreeSet<(Rank, usize)>,
 }
 
 impl Lines {
+    /// True when a line has this shape.
+    fn has(&self, shape: usize) -> bool {
+        self.shapes.binary_search_by_key(&shape, |(known, _)| *known).is_ok()
+    }
+
+    /// Jobs that stand behind, with their shapes.
+    pub fn behind(&self) -> impl Iterator<Item = (&Rank, usize)> {
+        self.behind.iter().flat_map(|(shape, jobs)| jobs.iter().map(|rank| (rank, *shape)))
+    }
+
+    /// True when a job of this shape is not in a line.
+    pub fn is_behind(&self, shape: usize) -> bool {
+        self.behind.contains_key(&shape)
+    }
+
+    /// True when a job of this shape is for the lines.
+    fn takes(&self, shape: usize) -> bool {
+        self.shapes.len() < VIEW || self.has(shape)
+    }
+
+    fn put_behind(&mut self, shape: usize, rank: Rank) {
+        let jobs = self.behind.entry(shape).or_default();
+        jobs.first().map(|first| self.heads_behind.remove(&(*first, shape)));
+        jobs.insert(rank);
+        jobs.first().map(|first| self.heads_behind.insert((*first, shape)));
+    }
+
+    /// True if the job was behind.
+    fn take_from_behind(&mut self, shape: usize, rank: &Rank) -> bool {
+        let Some(jobs) = self.behind.get_mut(&shape) else { return false };
+        jobs.first().map(|first| self.heads_behind.remove(&(*first, shape)));
+        jobs.remove(rank);
+        match jobs.first() {
+            Some(first) => drop(self.heads_behind.insert((*first, shape))),
+            None => drop(self.behind.remove(&shape)),
+        }
+        true
+    }
+
+    /// The jobs of the shape that comes into the lines next.
+    fn next_behind(&mut self) -> BTreeSet<Rank> {
+        let next = if self.shapes.len() < VIEW { self.heads_behind.pop_first() } else { None };
+        next.and_then(|(_, shape)| self.behind.remove(&shape)).unwrap_or_default()
+    }
+
     /// The first line of a shape, or the first after this seat.
     pub fn after(&self, shape: usize, seat: Option<Seat>) -> Option<(&Seat, &BTreeSet<Rank>)> {
         let from = seat.map_or(Bound::Included((shape, FIRST, Span::ZERO, 0)), Bound::Excluded);
@@ -161,12 +216,21 @@ impl Lines {
             })
         };
         let lines = self.by_seat.len();
-        let counted: u32 = self.shapes.iter().map(|(_, count)| count).sum();
-        let known = counted as usize == lines && self.shapes.is_sorted_by(|one, next| one.0 < next.0);
-        known && self.fronts.len() == lines && self.turns.len() == lines && self.by_seat.iter().all(stands)
+        let mut shapes: BTreeMap<usize, u32> = BTreeMap::new();
+        self.by_seat.keys().for_each(|seat| *shapes.entry(seat.0).or_insert(0) += 1);
+        let firsts = self.behind.iter().filter_map(|(shape, jobs)| Some((*jobs.first()?, *shape)));
+        self.fronts.len() == lines
+            && self.turns.len() == lines
+            && self.by_seat.iter().all(stands)
+            && shapes.iter().map(|(shape, lines)| (*shape, *lines)).eq(self.shapes.iter().copied())
+            && (self.behind.is_empty() || self.shapes.len() == VIEW)
+            && !self.behind.keys().any(|shape| shapes.contains_key(shape))
+            && firsts.collect::<BTreeSet<_>>() == self.heads_behind
     }
 
-    fn push(&mut self, seat: Seat, rank: Rank, turn: impl Fn(&Rank) -> Span) {
+    /// True if it is the first of its shape.
+    fn push(&mut self, seat: Seat, rank: Rank, turn: impl Fn(&Rank) -> Span) -> bool {
+        let first = !self.has(seat.0);
         let line = self.by_seat.entry(seat).or_default();
         let before = line.first().copied();
         if before.is_none() {
@@ -179,6 +243,7 @@ impl Lines {
         let front = line.first().copied();
         self.front(seat, before, front, turn);
         *self.by_urgency.entry(urgency(&rank)).or_insert(0) += 1;
+        first
     }
 
     /// Another is the first of a line.
@@ -197,7 +262,8 @@ impl Lines {
         }
     }
 
-    fn remove(&mut self, seat: Seat, rank: &Rank, turn: impl Fn(&Rank) -> Span) {
+    /// True if it was the last of its shape.
+    fn remove(&mut self, seat: Seat, rank: &Rank, turn: impl Fn(&Rank) -> Span) -> bool {
         let line = self.by_seat.get_mut(&seat).expect("a waiting job is in its line");
         let before = line.first().copied();
         line.remove(rank);
@@ -217,6 +283,7 @@ impl Lines {
         if *count == 0 {
             self.by_urgency.remove(&urgency(rank));
         }
+        !self.has(seat.0)
     }
 }
 
@@ -231,6 +298,14 @@ pub(crate) struct Queue {
     by_limit: BTreeMap<(usize, Span, Span), usize>,
     /// By shape: the shortest limit of its jobs.
     least: Vec<Option<Span>>,
+    /// In the lines of how many leaves each shape is, if it is in any.
+    pub seated: BTreeMap<usize, u32>,
+    /// Shapes that came into the lines of a leaf, with the leaf, since that was last looked at.
+    pub fresh: Vec<(usize, usize)>,
+    /// Shapes that may be known to fail.
+    pub noted: BTreeSet<usize>,
+    /// How often the health of nodes has changed; see [`Shape::matched`].
+    pub round: u64,
     /// See [`madang_model::Policy::patience`].
     patience: Option<u32>,
     /// How many shapes there were after the last sweep.
@@ -270,19 +345,29 @@ impl Queue {
 
     fn sweep(&mut self) {
         let used: BTreeSet<usize> = self.by_limit.keys().map(|(shape, ..)| *shape).collect();
-        let shapes = &mut self.shapes;
+        let (shapes, noted) = (&mut self.shapes, &mut self.noted);
         self.by_request.retain(|_, shape| {
             let keep = used.contains(shape);
             if !keep {
                 shapes.remove(*shape);
+                noted.remove(shape);
             }
             keep
         });
         self.swept = self.by_request.len();
     }
 
-    /// Puts a job in its leaf's line, among those of this length.
+    /// Puts a job in its leaf's line, among those of this length, or behind where there is no room.
     pub fn push(&mut self, ask: &Ask, leaf: usize, shape: usize, length: Span) {
+        self.enter(ask, leaf, (shape, length), false);
+    }
+
+    /// Puts a job back behind the lines.
+    pub fn push_behind(&mut self, ask: &Ask, leaf: usize, shape: usize, length: Span) {
+        self.enter(ask, leaf, (shape, length), true);
+    }
+
+    fn enter(&mut self, ask: &Ask, leaf: usize, (shape, length): (usize, Span), behind: bool) {
         let limit = ask.limit_min.map_or(ask.limit, |least| least.min(ask.limit));
         if self.least.len() <= shape {
             self.least.resize(shape + 1, None);
@@ -297,10 +382,21 @@ impl Queue {
         if self.leaves.len() <= leaf {
             self.leaves.resize_with(leaf + 1, Lines::default);
         }
-        let patience = self.patience;
-        self.leaves[leaf].push((shape, urgency(&rank), limit, class), rank, |rank| turn(patience, length, rank));
+        if !behind && self.leaves[leaf].takes(shape) {
+            self.seat(leaf, class, rank);
+        } else {
+            self.leaves[leaf].put_behind(shape, rank);
+        }
         let (run, every, limit, deadline, expected) = (ask.run, ask.checkpoint, ask.limit, ask.deadline, ask.expected);
         self.jobs.insert(run.job, Waiting { run, leaf, class, rank, every, limit, deadline, expected });
+    }
+
+    fn seat(&mut self, leaf: usize, class: usize, rank: Rank) {
+        let (patience, Class { shape, limit, length, .. }) = (self.patience, self.classes[class]);
+        if self.leaves[leaf].push((shape, urgency(&rank), limit, class), rank, |rank| turn(patience, length, rank)) {
+            *self.seated.entry(shape).or_insert(0) += 1;
+            self.fresh.push((leaf, shape));
+        }
     }
 
     /// When it is the turn of a job of this class.
@@ -311,10 +407,15 @@ impl Queue {
     /// Takes a job out.
     pub fn remove(&mut self, job: JobId) -> Option<Waiting> {
         let waiting = self.jobs.remove(&job)?;
-        let class = &self.classes[waiting.class];
-        let seat = (class.shape, urgency(&waiting.rank), class.limit, waiting.class);
-        let (patience, length) = (self.patience, class.length);
-        self.leaves[waiting.leaf].remove(seat, &waiting.rank, |rank| turn(patience, length, rank));
+        let Class { shape, limit, length, .. } = self.classes[waiting.class];
+        let (patience, leaf) = (self.patience, &mut self.leaves[waiting.leaf]);
+        if !leaf.take_from_behind(shape, &waiting.rank) {
+            let seat = (shape, urgency(&waiting.rank), limit, waiting.class);
+            if leaf.remove(seat, &waiting.rank, |rank| turn(patience, length, rank)) {
+                strike(&mut self.seated, shape);
+                self.let_in(waiting.leaf);
+            }
+        }
         let class = &mut self.classes[waiting.class];
         class.count -= 1;
         if class.count == 0 {
@@ -325,6 +426,18 @@ impl Queue {
             self.least[shape] = first.filter(|((of, ..), _)| *of == shape).map(|((_, limit, _), _)| *limit);
         }
         Some(waiting)
+    }
+
+    /// Where a shape has left a leaf's lines, the next one comes in.
+    fn let_in(&mut self, leaf: usize) {
+        for rank in self.leaves[leaf].next_behind() {
+            self.seat(leaf, self.jobs[&rank.3].class, rank);
+        }
+    }
+
+    /// True when a waiting job is not looked at yet.
+    pub fn is_behind(&self, waiting: &Waiting) -> bool {
+        self.leaves[waiting.leaf].is_behind(self.classes[waiting.class].shape)
     }
 
     /// The shortest limit of the jobs of a shape, if there are any.
@@ -347,6 +460,16 @@ impl Queue {
     pub fn kind(&self, waiting: &Waiting) -> (&Class, &Shape) {
         let class = &self.classes[waiting.class];
         (class, &self.shapes[class.shape])
+    }
+}
+
+/// One less of a shape.
+fn strike(counts: &mut BTreeMap<usize, u32>, shape: usize) {
+    if let Some(count) = counts.get_mut(&shape) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&shape);
+        }
     }
 }
 
@@ -410,11 +533,6 @@ impl<T> Slab<T> {
     }
     pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.items.iter().enumerate().filter_map(|(index, item)| item.as_ref().map(|item| (index, item)))
-    }
-    /// Those at this index and after it.
-    pub fn iter_from(&self, from: usize) -> impl Iterator<Item = (usize, &T)> {
-        let items = self.items.iter().enumerate().skip(from);
-        items.filter_map(|(index, item)| item.as_ref().map(|item| (index, item)))
     }
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         self.items.iter_mut().enumerate().filter_map(|(index, item)| item.as_mut().map(|item| (index, item)))

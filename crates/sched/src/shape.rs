@@ -80,6 +80,8 @@ pub(crate) struct Shape {
     /// The nodes that take work now could hold it, were they empty.
     pub possible: bool,
     pub memo: Option<Memo>,
+    /// The queue's round in which `possible` was found out.
+    pub matched: u64,
     /// Milli-GPUs it would hold, for ordering.
     pub rate: u64,
 }
@@ -109,7 +111,7 @@ impl Shape {
             .parts
             .iter()
             .fold(0u64, |sum, part| sum.saturating_add(u64::from(part.nodes).saturating_mul(part.milli().max(1))));
-        Shape { request, parts, kinds, wish, islands, never: true, possible: false, memo: None, rate }
+        Shape { request, parts, kinds, wish, islands, never: true, possible: false, memo: None, matched: 0, rate }
     }
 
     /// True when a job of this shape with this limit is known not to start.

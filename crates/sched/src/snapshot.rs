@@ -97,6 +97,9 @@ struct SavedJob {
     deadline: Option<Time>,
     #[serde(default)]
     expected: Option<Span>,
+    /// True of a job that is not looked at yet.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    behind: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +154,7 @@ impl Scheduler {
             since: waiting.rank.2.since,
             every: waiting.every,
             expected: waiting.expected,
+            behind: self.queue.is_behind(waiting),
         };
         let save_project = |project: &crate::share::Project| SavedProject {
             id: project.id,
@@ -250,7 +254,11 @@ impl Scheduler {
             let mut shape = Shape::new(request.clone(), &self.estate);
             match_shape(&mut shape, &self.cluster);
             shape.memo = memo;
-            shapes.push((self.queue.restore_shape(request.clone(), shape), request));
+            let index = self.queue.restore_shape(request.clone(), shape);
+            if memo.is_some() {
+                self.queue.noted.insert(index);
+            }
+            shapes.push((index, request));
         }
         self.queue.swept = from.swept;
         for job in from.jobs {
@@ -271,9 +279,14 @@ impl Scheduler {
                 expected: job.expected,
             };
             let length = self.length(&ask);
-            self.queue.push(&ask, job.leaf, *shape, length);
+            if job.behind {
+                self.queue.push_behind(&ask, job.leaf, *shape, length);
+            } else {
+                self.queue.push(&ask, job.leaf, *shape, length);
+            }
             self.shares.wait(job.leaf, true);
         }
+        self.queue.fresh.clear();
         for run in from.runs {
             self.cluster.take(run.run, run.until, &run.on);
             let SavedRun { run, on, until, leaf, rate, own, life, request, expected } = run;
