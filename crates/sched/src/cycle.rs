@@ -117,6 +117,7 @@ impl Scheduler {
         let Some(old) = self.promises.get(job).cloned() else { return };
         self.drop_promise(job);
         let given = self.give_promise(now, job, old.fitting).map(|start| start <= old.promise.start);
+        old.heir_of.into_iter().for_each(|start| self.promises.take_over(job, start));
         if given == Some(true) {
             self.promises.stands_since(job, old.promise.given);
         } else {
@@ -238,8 +239,8 @@ impl Scheduler {
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
         let (window, form) = (shape.memo.and_then(|memo| memo.window), self.queue.form(waiting));
-        let (settled, taken, shaken) = (true, false, None);
-        let pledge = Pledge { promise, limit, leaf, owner, rank, settled, taken, shaken, fitting, window };
+        let (settled, taken, heir_of, shaken) = (true, false, None, None);
+        let pledge = Pledge { promise, limit, leaf, owner, rank, settled, taken, heir_of, shaken, fitting, window };
         self.promises.insert(pledge, form);
         self.shares.owners[owner].look.due = true;
         Some(start)

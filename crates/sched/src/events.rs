@@ -67,8 +67,12 @@ impl Scheduler {
         if self.runs.contains_key(&ask.run) {
             return Some(Anomaly::UnknownRun(ask.run));
         }
-        self.withdrawn(ask.run.job, step);
         let leaf = self.shares.leaf(project, ask.user);
+        let waited = self.shares.leaves[leaf].waiting > 0;
+        self.withdrawn(ask.run.job, step);
+        if !waited {
+            self.shares.leaves[leaf].lined = self.now;
+        }
         if self.estate.sharing {
             self.cluster.habits.learn(&ask.request);
         }

@@ -51,6 +51,7 @@ mod share;
 mod snapshot;
 mod stranded;
 mod topology;
+mod turns;
 mod typical;
 mod wish;
 pub mod worth;

@@ -46,12 +46,12 @@ enum Kind {
 const FUTILE: u32 = 4;
 
 /// What is known while a pass runs.
-struct Pass {
+pub(crate) struct Pass {
     ranking: Ranking,
     heads: BTreeMap<usize, Heads>,
     /// Promises that each owner may still be given. One that ends in this pass leaves its place to the next pass, whose
     /// first blocked job gets it.
-    places: Vec<u32>,
+    pub places: Vec<u32>,
     /// Shapes for which no promise could be computed.
     barren: BTreeSet<usize>,
     /// How many promises were looked for around windows in vain.
@@ -138,12 +138,15 @@ impl Scheduler {
     /// One pass in rank order; false when a bound was met.
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
         let ranking = Ranking::new(&mut self.shares, now);
-        let places = (0..self.shares.owners.len()).map(|owner| self.places(owner)).collect();
+        let places = (0..self.shares.owners.len()).map(|owner| self.places_by_standing(owner)).collect();
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.live_from(0));
         let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false, full: 0 };
         loop {
             self.leave_pledged(&mut pass);
-            let Some(leaf) = pass.ranking.next() else { return pass.futile < FUTILE };
+            let Some(leaf) = pass.ranking.next() else {
+                self.take_turns(now, &mut pass, step);
+                return pass.futile < FUTILE;
+            };
             let Some(turn) = self.turn(leaf, &mut pass) else {
                 pass.ranking.drop_next();
                 continue;
@@ -216,6 +219,31 @@ impl Scheduler {
         None
     }
 
+    /// The jobs of a leaf that are blocked and may be promised a start, in order, for a pass that has tried all others.
+    fn blocked(&self, leaf: usize, pass: &Pass) -> Vec<Turn> {
+        let hopeless = Hopeless { barren: &pass.barren, all: pass.futile >= FUTILE };
+        let turn = |head: (Key, usize)| {
+            let (job, class) = (head.0.4, &self.queue.classes[head.1]);
+            let blocked = self.queue.shapes[class.shape].failed(class.limit) && !self.promises.has(job);
+            let rank = (head.0.0, head.0.1, head.0.3, job);
+            blocked.then_some(Turn { head, rank, job, shape: class.shape, kind: Kind::Blocked })
+        };
+        self.heads(leaf, true, &hopeless).merged.into_iter().filter_map(turn).collect()
+    }
+
+    /// Promises the first blocked job of a leaf a start, if there is one that can be told; true if there was.
+    pub(crate) fn promise_first(&mut self, now: Time, leaf: usize, pass: &mut Pass, step: &mut Step) -> bool {
+        let owner = self.shares.owner_of(leaf);
+        let before = pass.places[owner];
+        for turn in self.blocked(leaf, pass) {
+            self.promise_next(now, leaf, &turn, pass, step);
+            if pass.places[owner] < before || pass.futile >= FUTILE {
+                break;
+            }
+        }
+        pass.places[owner] < before
+    }
+
     /// A leaf's heads when its first turn comes, or when its owner may be given no more promises.
     fn heads(&self, leaf: usize, promises: bool, hopeless: &Hopeless) -> Heads {
         let backfill = !promises;
@@ -281,7 +309,8 @@ impl Scheduler {
     /// The least urgency of a leaf's promises that may be overtaken, if something more urgent waits.
     fn overtakable(&self, leaf: usize) -> Option<Urgency> {
         let pledges = self.promises.of_leaf(leaf).filter_map(|job| self.promises.get(job));
-        let least = pledges.filter(|pledge| !pledge.taken).map(|pledge| urgency(&pledge.rank)).max();
+        let open = pledges.filter(|pledge| pledge.may_be_overtaken(self.now));
+        let least = open.map(|pledge| urgency(&pledge.rank)).max();
         let (most, _) = self.queue.leaves[leaf].by_urgency.first_key_value()?;
         least.filter(|least| most < least)
     }
@@ -293,10 +322,11 @@ impl Scheduler {
     }
 
     /// The promise that goes to a job of this rank when its owner may be given no more: the last of its own leaf whose
-    /// urgency is less, and for which nobody was told to make room.
+    /// urgency is less, and that may be overtaken.
     pub(crate) fn overtaken_by(&self, leaf: usize, rank: &Rank) -> Option<JobId> {
         let open = self.promises.of_leaf(leaf).filter_map(|job| Some((self.promises.get(job)?, job)));
-        let less = open.filter(|(pledge, _)| !pledge.taken && urgency(rank) < urgency(&pledge.rank));
+        let less =
+            open.filter(|(pledge, _)| pledge.may_be_overtaken(self.now) && urgency(rank) < urgency(&pledge.rank));
         less.max_by_key(|(pledge, _)| pledge.rank).map(|(_, job)| job)
     }
 
@@ -309,8 +339,15 @@ impl Scheduler {
         let (memo, rate) = (self.queue.shapes[turn.shape].memo, self.queue.shapes[turn.shape].rate);
         if self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting)).is_some() {
             match overtaken {
-                Some(job) => self.break_promise(job, BrokenBy::Overtaken(turn.job), step),
-                None => pass.places[owner] -= 1,
+                Some(job) => {
+                    let first = self.promises.get(job).map(|pledge| pledge.heir_of.unwrap_or(pledge.promise.start));
+                    first.into_iter().for_each(|start| self.promises.take_over(turn.job, start));
+                    self.break_promise(job, BrokenBy::Overtaken(turn.job), step);
+                }
+                None => {
+                    pass.places[owner] -= 1;
+                    self.stands_behind(now, leaf);
+                }
             }
             self.move_on(leaf, turn, pass);
             pass.ranking.served(&self.shares, Ranking::charge(rate));

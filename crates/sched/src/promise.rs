@@ -40,6 +40,9 @@ pub(crate) struct Pledge {
     /// True when others were told to make room for it.
     #[serde(default)]
     pub taken: bool,
+    /// The start of the first promise whose place it took over, if it took one over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir_of: Option<Time>,
     /// Set when the promise no longer holds as it stands.
     pub shaken: Option<BrokenBy>,
     /// Nodes that could hold a part of it when it was last tried.
@@ -53,6 +56,12 @@ impl Pledge {
     /// Milli-GPUs of its gang.
     pub fn gpus(&self) -> u64 {
         u64::from(self.promise.on.gpus().milli())
+    }
+
+    /// True when a more urgent job of its leaf may take its place: others make no room for it, and a place that went from
+    /// one to the next has not been kept beyond the start that it was given for.
+    pub fn may_be_overtaken(&self, now: Time) -> bool {
+        !self.taken && self.heir_of.is_none_or(|start| now < start)
     }
 
     /// When the job would be gone, started as promised.
@@ -219,6 +228,13 @@ impl Promises {
         self.by_job.len()
     }
 
+    /// The job took over the place of a promise.
+    pub fn take_over(&mut self, job: JobId, start: Time) {
+        if let Some(pledge) = self.by_job.get_mut(&job) {
+            pledge.heir_of = Some(start);
+        }
+    }
+
     /// All of them, by job.
     pub fn iter(&self) -> impl Iterator<Item = (JobId, &Pledge)> {
         self.by_job.iter().map(|(job, pledge)| (*job, pledge))
@@ -334,6 +350,11 @@ impl Promises {
     pub fn open(&self, owner: usize) -> usize {
         let all = self.by_owner.get(&owner).map_or(0, BTreeSet::len);
         all - self.coming.get(&owner).map_or(0, |(_, count)| *count)
+    }
+
+    /// How many promises an owner has.
+    pub fn count_of(&self, owner: usize) -> usize {
+        self.by_owner.get(&owner).map_or(0, BTreeSet::len)
     }
 
     /// The owners of promises, ascending.

@@ -158,6 +158,8 @@ pub(crate) struct Owner {
     pub guaranteed: u64,
     /// When to look again for something to take back for it.
     pub look: Look,
+    /// Promises given by standing since one was given by turns.
+    pub by_standing: u32,
 }
 
 /// When to look again.
@@ -189,6 +191,8 @@ pub(crate) struct Leaf {
     pub project: usize,
     pub meter: Meter,
     pub waiting: u32,
+    /// Since when it stands in line for a promise by turns; see [`crate::turns`].
+    pub lined: Time,
 }
 
 /// The tree.
@@ -237,6 +241,7 @@ impl Shares {
                 leaving: 0,
                 guaranteed: 0,
                 look,
+                by_standing: 0,
             });
             self.owners.len() - 1
         })
@@ -295,7 +300,7 @@ impl Shares {
             return *leaf;
         }
         let index = self.leaves.len();
-        self.leaves.push(Leaf { user, project, meter: Meter::default(), waiting: 0 });
+        self.leaves.push(Leaf { user, project, meter: Meter::default(), waiting: 0, lined: Time::default() });
         self.by_leaf.insert((project, user), index);
         let at = self.projects[project].leaves.partition_point(|other| self.leaves[*other].user < user);
         self.projects[project].leaves.insert(at, index);

@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// As the owners.
     #[serde(default)]
     looks: Vec<Look>,
+    /// As the owners: promises given by standing since the last one by turns.
+    #[serde(default)]
+    by_standing: Vec<u32>,
     #[serde(default)]
     taken: Vec<(JobId, Vec<Time>)>,
     #[serde(default)]
@@ -77,6 +80,8 @@ struct SavedLeaf {
     project: usize,
     user: UserId,
     meter: Meter,
+    #[serde(default)]
+    lined: Time,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,8 +168,12 @@ impl Scheduler {
             budget: project.budget,
             meter: project.meter,
         };
-        let save_leaf =
-            |leaf: &crate::share::Leaf| SavedLeaf { project: leaf.project, user: leaf.user, meter: leaf.meter };
+        let save_leaf = |leaf: &crate::share::Leaf| SavedLeaf {
+            project: leaf.project,
+            user: leaf.user,
+            meter: leaf.meter,
+            lined: leaf.lined,
+        };
         Snapshot {
             version: VERSION,
             now: self.now,
@@ -186,6 +195,7 @@ impl Scheduler {
             excused: self.cluster.calendar.excused.iter().copied().collect(),
             barren: self.barren.iter().map(|(request, limit)| (request.clone(), *limit)).collect(),
             looks: shares.owners.iter().map(|owner| owner.look).collect(),
+            by_standing: shares.owners.iter().map(|owner| owner.by_standing).collect(),
             taken: self.taken.iter().map(|(job, times)| (*job, times.clone())).collect(),
             put_off: self.put_off.iter().map(|(job, times)| (*job, *times)).collect(),
             given_up: self.given_up.iter().map(|((owner, user), until)| (*owner, *user, *until)).collect(),
@@ -240,11 +250,14 @@ impl Scheduler {
         for (owner, look) in self.shares.owners.iter_mut().zip(&from.looks) {
             owner.look = *look;
         }
+        for (owner, count) in self.shares.owners.iter_mut().zip(&from.by_standing) {
+            owner.by_standing = *count;
+        }
         for (project, saved) in self.shares.projects.iter_mut().zip(&from.projects) {
             (project.meter, project.budget) = (saved.meter, saved.budget);
         }
         for (leaf, saved) in self.shares.leaves.iter_mut().zip(&from.leaves) {
-            leaf.meter = saved.meter;
+            (leaf.meter, leaf.lined) = (saved.meter, saved.lined);
         }
     }
 

@@ -5,6 +5,7 @@ mod common;
 mod defrag;
 mod elastic;
 mod foresight;
+mod hostile;
 mod model;
 mod parts;
 mod random;

@@ -8,38 +8,38 @@ use madang_sched::{Ask, BrokenBy, Config, Event, PromiseEnd, Scheduler, Step};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 3600;
-const GRACE: u64 = MINUTE;
+pub const MINUTE: u64 = 60;
+pub const HOUR: u64 = 3600;
+pub const GRACE: u64 = MINUTE;
 /// Of the jobs of the crowd.
-const LONGEST: u64 = 4 * HOUR;
+pub const LONGEST: u64 = 4 * HOUR;
 /// The gang that is watched.
-const GANG: u64 = 1_000_000;
+pub const GANG: u64 = 1_000_000;
 /// When it comes, and when nodes begin to stay up.
-const COMES: u64 = 2 * HOUR;
+pub const COMES: u64 = 2 * HOUR;
 const CALM: u64 = 6 * HOUR;
 
 /// What a crowd does every ten minutes.
 #[derive(Clone, Copy, Debug)]
-struct Crowd {
+pub struct Crowd {
     /// Jobs of one GPU of the gang's own user.
-    own: u64,
+    pub own: u64,
     /// Jobs of owners by turns.
-    by_turns: u64,
+    pub by_turns: u64,
     /// The crowd asks for high urgency.
-    high: bool,
+    pub high: bool,
     /// Gangs of half an island.
-    gangs: bool,
+    pub gangs: bool,
     /// Equal jobs that come together at the beginning.
-    array: u64,
+    pub array: u64,
     /// Nodes go down and come back.
-    flaps: bool,
-    seed: u64,
+    pub flaps: bool,
+    pub seed: u64,
 }
 
-struct World {
-    sched: Scheduler,
-    now: u64,
+pub struct World {
+    pub sched: Scheduler,
+    pub now: u64,
     wake: Option<u64>,
     ends: BTreeMap<RunId, u64>,
     next: u64,
@@ -47,14 +47,14 @@ struct World {
     /// Runs end at their limits.
     punctual: bool,
     /// Promises of the gang that were broken.
-    broken: Vec<BrokenBy>,
-    started: Option<u64>,
+    pub broken: Vec<BrokenBy>,
+    pub started: Option<u64>,
     /// Most promises that stood.
-    most: u64,
+    pub most: u64,
 }
 
 impl World {
-    fn new(config: Config, founding: &Founding, seed: u64) -> World {
+    pub fn new(config: Config, founding: &Founding, seed: u64) -> World {
         let mut sched = Scheduler::new(config, founding);
         // Project 4 is of owner 0 and the gang's alone; owner 2 has no share.
         sched.step(at(0), [project(1, 0), project(2, 1), project(3, 2), project(4, 0)].concat());
@@ -69,14 +69,14 @@ impl World {
         self.dice % sides
     }
 
-    fn ask(&mut self, of: u32, request: Request, limit: u64) -> Ask {
+    pub fn ask(&mut self, of: u32, request: Request, limit: u64) -> Ask {
         self.next += 1;
         let ask = ask(self.next, request, limit);
         Ask { project: ProjectId::new(of), user: UserId::new(of), since: at(self.now), ..ask }
     }
 
     /// What happens until that moment, and then these events.
-    fn until(&mut self, then: u64, events: Vec<Event>) {
+    pub fn until(&mut self, then: u64, events: Vec<Event>) {
         loop {
             let due = self.ends.values().copied().chain(self.wake).min().filter(|due| *due < then);
             let Some(due) = due else { break };
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// What the crowd asks for in ten minutes.
-    fn crowd(&mut self, crowd: Crowd, gang_is_there: bool) -> Vec<Event> {
+    pub fn crowd(&mut self, crowd: Crowd, gang_is_there: bool) -> Vec<Event> {
         let mut asks = Vec::new();
         for _ in 0..if gang_is_there { crowd.own } else { 0 } {
             let limit = 1 + self.roll(HOUR);
@@ -153,12 +153,12 @@ impl World {
 }
 
 /// Two islands of two racks of two nodes.
-fn centre() -> Founding {
+pub fn centre() -> Founding {
     estate(&[(2, 2, 8), (2, 2, 8)])
 }
 
 /// One that fits a rack, one that fits an island, one as large as the estate.
-fn gangs() -> [Request; 3] {
+pub fn gangs() -> [Request; 3] {
     let mut racked = request(2, 8);
     racked.topology.required = Some("rack".into());
     let mut whole = request(8, 8);
