@@ -23,7 +23,9 @@ fn table(owners: u32, rows: &str) -> Workload {
             limit: Span::from_secs(limit),
             nodes: nodes as u32,
             gpus: gpus as u32,
+            share: 0,
             cpus: 1,
+            beside: None,
             owner: owner as u32,
             user: 0,
             qos: Qos::Normal,
@@ -241,7 +243,7 @@ proptest! {
         };
         workload.faults = faults.iter().map(fault).collect();
         let workload = workload.in_order();
-        let fabric = |nodes| Fabric { name: format!("f{nodes}"), nodes, gpus: 8, cpus: 96 };
+        let fabric = |nodes| Fabric { name: format!("f{nodes}"), nodes, gpus: 8, cpus: 96, memory_mib: 0 };
         let mut machine = Machine::plain(6, 8);
         machine.fabrics = vec![fabric(2), fabric(4)];
         for peer in Peer::ALL {

@@ -8,7 +8,7 @@ pub const BUCKETS: usize = 240;
 /// Owners that have a layer of their own; the others share one.
 const NAMED: usize = 7;
 
-/// GPU-milliseconds over equal stretches of time.
+/// Thousandths of a GPU times milliseconds, over equal stretches of time.
 pub type Row = Vec<u128>;
 
 /// The estate over time, in layers.
@@ -40,7 +40,7 @@ impl Layers {
         };
         for run in &outcome.runs {
             let job = &workload.jobs[run.job as usize];
-            let gang = u128::from(run.gpus);
+            let gang = u128::from(run.milli);
             let (start, end) = (run.start.millis(), run.end.millis());
             add(&mut layers.owners[layer[job.owner as usize]].1, step, (start, end), gang);
             add(&mut layers.busy, step, (start, end), gang);
@@ -63,7 +63,7 @@ fn layers(workload: &Workload) -> (Vec<String>, Vec<usize>) {
     let mut order: Vec<usize> = (0..workload.owners.len()).collect();
     let mut asked = vec![0u128; workload.owners.len()];
     for job in &workload.jobs {
-        asked[job.owner as usize] += u128::from(job.gang()) * u128::from(job.runtime.millis());
+        asked[job.owner as usize] += u128::from(job.milli()) * u128::from(job.runtime.millis());
     }
     order.sort_by_key(|owner| (Reverse(asked[*owner]), *owner));
     let alone = if order.len() > NAMED + 1 { NAMED } else { order.len() };
@@ -76,14 +76,14 @@ fn layers(workload: &Workload) -> (Vec<String>, Vec<usize>) {
     (names, layer)
 }
 
-/// So many GPUs are held over a stretch of time.
-fn add(row: &mut Row, step: u64, (start, end): (u64, u64), gpus: u128) {
+/// So many thousandths of a GPU are held over a stretch of time.
+fn add(row: &mut Row, step: u64, (start, end): (u64, u64), milli: u128) {
     let mut at = start;
     while at < end {
         let bucket = at / step;
         let Some(sum) = row.get_mut(bucket as usize) else { return };
         let next = ((bucket + 1) * step).min(end);
-        *sum += gpus * u128::from(next - at);
+        *sum += milli * u128::from(next - at);
         at = next;
     }
 }
@@ -101,7 +101,7 @@ mod tests {
         for at in 0..BUCKETS {
             assert_eq!(layers.owners.iter().map(|(_, row)| row[at]).sum::<u128>(), layers.busy[at], "stretch {at}");
         }
-        let all = outcome.runs.iter().map(|run| u128::from(run.gpus) * u128::from(run.end.since(run.start).millis()));
+        let all = outcome.runs.iter().map(|run| u128::from(run.milli) * u128::from(run.end.since(run.start).millis()));
         assert_eq!(layers.busy.iter().sum::<u128>(), all.sum::<u128>());
         assert_eq!(layers.taken_back.iter().sum::<u64>(), 1);
     }

@@ -13,7 +13,9 @@ pub fn workload() -> Workload {
         limit: Span::from_secs(7200),
         nodes: 1,
         gpus: 1 + index % 8,
+        share: 0,
         cpus: 1,
+        beside: None,
         owner: index,
         user: 0,
         qos: Qos::Normal,
@@ -35,7 +37,7 @@ pub fn outcome() -> Outcome {
         job,
         start: Time::from_millis(start * 1000),
         end: Time::from_millis((start + secs) * 1000),
-        gpus: workload().jobs[job as usize].gang(),
+        milli: workload().jobs[job as usize].milli(),
         how,
         kept: Span::from_secs(kept),
     };

@@ -1,6 +1,10 @@
-//! Free GPUs node by node: the ground that peers place on, and that every trial is measured by.
+//! What is free node by node: the ground that peers place on, and that every trial is measured by. Sums are in thousandths
+//! of a GPU.
 use super::machine::Machine;
+use super::room::{Need, Room, Taken};
 use fixedbitset::FixedBitSet;
+use madang_model::share::WHOLE;
+use std::collections::BTreeSet;
 
 /// Some nodes of one fabric.
 #[derive(Clone, Debug)]
@@ -40,15 +44,17 @@ impl Crowd {
 /// Nodes of a machine and what is free on them.
 #[derive(Clone, Debug)]
 pub struct Floor {
-    /// Free GPUs of each node.
-    free: Vec<u32>,
+    /// What is left on each node.
+    rooms: Vec<Room>,
     /// GPUs of each node.
     total: Vec<u32>,
     /// The fabric of each node.
     fabric: Vec<u32>,
     down: Vec<bool>,
-    /// By fabric, by free GPUs: the nodes that are up.
+    /// By fabric, by whole free GPUs: the nodes that are up.
     ready: Vec<Vec<Crowd>>,
+    /// By fabric: open GPUs of nodes that are up, as (thousandths left, node, device).
+    open: Vec<BTreeSet<(u16, u32, u8)>>,
     busy: u64,
     lost: u64,
 }
@@ -57,21 +63,22 @@ impl Floor {
     /// An empty machine.
     pub fn new(machine: &Machine) -> Floor {
         let mut floor = Floor {
-            free: Vec::new(),
+            rooms: Vec::new(),
             total: Vec::new(),
             fabric: Vec::new(),
             down: Vec::new(),
             ready: Vec::new(),
+            open: vec![BTreeSet::new(); machine.fabrics.len()],
             busy: 0,
             lost: 0,
         };
         for (index, fabric) in (0..).zip(&machine.fabrics) {
-            let first = floor.free.len() as u32;
+            let first = floor.rooms.len() as u32;
             let mut ready = vec![Crowd::new(first, fabric.nodes); fabric.gpus as usize + 1];
             (first..first + fabric.nodes).for_each(|node| ready[fabric.gpus as usize].insert(node));
             floor.ready.push(ready);
-            for _ in 0..fabric.nodes {
-                floor.free.push(fabric.gpus);
+            for node in first..first + fabric.nodes {
+                floor.rooms.push(machine.room(fabric, node));
                 floor.total.push(fabric.gpus);
                 floor.fabric.push(index);
                 floor.down.push(false);
@@ -80,35 +87,42 @@ impl Floor {
         floor
     }
 
-    /// GPUs held.
+    /// GPUs held, in thousandths.
     pub fn busy(&self) -> u64 {
         self.busy
     }
 
-    /// GPUs of nodes that are down.
+    /// GPUs of nodes that are down, in thousandths.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Free GPUs of a node, whether it is up or not.
-    pub fn free(&self, node: u32) -> u32 {
-        self.free[node as usize]
+    /// What is left on a node, whether it is up or not.
+    pub fn room(&self, node: u32) -> &Room {
+        &self.rooms[node as usize]
     }
 
-    /// The nodes for a gang: all of one fabric, each the fullest that fits; the fabric with the fewest to spare.
-    pub fn find(&self, nodes: u32, gpus: u32) -> Option<Vec<u32>> {
-        let fitting = |ready: &[Crowd]| -> usize { ready.iter().skip(gpus as usize).map(Crowd::len).sum() };
-        let enough =
-            self.ready.iter().map(|ready| (fitting(ready), ready)).filter(|(count, _)| *count >= nodes as usize);
-        let (_, ready) = enough.min_by_key(|(count, _)| *count)?;
-        Some(ready.iter().skip(gpus as usize).flat_map(Crowd::iter).take(nodes as usize).collect())
+    /// The nodes for a gang: all of one fabric, each the fullest that fits; the fabric with the fewest to spare. A single
+    /// part of a GPU goes to the open GPU that it fills most, wherever that is.
+    pub fn find(&self, nodes: u32, need: &Need) -> Option<Vec<u32>> {
+        if need.share > 0 {
+            return self.find_where(nodes, need, |_| true);
+        }
+        let counts = (0..self.ready.len()).map(|fabric| (self.fitting(fabric, need), fabric));
+        let (_, fabric) = counts.filter(|(count, _)| *count >= nodes as usize).min_by_key(|(count, _)| *count)?;
+        Some(self.ready(fabric, need).take(nodes as usize).collect())
     }
 
     /// The nodes for a gang as [`Floor::find`] has them, of those that are allowed.
-    pub fn find_where(&self, nodes: u32, gpus: u32, allowed: impl Fn(u32) -> bool) -> Option<Vec<u32>> {
+    pub fn find_where(&self, nodes: u32, need: &Need, allowed: impl Fn(u32) -> bool) -> Option<Vec<u32>> {
+        if nodes == 1 && need.share > 0 {
+            let first = |fabric| self.ready(fabric, need).find(|node| allowed(*node));
+            let best = (0..self.ready.len()).filter_map(first);
+            return best.min_by_key(|node| (self.fullness(*node, need), *node)).map(|node| vec![node]);
+        }
         let mut best: Option<Vec<u32>> = None;
         for fabric in 0..self.ready.len() {
-            let fitting: Vec<u32> = self.ready(fabric, gpus).filter(|node| allowed(*node)).collect();
+            let fitting: Vec<u32> = self.ready(fabric, need).filter(|node| allowed(*node)).collect();
             if fitting.len() >= nodes as usize && best.as_ref().is_none_or(|other| fitting.len() < other.len()) {
                 best = Some(fitting);
             }
@@ -120,9 +134,21 @@ impl Floor {
     }
 
     /// Whether a gang has a place now.
-    pub fn fits(&self, nodes: u32, gpus: u32) -> bool {
-        let fitting = |ready: &Vec<Crowd>| -> usize { ready.iter().skip(gpus as usize).map(Crowd::len).sum() };
-        self.ready.iter().any(|ready| fitting(ready) >= nodes as usize)
+    pub fn fits(&self, nodes: u32, need: &Need) -> bool {
+        let nodes = nodes as usize;
+        let enough = |fabric| match need.is_plain() {
+            true => self.fitting(fabric, need) >= nodes,
+            false => self.ready(fabric, need).take(nodes).count() == nodes,
+        };
+        (0..self.ready.len()).any(enough)
+    }
+
+    /// Nodes of a fabric on which the need is met.
+    fn fitting(&self, fabric: usize, need: &Need) -> usize {
+        match need.is_plain() {
+            true => self.ready[fabric].iter().skip(need.gpus as usize).map(Crowd::len).sum(),
+            false => self.ready(fabric, need).count(),
+        }
     }
 
     /// How many fabrics there are.
@@ -145,28 +171,76 @@ impl Floor {
         self.down[node as usize]
     }
 
-    /// How many nodes there are, up or not.
+    /// How many nodes there are.
     pub fn nodes(&self) -> u32 {
-        self.free.len() as u32
+        self.rooms.len() as u32
     }
 
-    /// Nodes of a fabric that are up with so many GPUs free, the fullest first.
-    pub fn ready(&self, fabric: usize, gpus: u32) -> impl DoubleEndedIterator<Item = u32> {
-        self.ready[fabric].iter().skip(gpus as usize).flat_map(Crowd::iter)
+    /// Nodes of a fabric that are up and meet a need, the fullest first: for a part of a GPU those whose open GPUs it
+    /// fills most, then those where it would open one.
+    pub fn ready(&self, fabric: usize, need: &Need) -> impl DoubleEndedIterator<Item = u32> {
+        let need = *need;
+        let best = move |node: u32| self.rooms[node as usize].best(need.share);
+        let open = (need.share > 0).then(|| self.open[fabric].range((need.share as u16, 0, 0)..)).into_iter().flatten();
+        // A node with several open GPUs stands where the fullest of them that serves does.
+        let open = open.filter(move |(_, node, device)| best(*node).is_some_and(|open| open.device == *device));
+        let least = if need.share > 0 { 1 } else { need.gpus as usize };
+        let whole = self.ready[fabric].iter().skip(least).flat_map(Crowd::iter);
+        let whole = whole.filter(move |node| need.share == 0 || best(*node).is_none());
+        open.map(|(_, node, _)| *node).chain(whole).filter(move |node| self.rooms[*node as usize].fits_beside(&need))
     }
 
-    /// Holds so many GPUs on a node.
-    pub fn take(&mut self, node: u32, gpus: u32) {
-        assert!(self.free[node as usize] >= gpus, "node {node} has no {gpus} GPUs free");
-        self.set(node, self.free[node as usize] - gpus);
-        self.busy += u64::from(gpus);
+    /// Where a node that meets a need stands in [`Floor::ready`]: the fuller, the less.
+    pub fn fullness(&self, node: u32, need: &Need) -> (bool, u32) {
+        let room = &self.rooms[node as usize];
+        match (need.share, room.best(need.share)) {
+            (0, _) | (_, None) => (true, room.gpus),
+            (_, Some(open)) => (false, u32::from(open.left)),
+        }
     }
 
-    /// Gives them back.
-    pub fn give(&mut self, node: u32, gpus: u32) {
-        self.set(node, self.free[node as usize] + gpus);
-        assert!(self.free[node as usize] <= self.total[node as usize], "node {node} got back more than it has");
-        self.busy -= u64::from(gpus);
+    /// Holds what is seated on a node.
+    pub fn take(&mut self, node: u32, need: &Need, taken: Taken) {
+        self.change(node, taken, |room| room.take(need, taken));
+        self.busy += taken.milli();
+    }
+
+    /// Gives it back.
+    pub fn give(&mut self, node: u32, need: &Need, taken: Taken) {
+        self.change(node, taken, |room| room.give(need, taken));
+        assert!(self.room(node).gpus <= self.total(node), "node {node} got back more than it has");
+        self.busy -= taken.milli();
+    }
+
+    fn change(&mut self, node: u32, taken: Taken, change: impl FnOnce(&mut Room)) {
+        let (at, before) = (node as usize, self.rooms[node as usize].gpus);
+        let parts = matches!(taken, Taken::Part { .. }) && !self.down[at];
+        if parts {
+            self.list_open(node, false);
+        }
+        change(&mut self.rooms[at]);
+        if parts {
+            self.list_open(node, true);
+        }
+        let after = self.rooms[at].gpus;
+        if !self.down[at] && after != before {
+            let ready = &mut self.ready[self.fabric[at] as usize];
+            ready[before as usize].remove(node);
+            ready[after as usize].insert(node);
+        }
+    }
+
+    /// Lists a node's open GPUs, or takes them off the list.
+    fn list_open(&mut self, node: u32, listed: bool) {
+        let list = &mut self.open[self.fabric[node as usize] as usize];
+        for open in &self.rooms[node as usize].open {
+            let entry = (open.left, node, open.device);
+            if listed {
+                list.insert(entry)
+            } else {
+                list.remove(&entry)
+            };
+        }
     }
 
     /// Whether a node takes work from now on.
@@ -175,40 +249,37 @@ impl Floor {
         if self.down[at] == down {
             return;
         }
-        let ready = &mut self.ready[self.fabric[at] as usize][self.free[at] as usize];
+        let ready = &mut self.ready[self.fabric[at] as usize][self.rooms[at].gpus as usize];
+        let gpus = Taken::Whole(self.total[at]).milli();
         if down {
             ready.remove(node);
-            self.lost += u64::from(self.total[at]);
+            self.lost += gpus;
         } else {
             ready.insert(node);
-            self.lost -= u64::from(self.total[at]);
+            self.lost -= gpus;
         }
+        self.list_open(node, !down);
         self.down[at] = down;
     }
 
-    fn set(&mut self, node: u32, free: u32) {
-        let at = node as usize;
-        if !self.down[at] {
-            let ready = &mut self.ready[self.fabric[at] as usize];
-            ready[self.free[at] as usize].remove(node);
-            ready[free as usize].insert(node);
-        }
-        self.free[at] = free;
-    }
-
-    /// GPUs of the largest gang of whole nodes that could start now.
+    /// GPUs of the largest gang of whole nodes that could start now, in thousandths.
     pub fn largest_gang(&self) -> u64 {
         let whole = |ready: &Vec<Crowd>| (ready.len() as u64 - 1) * ready.last().map_or(0, |all| all.len() as u64);
-        self.ready.iter().map(whole).max().unwrap_or(0)
+        self.ready.iter().map(whole).max().unwrap_or(0) * u64::from(WHOLE)
     }
 
-    /// GPUs that are free on nodes which hold something already: no use to a gang of whole nodes.
+    /// What is free on nodes some GPU of which is held, in thousandths: no use to a gang of whole nodes.
     pub fn stranded(&self) -> u64 {
         let partly = |ready: &Vec<Crowd>| -> u64 {
             let parts = ready.iter().enumerate().take(ready.len() - 1);
             parts.map(|(free, nodes)| free as u64 * nodes.len() as u64).sum()
         };
-        self.ready.iter().map(partly).sum()
+        self.ready.iter().map(partly).sum::<u64>() * u64::from(WHOLE) + self.slivers()
+    }
+
+    /// What is free of open GPUs, in thousandths: no use to whoever asks for a whole one.
+    pub fn slivers(&self) -> u64 {
+        self.open.iter().flatten().map(|(left, ..)| u64::from(*left)).sum()
     }
 }
 
@@ -219,15 +290,36 @@ mod tests {
     #[test]
     fn gangs_take_the_fullest_nodes_that_fit() {
         let mut floor = Floor::new(&Machine::plain(4, 8));
-        floor.take(2, 3);
-        assert_eq!(floor.find(1, 4), Some(vec![2]));
-        assert_eq!(floor.find(3, 8), Some(vec![0, 1, 3]));
-        assert_eq!(floor.find(4, 8), None);
-        assert_eq!((floor.busy(), floor.stranded(), floor.largest_gang()), (3, 5, 24));
+        let plain = Need::gpus;
+        floor.take(2, &plain(3), Taken::Whole(3));
+        assert_eq!(floor.find(1, &plain(4)), Some(vec![2]));
+        assert_eq!(floor.find(3, &plain(8)), Some(vec![0, 1, 3]));
+        assert_eq!(floor.find(4, &plain(8)), None);
+        assert_eq!((floor.busy(), floor.stranded(), floor.largest_gang()), (3000, 5000, 24_000));
         floor.set_down(0, true);
-        assert_eq!((floor.lost(), floor.largest_gang(), floor.find(3, 8)), (8, 16, None));
-        floor.give(2, 3);
+        assert_eq!((floor.lost(), floor.largest_gang(), floor.find(3, &plain(8))), (8000, 16_000, None));
+        floor.give(2, &plain(3), Taken::Whole(3));
         floor.set_down(0, false);
-        assert_eq!((floor.stranded(), floor.largest_gang()), (0, 32));
+        assert_eq!((floor.stranded(), floor.largest_gang()), (0, 32_000));
+    }
+
+    #[test]
+    fn parts_fill_the_open_gpu_with_least_left_and_whole_gpus_pass_it_by() {
+        let mut floor = Floor::new(&Machine::plain(3, 2));
+        let share = |share| Need { share, ..Need::default() };
+        let start = |floor: &mut Floor, need: Need| {
+            let node = floor.find(1, &need)?[0];
+            floor.take(node, &need, floor.room(node).seat(&need));
+            Some(node)
+        };
+        floor.take(1, &Need::gpus(1), Taken::Whole(1));
+        // 700 opens a GPU on the fullest node; 400 has no room there and opens one on an empty node; 300 fills the first.
+        let nodes = [700, 400, 300, 500].map(|milli| start(&mut floor, share(milli)));
+        assert_eq!(nodes, [Some(1), Some(0), Some(1), Some(0)]);
+        assert_eq!((floor.busy(), floor.stranded(), floor.slivers(), floor.largest_gang()), (2900, 1100, 100, 2000));
+        assert_eq!([101, 100].map(|milli| floor.find(1, &share(milli))), [Some(vec![0]), Some(vec![0])]);
+        assert_eq!((floor.find(1, &Need::gpus(2)), floor.find(2, &Need::gpus(1))), (Some(vec![2]), Some(vec![0, 2])));
+        floor.set_down(0, true);
+        assert_eq!((floor.slivers(), floor.find(1, &share(100))), (0, Some(vec![2])));
     }
 }

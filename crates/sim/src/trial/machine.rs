@@ -1,7 +1,9 @@
 //! The estate of a trial: fabrics of equal nodes, and the founding that makes a centre of it.
 use super::Refusal;
-use super::workload::{Owner, Workload};
+use super::room::{Need, Room};
+use super::workload::{Job, Owner, Workload};
 use madang_model::project::{Class, Party};
+use madang_model::share::SHARDS;
 use madang_model::{
     Device, EngineKind, Founding, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, PartyId, Policy,
     Site, SiteId, Span,
@@ -27,6 +29,32 @@ pub struct Fabric {
     pub gpus: u32,
     /// CPUs of each.
     pub cpus: u32,
+    /// Memory of each in MiB; 0 for as much beside each GPU as is usual.
+    pub memory_mib: u64,
+}
+
+impl Fabric {
+    /// Memory of a node in MiB.
+    fn memory(&self) -> u64 {
+        if self.memory_mib > 0 { self.memory_mib } else { MEMORY_MIB_PER_GPU * u64::from(self.gpus.max(1)) }
+    }
+}
+
+/// A fabric that nobody uses.
+pub struct Empty {
+    gpus: u32,
+    cpu_milli: u32,
+    /// MiB of its nodes, the most first.
+    memories: Vec<u32>,
+}
+
+impl Empty {
+    /// Whether a gang of so many nodes has a place.
+    pub fn holds(&self, nodes: u32, need: &Need) -> bool {
+        let Some(memory) = self.memories.get((nodes.max(1) - 1) as usize) else { return false };
+        let gpus = need.gpus.max(u32::from(need.share > 0));
+        self.gpus >= gpus && self.cpu_milli >= need.cpu_milli && *memory >= need.memory_mib
+    }
 }
 
 /// The estate of a trial.
@@ -45,7 +73,11 @@ impl Machine {
     pub fn plain(nodes: u32, gpus: u32) -> Machine {
         let cpus = CPUS_PER_GPU * gpus.max(1);
         let name = format!("{nodes} nodes of {gpus} GPUs in one island");
-        Machine { name, fabrics: vec![Fabric { name: "island".into(), nodes, gpus, cpus }], founding: None }
+        Machine {
+            name,
+            fabrics: vec![Fabric { name: "island".into(), nodes, gpus, cpus, memory_mib: 0 }],
+            founding: None,
+        }
     }
 
     /// These fabrics.
@@ -62,10 +94,13 @@ impl Machine {
             let kind = (node.island, node.gpus, node.cpus);
             if last != Some(kind) {
                 let name = kept.islands[node.island.index()].name.clone();
-                fabrics.push(Fabric { name, nodes: 0, gpus: node.gpus, cpus: node.cpus });
+                let (gpus, cpus, memory_mib) = (node.gpus, node.cpus, node.memory_mib);
+                fabrics.push(Fabric { name, nodes: 0, gpus, cpus, memory_mib });
                 last = Some(kind);
             }
-            fabrics.last_mut().expect("one was pushed for the first node").nodes += 1;
+            let fabric = fabrics.last_mut().expect("one was pushed for the first node");
+            fabric.nodes += 1;
+            fabric.memory_mib = fabric.memory_mib.min(node.memory_mib);
         }
         Machine { name: kept.title.clone(), fabrics, founding: Some(Box::new(kept)) }
     }
@@ -80,16 +115,54 @@ impl Machine {
         self.fabrics.iter().map(|fabric| u64::from(fabric.nodes) * u64::from(fabric.gpus)).sum()
     }
 
+    /// An empty node of a fabric, counted over all of them.
+    pub fn room(&self, fabric: &Fabric, node: u32) -> Room {
+        let known = self.founding.as_ref().map(|founding| founding.nodes[node as usize].memory_mib);
+        let memory_mib = u32::try_from(known.unwrap_or_else(|| fabric.memory())).unwrap_or(u32::MAX);
+        let cpu_milli = fabric.cpus.saturating_mul(1000);
+        Room { gpus: fabric.gpus, open: Vec::new(), cpu_milli, memory_mib }
+    }
+
+    /// Its fabrics as they are when they are empty.
+    pub fn empty(&self) -> Vec<Empty> {
+        let mut first = 0;
+        let empty = |fabric: &Fabric| {
+            let rooms = (first..first + fabric.nodes).map(|node| self.room(fabric, node).memory_mib);
+            first += fabric.nodes;
+            let mut memories: Vec<u32> = rooms.collect();
+            memories.sort_unstable_by(|a, b| b.cmp(a));
+            Empty { gpus: fabric.gpus, cpu_milli: fabric.cpus.saturating_mul(1000), memories }
+        };
+        self.fabrics.iter().map(empty).collect()
+    }
+
     /// The first job that no fabric could ever hold is a refusal.
     pub fn holds(&self, workload: &Workload) -> Result<(), Refusal> {
-        let fits = |nodes: u32, gpus: u32, cpus: u32| {
-            let mut can = self.fabrics.iter();
-            can.any(|fabric| fabric.nodes >= nodes && fabric.gpus >= gpus && fabric.cpus >= cpus)
+        let fabrics: Vec<(&Fabric, Empty)> = self.fabrics.iter().zip(self.empty()).collect();
+        let fits = |job: &Job| {
+            let (mut can, need) = (fabrics.iter(), job.need());
+            can.any(|(fabric, empty)| {
+                (job.beside.is_some() || fabric.cpus >= job.cpus) && empty.holds(job.nodes, &need)
+            })
         };
-        let Some(job) = workload.jobs.iter().find(|job| !fits(job.nodes, job.gpus, job.cpus)) else { return Ok(()) };
+        let Some(job) = workload.jobs.iter().find(|job| !fits(job)) else { return Ok(()) };
         let largest = self.fabrics.iter().max_by_key(|fabric| fabric.nodes);
         let largest = largest.map_or("none".into(), |fabric| format!("{} of {}", fabric.nodes, fabric.gpus));
-        Err(Refusal::TooLarge { job: job.number, nodes: job.nodes, gpus: job.gpus, largest })
+        Err(Refusal::TooLarge { job: job.number, nodes: job.nodes, gpus: job.gpus, beside: job.beside, largest })
+    }
+
+    /// A centre on this machine for a workload: where its jobs ask for parts of GPUs every GPU may be shared, and where
+    /// they tell CPUs, a CPU of the centre is a thousandth of one.
+    pub fn founding_for(&self, workload: &Workload) -> Founding {
+        let mut founding = self.founding(&workload.owners);
+        if workload.has_parts() {
+            let shared = founding.nodes.iter_mut().filter_map(|node| node.device.as_mut());
+            shared.for_each(|device| device.parts.shards = device.parts.shards.max(SHARDS));
+        }
+        if workload.tells() {
+            founding.nodes.iter_mut().for_each(|node| node.cpus = node.cpus.saturating_mul(1000));
+        }
+        founding
     }
 
     /// A centre on this machine, owned by these owners by their weights.
@@ -180,7 +253,7 @@ fn node(number: u32, island: IslandId, rack: u32, fabric: &Fabric) -> Node {
         }),
         gpus: fabric.gpus,
         cpus: fabric.cpus,
-        memory_mib: MEMORY_MIB_PER_GPU * u64::from(fabric.gpus.max(1)),
+        memory_mib: fabric.memory(),
         features: Vec::new(),
         path: Vec::new(),
         numa: Vec::new(),

@@ -6,6 +6,7 @@
 use super::Refusal;
 use super::machine::Machine;
 use super::record::{How, Outcome, Recorder};
+use super::room::Taken;
 use super::stretch::{RESTART, Stretch};
 use super::workload::{Job, Workload};
 use crate::model_engine::ModelEngine;
@@ -76,7 +77,7 @@ fn tried(
 ) -> Result<(Outcome, Vec<Told>), Refusal> {
     machine.holds(workload)?;
     let mut centre = Centre::new();
-    let founding = Founding { policy: policy.config.clone(), ..machine.founding(&workload.owners) };
+    let founding = Founding { policy: policy.config.clone(), ..machine.founding_for(workload) };
     let mut trial = Trial {
         workload,
         sizes: workload.jobs.iter().map(|job| stretch.of(job, machine)).collect(),
@@ -287,7 +288,7 @@ impl World for Trial<'_> {
                 }
                 Effect::Reply { answer: Err(refusal), .. } => self.refused = Some(refusal.fact),
                 Effect::Start { run, on, limit, .. } => {
-                    let held = |slot: &madang_model::Slot| (slot.node.number(), slot.devices.count_ones());
+                    let held = |slot: &madang_model::Slot| (slot.node.number(), Taken::of(slot));
                     let job = self.job_of(run.job);
                     self.recorder.starts(now, job, on.slots.iter().map(held));
                     let model = self.model(run, on.slots.len());
@@ -310,12 +311,13 @@ fn submission(workload: &Workload, job: &Job, user: String, size: Option<(u32, E
     let part = Part {
         nodes: size.map_or(job.nodes, |(least, _)| least),
         gpus: job.gpus,
-        cpus: job.cpus.max(1),
-        memory_mib: 1,
+        // A centre that counts thousandths of a CPU: see Machine::founding_for.
+        cpus: job.beside.map_or(job.cpus, |beside| beside.cpu_milli).max(1),
+        memory_mib: job.beside.map_or(1, |beside| u64::from(beside.memory_mib.max(1))),
         model: None,
         exclusive: false,
         features: Vec::new(),
-        share: None,
+        share: (job.share > 0).then_some(madang_model::Share::Milli(job.share)),
     };
     Submission {
         project: Some(workload.owners[job.owner as usize].name.clone()),

@@ -11,16 +11,25 @@
 //! Use of the estate is measured over the time in which jobs are submitted, so that the tail says nothing.
 use super::machine::Machine;
 use super::record::{How, Outcome, Run};
-use super::workload::{Job, Workload};
+use super::workload::{Job, Owner, Workload};
+use madang_model::share::WHOLE;
 use madang_model::{Qos, Span, Time};
 
 /// Run times below this count as this in bounded slowdown.
 const BOUND: Span = Span::from_secs(10);
 /// Parts of one in slowdowns and shares.
 pub const PARTS: u64 = 1_000_000;
-/// Groups of sizes, by the most GPUs of each.
-const SIZES: [(u64, &str); 6] =
-    [(1, "1 GPU"), (7, "2-7 GPUs"), (8, "8 GPUs"), (63, "9-63 GPUs"), (255, "64-255 GPUs"), (u64::MAX, "256 or more")];
+/// Groups of sizes, by the most thousandths of a GPU of each.
+const SIZES: [(u64, &str); 8] = [
+    (0, "no GPU"),
+    (999, "part of a GPU"),
+    (1000, "1 GPU"),
+    (7999, "2-7 GPUs"),
+    (8000, "8 GPUs"),
+    (63_999, "9-63 GPUs"),
+    (255_999, "64-255 GPUs"),
+    (u64::MAX, "256 or more"),
+];
 
 /// Waits of some jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +100,8 @@ pub struct Figures {
     pub largest_gang: u64,
     /// Mean of free GPUs on nodes that hold something, of all GPUs, in millionths.
     pub stranded: u64,
+    /// Mean of what is free of GPUs that jobs hold parts of, of all GPUs, in millionths.
+    pub slivers: u64,
     /// Promises kept and broken.
     pub promises: (u64, u64),
     /// From the first submission to the last end.
@@ -104,7 +115,7 @@ pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Fig
         ends[run.job as usize] = run.end;
     }
     let window = window(workload);
-    let capacity = u128::from(machine.gpus()) * u128::from(window.1.since(window.0).millis());
+    let capacity = u128::from(milli(machine.gpus())) * u128::from(window.1.since(window.0).millis());
     let mut figures = Figures { policy: outcome.policy.clone(), promises: outcome.promises, ..Figures::default() };
     figures.stalled = outcome.stalled;
     figures.makespan = outcome.end.since(window.0);
@@ -114,7 +125,7 @@ pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Fig
     figures.unmet = figures.shares.iter().map(|share| share.unmet).sum();
     let (mut held, mut useful, mut back, mut nodes) = (0u128, 0u128, 0u128, 0u128);
     for run in &outcome.runs {
-        let gang = u128::from(run.gpus);
+        let gang = u128::from(run.milli);
         held += gang * within(run.start, run.end, window);
         useful += gang * within(run.start, run.start.after(run.kept), window);
         let lost = gang * u128::from(run.end.since(run.start).millis().saturating_sub(run.kept.millis()));
@@ -128,13 +139,24 @@ pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Fig
     figures.goodput = ratio(useful, capacity);
     figures.resized = outcome.runs.iter().filter(|run| run.how == How::Resized).count() as u64;
     figures.taken_back = outcome.runs.iter().filter(|run| run.how == How::TakenBack).count() as u64;
-    (figures.lost_back, figures.lost_nodes) = ((back / 1000) as u64, (nodes / 1000) as u64);
+    (figures.lost_back, figures.lost_nodes) = (gpu_secs(back), gpu_secs(nodes));
     let frames = outcome.frames.iter().filter(|frame| frame.at <= window.1);
     let count = frames.clone().count().max(1) as u64;
-    figures.largest_gang = frames.clone().map(|frame| frame.largest_gang).sum::<u64>() / count;
-    let stranded: u64 = frames.map(|frame| frame.stranded).sum();
-    figures.stranded = ratio(u128::from(stranded), u128::from(machine.gpus() * count));
+    figures.largest_gang = frames.clone().map(|frame| frame.largest_gang).sum::<u64>() / count / u64::from(WHOLE);
+    let sums = frames.fold((0, 0), |sums, frame| (sums.0 + frame.stranded, sums.1 + frame.slivers));
+    let all = u128::from(milli(machine.gpus()) * count);
+    (figures.stranded, figures.slivers) = (ratio(u128::from(sums.0), all), ratio(u128::from(sums.1), all));
     figures
+}
+
+/// GPUs in thousandths.
+fn milli(gpus: u64) -> u64 {
+    gpus * u64::from(WHOLE)
+}
+
+/// Thousandths of a GPU times milliseconds as GPU-seconds, rounded down.
+fn gpu_secs(time: u128) -> u64 {
+    u64::try_from(time / 1_000_000).unwrap_or(u64::MAX)
 }
 
 fn is_last(run: &Run) -> bool {
@@ -163,7 +185,7 @@ fn groups(workload: &Workload, ends: &[Time]) -> (Group, Vec<Group>, Vec<Group>)
     let mut from = 0;
     let mut by_size = Vec::new();
     for (most, name) in SIZES {
-        by_size.push(some(name, &|job| job.gang() >= from && job.gang() <= most));
+        by_size.push(some(name, &|job| job.milli() >= from && job.milli() <= most));
         from = most.saturating_add(1);
     }
     by_size.retain(|group| group.jobs > 0);
@@ -207,7 +229,7 @@ fn group<'a>(name: &str, jobs: impl Iterator<Item = (&'a Job, Time)>) -> Group {
     }
 }
 
-/// An owner's account while time is swept over.
+/// An owner's account while time is swept over; GPUs in thousandths.
 #[derive(Clone, Copy, Default)]
 struct Account {
     at: Time,
@@ -248,7 +270,7 @@ impl Sweep {
         starts.sort_unstable_by_key(|run| (runs[*run as usize].start, *run));
         let mut starts = starts.into_iter().map(|run| &runs[run as usize]).peekable();
         let (mut submits, mut ends) = (jobs.iter().peekable(), runs);
-        let of = |run: &Run| (jobs[run.job as usize].owner, jobs[run.job as usize].gang(), run.gpus);
+        let of = |run: &Run| (jobs[run.job as usize].owner, jobs[run.job as usize].milli(), run.milli);
         loop {
             let first = (submits.peek().map(|job| job.submit), starts.peek().map(|run| run.start));
             let next = [first.0, first.1, ends.first().map(|run| run.end)];
@@ -257,17 +279,17 @@ impl Sweep {
             ends = later;
             // Within a moment what is given comes before what is taken, so that sums stay positive.
             while let Some(job) = submits.next_if(|job| job.submit == now) {
-                self.at(now, job.owner).wanted += job.gang();
+                self.at(now, job.owner).wanted += job.milli();
             }
             for (owner, gang, _) in gone.iter().filter(|run| !is_last(run)).map(of) {
                 self.at(now, owner).wanted += gang;
             }
-            while let Some((owner, gang, gpus)) = starts.next_if(|run| run.start == now).map(of) {
+            while let Some((owner, gang, held)) = starts.next_if(|run| run.start == now).map(of) {
                 let account = self.at(now, owner);
-                (account.held, account.wanted) = (account.held + gpus, account.wanted - gang);
+                (account.held, account.wanted) = (account.held + held, account.wanted - gang);
             }
-            for (owner, _, gpus) in gone.iter().map(of) {
-                self.at(now, owner).held -= gpus;
+            for (owner, _, held) in gone.iter().map(of) {
+                self.at(now, owner).held -= held;
             }
         }
     }
@@ -276,24 +298,20 @@ impl Sweep {
 fn shares(workload: &Workload, machine: &Machine, outcome: &Outcome, window: (Time, Time)) -> Vec<Share> {
     let weights: u64 = workload.owners.iter().map(|owner| u64::from(owner.weight)).sum::<u64>().max(1);
     let part = |weight: u32, whole: u64| u128::from(weight) * u128::from(whole) / u128::from(weights);
-    let guarantees: Vec<u64> = workload.owners.iter().map(|owner| part(owner.weight, machine.gpus()) as u64).collect();
+    let whole = |owner: &Owner| part(owner.weight, machine.gpus()) as u64;
+    // A guarantee is of whole GPUs, as people write it down.
+    let guarantees = workload.owners.iter().map(|owner| milli(whole(owner))).collect();
     let mut sweep = Sweep { accounts: vec![Account::default(); workload.owners.len()], guarantees, window };
     sweep.over(&workload.jobs, &outcome.runs);
-    let secs = |gpu_millis: u128| u64::try_from(gpu_millis / 1000).unwrap_or(u64::MAX);
     let length = window.1.since(window.0).millis();
-    workload
-        .owners
-        .iter()
-        .zip(&sweep.guarantees)
-        .zip(&sweep.accounts)
-        .map(|((owner, guarantee), account)| Share {
-            name: owner.name.clone(),
-            guarantee: *guarantee,
-            entitled: secs(part(owner.weight, machine.gpus()) * u128::from(length)),
-            delivered: secs(account.delivered),
-            unmet: secs(account.unmet),
-        })
-        .collect()
+    let share = |(owner, account): (&Owner, &Account)| Share {
+        name: owner.name.clone(),
+        guarantee: whole(owner),
+        entitled: u64::try_from(part(owner.weight, machine.gpus()) * u128::from(length) / 1000).unwrap_or(u64::MAX),
+        delivered: gpu_secs(account.delivered),
+        unmet: gpu_secs(account.unmet),
+    };
+    workload.owners.iter().zip(&sweep.accounts).map(share).collect()
 }
 
 /// A figure over seeds: the least, the mean, the most.

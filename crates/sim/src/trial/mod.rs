@@ -18,6 +18,7 @@ pub mod philly;
 mod policy;
 pub mod reader;
 mod record;
+mod room;
 pub mod stretch;
 pub mod table;
 mod workload;
@@ -27,7 +28,8 @@ pub use machine::{Fabric, Machine};
 pub use measure::{Bands, Figures, Group, Share, figures};
 pub use policy::Policy;
 pub use record::{Frame, How, Outcome, Recorder, Run};
-pub use workload::{Fault, Job, Owner, Workload};
+pub use room::{Need, Open, Room, Taken};
+pub use workload::{Beside, Fault, Job, Owner, Workload};
 
 use madang_sched::Config;
 use std::fmt;
@@ -52,6 +54,8 @@ pub enum Refusal {
         nodes: u32,
         /// GPUs asked for on each.
         gpus: u32,
+        /// CPUs and memory asked for on each, where that is told.
+        beside: Option<Beside>,
         /// What the largest fabric has.
         largest: String,
     },
@@ -62,8 +66,12 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::TooLarge { job, nodes, gpus, largest } => {
-                write!(f, "job {job} asks for {nodes} nodes with {gpus} GPUs each, the largest island has {largest}")
+            Refusal::TooLarge { job, nodes, gpus, beside, largest } => {
+                write!(f, "job {job} asks for {nodes} nodes with {gpus} GPUs")?;
+                if let Some(Beside { cpu_milli, memory_mib }) = beside {
+                    write!(f, ", {} CPUs and {memory_mib} MiB", cpu_milli.div_ceil(1000))?;
+                }
+                write!(f, " each, the largest island has {largest}")
             }
             Refusal::Centre(fact) => f.write_str(fact),
         }

@@ -1,6 +1,7 @@
-//! What happens in a trial, written down as it happens.
+//! What happens in a trial, written down as it happens. GPUs are counted in thousandths.
 use super::floor::Floor;
 use super::machine::Machine;
+use super::room::Taken;
 use super::workload::Workload;
 use madang_model::{Span, Time};
 
@@ -31,15 +32,15 @@ pub struct Run {
     pub start: Time,
     /// When it was gone.
     pub end: Time,
-    /// GPUs that it held.
-    pub gpus: u64,
+    /// GPUs that it held, in thousandths.
+    pub milli: u64,
     /// How it ended.
     pub how: How,
     /// How much of it counted: all of it, or what was saved before it was taken back or broke.
     pub kept: Span,
 }
 
-/// The estate at a moment.
+/// The estate at a moment; GPUs in thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
     /// When.
@@ -52,8 +53,10 @@ pub struct Frame {
     pub busy: u64,
     /// GPUs of nodes that are down.
     pub lost: u64,
-    /// Free GPUs on nodes that hold something.
+    /// What is free on nodes some GPU of which is held.
     pub stranded: u64,
+    /// Of that, what is free of GPUs that jobs hold parts of.
+    pub slivers: u64,
     /// GPUs of the largest gang of whole nodes that could start.
     pub largest_gang: u64,
 }
@@ -81,8 +84,8 @@ pub struct Recorder<'a> {
     workload: &'a Workload,
     /// What is free now; whoever places for a peer looks here.
     pub floor: Floor,
-    /// What jobs that run hold: (node, GPUs), and since when; the places of others are empty.
-    held: Vec<(Time, Vec<(u32, u32)>)>,
+    /// What jobs that run hold, node by node, and since when; the places of others are empty.
+    held: Vec<(Time, Vec<(u32, Taken)>)>,
     /// Empty places.
     empty: Vec<u32>,
     /// Each job's place.
@@ -100,7 +103,7 @@ pub struct Recorder<'a> {
     waiting: u32,
     wanted: u64,
     finished: usize,
-    /// GPU-milliseconds.
+    /// Thousandths of a GPU times milliseconds.
     stalled: u128,
 }
 
@@ -139,6 +142,7 @@ impl<'a> Recorder<'a> {
                 busy: self.floor.busy(),
                 lost: self.floor.lost(),
                 stranded: self.floor.stranded(),
+                slivers: self.floor.slivers(),
                 largest_gang: self.floor.largest_gang(),
             });
             self.next_frame = self.next_frame.after(self.step);
@@ -148,26 +152,49 @@ impl<'a> Recorder<'a> {
     /// A job waits from now on, for the first time or again.
     pub fn waits(&mut self, job: usize) {
         self.waiting += 1;
-        self.wanted += self.workload.jobs[job].gang();
+        self.wanted += self.workload.jobs[job].milli();
     }
 
-    /// A job begins to run on these (node, GPUs).
-    pub fn starts(&mut self, now: Time, job: usize, on: impl IntoIterator<Item = (u32, u32)>) {
+    /// A job begins to run on these nodes, with what it is given of each.
+    pub fn starts(&mut self, now: Time, job: usize, on: impl IntoIterator<Item = (u32, Taken)>) {
+        let place = self.begins(now, job);
+        let need = self.workload.jobs[job].need();
+        for (node, taken) in on {
+            self.floor.take(node, &need, taken);
+            self.holders[node as usize].push(job as u32);
+            self.held[place].1.push((node, taken));
+        }
+    }
+
+    /// A job begins to run on these nodes and takes of each what fills it most.
+    pub fn starts_on(&mut self, now: Time, job: usize, on: &[u32]) {
+        let place = self.begins(now, job);
+        let need = self.workload.jobs[job].need();
+        for node in on {
+            let taken = self.floor.room(*node).seat(&need);
+            self.floor.take(*node, &need, taken);
+            self.holders[*node as usize].push(job as u32);
+            self.held[place].1.push((*node, taken));
+        }
+    }
+
+    /// A job does not wait any more; the place of what it will hold.
+    fn begins(&mut self, now: Time, job: usize) -> usize {
         self.waiting -= 1;
-        self.wanted -= self.workload.jobs[job].gang();
+        self.wanted -= self.workload.jobs[job].milli();
+        self.restart[job] = Span::ZERO;
         let place = self.empty.pop().unwrap_or_else(|| {
             self.held.push((now, Vec::new()));
             self.held.len() as u32 - 1
         });
         self.place[job] = place;
-        let (since, held) = &mut self.held[place as usize];
-        *since = now;
-        for (node, gpus) in on {
-            self.floor.take(node, gpus);
-            self.holders[node as usize].push(job as u32);
-            held.push((node, gpus));
-        }
-        self.restart[job] = Span::ZERO;
+        self.held[place as usize].0 = now;
+        place as usize
+    }
+
+    /// What a job that runs holds, node by node.
+    pub fn held(&self, job: usize) -> &[(u32, Taken)] {
+        self.held.get(self.place[job] as usize).map_or(&[], |(_, held)| held.as_slice())
     }
 
     /// The present run of the job first spends this on starting again.
@@ -181,9 +208,10 @@ impl<'a> Recorder<'a> {
         let (start, held) = &mut self.held[place as usize];
         let start = *start;
         let (mut count, mut sum) = (0, 0);
-        for (node, gpus) in held.drain(..) {
-            (count, sum) = (count + 1, sum + u64::from(gpus));
-            self.floor.give(node, gpus);
+        let need = self.workload.jobs[job].need();
+        for (node, taken) in held.drain(..) {
+            (count, sum) = (count + 1, sum + taken.milli());
+            self.floor.give(node, &need, taken);
             self.holders[node as usize].retain(|holder| *holder != job as u32);
         }
         self.empty.push(place);
@@ -198,13 +226,13 @@ impl<'a> Recorder<'a> {
         let kept = Span::from_millis(whole.millis().saturating_sub(self.restart[job].millis()));
         let nodes = u64::from(self.workload.jobs[job].nodes);
         self.saved[job] += Span::from_millis(kept.millis() * count / nodes.max(1));
-        self.runs.push(Run { job: job as u32, start, end: now, gpus: sum, how, kept });
+        self.runs.push(Run { job: job as u32, start, end: now, milli: sum, how, kept });
         self.finished += usize::from(matches!(how, How::Ended | How::TimedOut));
     }
 
-    /// So many GPUs were held for so long by a part of a gang that waited for the rest.
-    pub fn stalls(&mut self, gpus: u32, long: Span) {
-        self.stalled += u128::from(gpus) * u128::from(long.millis());
+    /// This was held for so long by a part of a gang that waited for the rest.
+    pub fn stalls(&mut self, taken: Taken, long: Span) {
+        self.stalled += u128::from(taken.milli()) * u128::from(long.millis());
     }
 
     /// How long a job has still to run: its run time less what earlier runs have saved.
@@ -230,7 +258,7 @@ impl<'a> Recorder<'a> {
     pub fn close(mut self, policy: String, promises: (u64, u64)) -> Outcome {
         let end = self.runs.iter().map(|run| run.end).max().unwrap_or_default();
         self.pass(end.after(Span::from_millis(1)));
-        let stalled = u64::try_from(self.stalled / 1000).unwrap_or(u64::MAX);
+        let stalled = u64::try_from(self.stalled / 1_000_000).unwrap_or(u64::MAX);
         Outcome { policy, runs: self.runs, frames: self.frames, end, promises, stalled }
     }
 }

@@ -1,4 +1,6 @@
 //! What is asked of an estate over a time: owners, jobs, and what breaks.
+use super::room::Need;
+use madang_model::share::WHOLE;
 use madang_model::{Qos, Span, Time};
 
 /// Somebody with a share of the estate.
@@ -10,8 +12,17 @@ pub struct Owner {
     pub weight: u32,
 }
 
+/// CPUs and memory that a job's source tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Thousandths of a CPU on each node.
+    pub cpu_milli: u32,
+    /// MiB on each node.
+    pub memory_mib: u32,
+}
+
 /// One job of a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Job {
     /// Its number in its source.
     pub number: u64,
@@ -25,8 +36,12 @@ pub struct Job {
     pub nodes: u32,
     /// GPUs on each node; 0 for work without any.
     pub gpus: u32,
+    /// Thousandths of the one GPU that it asks for on each node, 1 to 999; 0 where it asks for whole ones.
+    pub share: u32,
     /// CPUs on each node, at least 1.
     pub cpus: u32,
+    /// CPUs and memory where its source tells them: then peers heed them as the centre does, else nobody is short of any.
+    pub beside: Option<Beside>,
     /// Index into the workload's owners.
     pub owner: u32,
     /// Who submits it, within the owner.
@@ -40,9 +55,20 @@ pub struct Job {
 }
 
 impl Job {
-    /// GPUs of the gang.
+    /// GPUs of the gang; one of which it asks for a part counts as one.
     pub fn gang(&self) -> u64 {
         u64::from(self.nodes) * u64::from(self.gpus)
+    }
+
+    /// GPUs of the gang in thousandths.
+    pub fn milli(&self) -> u64 {
+        let each = if self.share > 0 { u64::from(self.share) } else { u64::from(self.gpus) * u64::from(WHOLE) };
+        u64::from(self.nodes) * each
+    }
+
+    /// What it takes of each node.
+    pub fn need(&self) -> Need {
+        Need::of(self)
     }
 }
 
@@ -73,6 +99,16 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether any job asks for a part of a GPU.
+    pub fn has_parts(&self) -> bool {
+        self.jobs.iter().any(|job| job.share > 0)
+    }
+
+    /// Whether its jobs tell CPUs and memory: all do or none.
+    pub fn tells(&self) -> bool {
+        self.jobs.first().is_some_and(|job| job.beside.is_some())
+    }
+
     /// Puts jobs and faults into their order, which every reader and generator ends with.
     pub fn in_order(mut self) -> Workload {
         self.jobs.sort_by_key(|job| (job.submit, job.number));

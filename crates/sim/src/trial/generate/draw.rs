@@ -208,7 +208,9 @@ impl Stream<'_> {
             limit: limit(&mut self.what, expected.max(clipped)),
             nodes,
             gpus,
+            share: 0,
             cpus,
+            beside: None,
             owner: session.asker,
             user: session.user,
             qos,
@@ -337,7 +339,7 @@ mod tests {
 
     /// A tenth of the plan's estate: islands of nodes with eight GPUs, and one of nodes with four.
     fn mixed() -> Machine {
-        let fabric = |name: &str, nodes, gpus, cpus| Fabric { name: name.into(), nodes, gpus, cpus };
+        let fabric = |name: &str, nodes, gpus, cpus| Fabric { name: name.into(), nodes, gpus, cpus, memory_mib: 0 };
         let islands = vec![fabric("a", 51, 8, 112), fabric("b", 25, 8, 112), fabric("e", 3, 8, 112)];
         let all = islands.into_iter().chain([fabric("k", 200, 4, 288)]).collect();
         Machine::fabrics("mixed", all)

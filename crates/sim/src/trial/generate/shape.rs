@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn gangs_fit_the_fabric_they_are_shaped_for() {
-        let fabric = |name: &str, nodes, gpus| Fabric { name: name.into(), nodes, gpus, cpus: gpus * 10 };
+        let fabric =
+            |name: &str, nodes, gpus| Fabric { name: name.into(), nodes, gpus, cpus: gpus * 10, memory_mib: 0 };
         let machine = Machine::fabrics("mixed", vec![fabric("a", 4, 8), fabric("b", 20, 4), fabric("c", 3, 0)]);
         let (shapes, mut rng) = (Shapes::of(&machine).expect("it has GPUs"), Rng::new(1));
         let mut said = String::new();

@@ -10,6 +10,7 @@ use super::super::floor::Floor;
 use super::super::machine::Machine;
 use super::super::madang::Seen;
 use super::super::record::{How, Outcome, Recorder};
+use super::super::room::Taken;
 use super::super::workload::{Job, Workload};
 use madang_model::Time;
 use std::collections::BTreeSet;
@@ -84,11 +85,16 @@ impl<'a> Ground<'a> {
         &self.recorder.floor
     }
 
+    /// What a job that runs holds, node by node.
+    pub fn held(&self, job: usize) -> &[(u32, Taken)] {
+        self.recorder.held(job)
+    }
+
     /// Starts a job on these nodes.
     pub fn start(&mut self, job: usize, on: Vec<u32>) {
         let spec = self.job(job);
         assert!(on.len() == spec.nodes as usize, "a gang starts whole");
-        self.recorder.starts(self.now, job, on.iter().map(|node| (*node, spec.gpus)));
+        self.recorder.starts_on(self.now, job, &on);
         let end = self.now.after(self.recorder.left(job).min(spec.limit));
         self.ends.insert((end, job));
         self.end_of[job] = end;
@@ -102,15 +108,18 @@ impl<'a> Ground<'a> {
         on
     }
 
-    /// A part of a gang takes its place before the rest.
-    pub fn hold(&mut self, node: u32, gpus: u32) {
-        self.recorder.floor.take(node, gpus);
+    /// A node's part of a gang takes its place before the rest; what it takes.
+    pub fn hold(&mut self, job: usize, node: u32) -> Taken {
+        let need = self.job(job).need();
+        let taken = self.recorder.floor.room(node).seat(&need);
+        self.recorder.floor.take(node, &need, taken);
+        taken
     }
 
-    /// A part of a gang that was held since then gives its place back, to run or to wait.
-    pub fn release(&mut self, node: u32, gpus: u32, since: Time) {
-        self.recorder.floor.give(node, gpus);
-        self.recorder.stalls(gpus, self.now.since(since));
+    /// A node's part of a gang that was held since then gives its place back, to run or to wait.
+    pub fn release(&mut self, job: usize, (node, taken): (u32, Taken), since: Time) {
+        self.recorder.floor.give(node, &self.workload.jobs[job].need(), taken);
+        self.recorder.stalls(taken, self.now.since(since));
     }
 
     fn end(&mut self, job: usize, how: How) -> Vec<u32> {

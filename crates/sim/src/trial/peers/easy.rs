@@ -8,9 +8,10 @@
 //! moment after all its news; nodes that are down are taken to stay down, and a head too large for the nodes that are up
 //! holds up nobody.
 use super::super::record::How;
+use super::super::room::{Need, Room};
 use super::super::workload::{Job, Workload};
 use super::drive::{Ground, Policy};
-use super::line::Lines;
+use super::line::{Line, Lines};
 use madang_model::{Span, Time};
 use std::collections::BTreeSet;
 
@@ -22,8 +23,8 @@ struct Shadow {
     at: Time,
     /// Where.
     fabric: usize,
-    /// GPUs free on each node then.
-    free: Vec<u32>,
+    /// What is left on each node then.
+    rooms: Vec<Room>,
     /// Nodes that could go to others and leave enough for the head.
     spare: usize,
 }
@@ -35,8 +36,6 @@ pub(super) struct Easy {
     /// Runs by (end at their limit, job), and that end by job.
     runs: BTreeSet<(Time, usize)>,
     limits: Vec<Time>,
-    /// The nodes of each run.
-    on: Vec<Vec<u32>>,
     shadow: Option<Shadow>,
     /// The head that has no place even when all runs have ended.
     hopeless: Option<usize>,
@@ -50,7 +49,6 @@ impl Easy {
             lines: Lines::new(workload),
             runs: BTreeSet::new(),
             limits: vec![Time::default(); workload.jobs.len()],
-            on: vec![Vec::new(); workload.jobs.len()],
             shadow: None,
             hopeless: None,
         }
@@ -61,7 +59,6 @@ impl Easy {
         self.lines.remove(job);
         self.limits[job] = ground.now.after(ground.job(job).limit);
         self.runs.insert((self.limits[job], job));
-        self.on[job].clone_from(&on);
         ground.start(job, on);
     }
 
@@ -73,7 +70,7 @@ impl Easy {
     fn heads(&mut self, ground: &mut Ground) -> Option<usize> {
         while let Some(head) = self.waiting.first().copied() {
             let job = ground.job(head);
-            let Some(on) = ground.floor().find(job.nodes, job.gpus) else { return Some(head) };
+            let Some(on) = ground.floor().find(job.nodes, &job.need()) else { return Some(head) };
             self.start(ground, head, on);
             self.forget();
         }
@@ -86,7 +83,7 @@ impl Easy {
         if known == Some(head) {
             return;
         }
-        self.shadow = find(ground, head, &self.runs, &self.on);
+        self.shadow = find(ground, head, &self.runs);
         self.hopeless = if self.shadow.is_none() { Some(head) } else { None };
     }
 
@@ -94,8 +91,8 @@ impl Easy {
     fn overtake(&mut self, ground: &mut Ground, head: usize) {
         let short = self.shadow.as_ref().map_or(Span::MAX, |shadow| shadow.at.since(ground.now));
         // The longest limit that may still start, by line; what does not fit now will not in this look.
-        let fits = |nodes, gpus| if ground.floor().fits(nodes, gpus) { Some(Span::MAX) } else { None };
-        let mut most: Vec<Option<Span>> = self.lines.lines.iter().map(|line| fits(line.nodes, line.gpus)).collect();
+        let fits = |line: &Line| (!line.is_empty() && ground.floor().fits(line.nodes, &line.need)).then_some(Span::MAX);
+        let mut most: Vec<Option<Span>> = self.lines.lines.iter().map(fits).collect();
         let mut from = head + 1;
         loop {
             let lines = self.lines.lines.iter().zip(&most).enumerate();
@@ -103,7 +100,7 @@ impl Easy {
             let Some((index, line)) = next else { return };
             let job = ground.job(index);
             let on = if job.limit <= short {
-                ground.floor().find(job.nodes, job.gpus)
+                ground.floor().find(job.nodes, &job.need())
             } else {
                 let shadow = self.shadow.as_mut().expect("without a shadow every limit is short");
                 beside(ground, job, shadow)
@@ -128,7 +125,6 @@ impl Policy for Easy {
 
     fn gone(&mut self, _ground: &mut Ground, job: usize, _on: &[u32], _how: How) {
         self.runs.remove(&(self.limits[job], job));
-        self.on[job].clear();
         self.forget();
     }
 
@@ -146,18 +142,20 @@ impl Policy for Easy {
 }
 
 /// The earliest moment when a gang has a place, if runs last to their limits.
-fn find(ground: &Ground, head: usize, runs: &BTreeSet<(Time, usize)>, on: &[Vec<u32>]) -> Option<Shadow> {
+fn find(ground: &Ground, head: usize, runs: &BTreeSet<(Time, usize)>) -> Option<Shadow> {
     let (floor, job) = (ground.floor(), ground.job(head));
-    let up = |node: u32| if floor.is_down(node) { 0 } else { floor.free(node) };
-    let mut free: Vec<u32> = (0..floor.nodes()).map(up).collect();
-    let mut fitting: Vec<usize> = (0..floor.fabrics()).map(|fabric| floor.ready(fabric, job.gpus).count()).collect();
+    let need = job.need();
+    let up = |node: u32| if floor.is_down(node) { Room::default() } else { floor.room(node).clone() };
+    let mut rooms: Vec<Room> = (0..floor.nodes()).map(up).collect();
+    let mut fitting: Vec<usize> = (0..floor.fabrics()).map(|fabric| floor.ready(fabric, &need).count()).collect();
     let mut runs = runs.iter().peekable();
     while let Some((at, run)) = runs.next() {
-        let gpus = ground.job(*run).gpus;
-        for node in on[*run].iter().copied().filter(|node| !floor.is_down(*node)) {
-            let had = free[node as usize];
-            free[node as usize] += gpus;
-            fitting[floor.fabric(node)] += usize::from(had < job.gpus && had + gpus >= job.gpus);
+        let of = ground.job(*run).need();
+        for (node, taken) in ground.held(*run).iter().filter(|(node, _)| !floor.is_down(*node)) {
+            let room = &mut rooms[*node as usize];
+            let had = room.fits(&need);
+            room.give(&of, *taken);
+            fitting[floor.fabric(*node)] += usize::from(!had && room.fits(&need));
         }
         // Whatever ends at the same moment is free then too.
         if runs.peek().is_some_and(|(next, _)| next == at) {
@@ -165,7 +163,7 @@ fn find(ground: &Ground, head: usize, runs: &BTreeSet<(Time, usize)>, on: &[Vec<
         }
         if let Some(fabric) = fitting.iter().position(|count| *count >= job.nodes as usize) {
             let spare = fitting[fabric] - job.nodes as usize;
-            return Some(Shadow { head, at: *at, fabric, free, spare });
+            return Some(Shadow { head, at: *at, fabric, rooms, spare });
         }
     }
     None
@@ -174,20 +172,18 @@ fn find(ground: &Ground, head: usize, runs: &BTreeSet<(Time, usize)>, on: &[Vec<
 /// A place that leaves the head its own at the shadow.
 fn beside(ground: &Ground, job: &Job, shadow: &mut Shadow) -> Option<Vec<u32>> {
     let floor = ground.floor();
-    let needs = ground.job(shadow.head).gpus;
-    // A node costs the head something if it fits there at the shadow, and would not beside this job.
-    let costs = |free: u32| free >= needs && free - job.gpus.min(free) < needs;
+    let (needs, need) = (ground.job(shadow.head).need(), job.need());
     for fabric in (0..floor.fabrics()).filter(|fabric| *fabric != shadow.fabric) {
-        let on: Vec<u32> = floor.ready(fabric, job.gpus).take(job.nodes as usize).collect();
+        let on: Vec<u32> = floor.ready(fabric, &need).take(job.nodes as usize).collect();
         if on.len() == job.nodes as usize {
             return Some(on);
         }
     }
     let (mut on, mut spare) = (Vec::new(), shadow.spare);
-    let ready = || floor.ready(shadow.fabric, job.gpus);
-    let free = |node: u32| shadow.free[node as usize];
-    on.extend(ready().filter(|node| !costs(free(*node))).take(job.nodes as usize));
-    for node in ready().filter(|node| costs(free(*node))) {
+    let ready = || floor.ready(shadow.fabric, &need);
+    let costs = |node: u32| costs(&shadow.rooms[node as usize], floor.room(node), &needs, &need);
+    on.extend(ready().filter(|node| !costs(*node)).take(job.nodes as usize));
+    for node in ready().filter(|node| costs(*node)) {
         if spare == 0 || on.len() == job.nodes as usize {
             break;
         }
@@ -198,6 +194,19 @@ fn beside(ground: &Ground, job: &Job, shadow: &mut Shadow) -> Option<Vec<u32>> {
         return None;
     }
     shadow.spare = spare;
-    on.iter().for_each(|node| shadow.free[*node as usize] -= job.gpus);
+    on.iter().for_each(|node| shadow.rooms[*node as usize].take(&need, floor.room(*node).seat(&need)));
     Some(on)
+}
+
+/// A node costs the head something if it fits there at the shadow, and would not beside a job that is seated now.
+fn costs(then: &Room, now: &Room, head: &Need, job: &Need) -> bool {
+    if !then.fits(head) {
+        return false;
+    }
+    if head.is_plain() && job.is_plain() {
+        return then.gpus - job.gpus.min(then.gpus) < head.gpus;
+    }
+    let mut beside = then.clone();
+    beside.take(job, now.seat(job));
+    !beside.fits(head)
 }

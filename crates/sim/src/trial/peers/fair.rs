@@ -21,12 +21,12 @@ pub(super) const PARTS: u64 = 1_000_000;
 #[derive(Clone, Copy)]
 struct User {
     owner: usize,
-    /// Faded GPU-milliseconds of periods that are over.
+    /// Faded use of periods that are over, in thousandths of a GPU times milliseconds.
     usage: u64,
-    /// GPU-milliseconds of this period, up to `at`.
+    /// The same of this period, up to `at`.
     period: u64,
     at: Time,
-    /// GPUs held.
+    /// GPUs held, in thousandths.
     held: u64,
     /// Its factor in [`PARTS`].
     factor: u64,

@@ -23,7 +23,7 @@ impl Policy for Fifo {
     fn decide(&mut self, ground: &mut Ground) {
         while let Some(head) = self.waiting.first().copied() {
             let job = ground.job(head);
-            let Some(on) = ground.floor().find(job.nodes, job.gpus) else { return };
+            let Some(on) = ground.floor().find(job.nodes, &job.need()) else { return };
             self.waiting.remove(&head);
             ground.start(head, on);
         }

@@ -23,6 +23,7 @@ use super::super::record::How;
 use super::super::workload::Workload;
 use super::drive::{Ground, Policy};
 use super::pods::Pods;
+use madang_model::share::WHOLE;
 use madang_model::{Qos, Span, Time};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +65,7 @@ impl Default for Config {
 /// Where a job stands in its queue: the most urgent first, then by creation or eviction, then by number.
 type Rank = (Reverse<Qos>, Time, usize);
 
-/// An owner's queue.
+/// An owner's queue; GPUs in thousandths.
 #[derive(Default)]
 struct Queue {
     nominal: u64,
@@ -95,10 +96,10 @@ impl Kueue {
     /// For a workload on a machine; nobody waits.
     pub fn new(workload: &Workload, machine: &Machine, config: Config) -> Kueue {
         let quotas = quotas(workload, machine.gpus());
-        let queue = |nominal| Queue { nominal, ..Queue::default() };
+        let queue = |gpus| Queue { nominal: gpus * u64::from(WHOLE), ..Queue::default() };
         Kueue {
             config,
-            total: machine.gpus(),
+            total: machine.gpus() * u64::from(WHOLE),
             used: 0,
             queues: quotas.into_iter().map(queue).collect(),
             stamps: workload.jobs.iter().map(|job| job.submit).collect(),
@@ -116,15 +117,15 @@ impl Kueue {
 
     fn enqueue(&mut self, ground: &Ground, job: usize) {
         let (spec, rank) = (ground.job(job), self.rank(ground, job));
-        self.queues[spec.owner as usize].pending.entry(spec.gang()).or_default().insert(rank);
+        self.queues[spec.owner as usize].pending.entry(spec.milli()).or_default().insert(rank);
     }
 
     /// A job gives its quota back.
     fn discharge(&mut self, ground: &Ground, job: usize) {
         let spec = ground.job(job);
         self.admitted.remove(&(spec.qos, Reverse(self.admitted_at[job]), job));
-        self.queues[spec.owner as usize].used -= spec.gang();
-        self.used -= spec.gang();
+        self.queues[spec.owner as usize].used -= spec.milli();
+        self.used -= spec.milli();
     }
 
     /// Admitted gangs whose pods have found no place in time.
@@ -175,7 +176,7 @@ impl Kueue {
             }
             heads.sort_unstable();
             for (_, (qos, stamp, job), owner) in heads {
-                let gang = ground.job(job).gang();
+                let gang = ground.job(job).milli();
                 if !self.fits(gang) {
                     if self.borrows(owner, gang) {
                         continue;
@@ -189,13 +190,13 @@ impl Kueue {
 
     fn take(&mut self, ground: &Ground, owner: usize, rank: Rank) {
         let (job, spec) = (rank.2, ground.job(rank.2));
-        let line = self.queues[owner].pending.get_mut(&spec.gang()).expect("a head stands in its line");
+        let line = self.queues[owner].pending.get_mut(&spec.milli()).expect("a head stands in its line");
         line.remove(&rank);
         if line.is_empty() {
-            self.queues[owner].pending.remove(&spec.gang());
+            self.queues[owner].pending.remove(&spec.milli());
         }
-        self.queues[owner].used += spec.gang();
-        self.used += spec.gang();
+        self.queues[owner].used += spec.milli();
+        self.used += spec.milli();
         self.admitted_at[job] = ground.now;
         self.admitted.insert((spec.qos, Reverse(ground.now), job));
         self.pods.create(ground, job);
@@ -208,7 +209,7 @@ impl Kueue {
         over[owner] = 0;
         let (mut targets, mut freed) = (Vec::new(), 0);
         for (_, _, job) in &self.admitted {
-            let (theirs, of) = (ground.job(*job).gang(), ground.job(*job).owner as usize);
+            let (theirs, of) = (ground.job(*job).milli(), ground.job(*job).owner as usize);
             if freed >= needed {
                 break;
             }
@@ -220,7 +221,7 @@ impl Kueue {
         }
         assert!(freed >= needed, "nominal quotas sum to all GPUs: what one lacks others borrow");
         for at in (0..targets.len()).rev() {
-            let theirs = ground.job(targets[at]).gang();
+            let theirs = ground.job(targets[at]).milli();
             if freed - theirs >= needed {
                 freed -= theirs;
                 targets.remove(at);

@@ -1,6 +1,7 @@
 //! Who waits, by shape: jobs of one shape stand in a line of their own, so that a look at the queue costs by shapes.
 //!
 //! Invariant: within a line jobs stand in the order of the workload, which is that of submission.
+use super::super::room::Need;
 use super::super::workload::Workload;
 use madang_model::Span;
 use std::collections::BTreeMap;
@@ -9,8 +10,8 @@ use std::collections::BTreeMap;
 pub(super) struct Line {
     /// Nodes of each gang.
     pub nodes: u32,
-    /// GPUs on each of them.
-    pub gpus: u32,
+    /// What each takes of a node.
+    pub need: Need,
     /// All jobs of this shape, ascending.
     jobs: Vec<usize>,
     /// The least limit among waiting jobs, as a tree in an array: leaves from `width` on.
@@ -19,9 +20,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn new((nodes, gpus): (u32, u32), jobs: Vec<usize>) -> Line {
+    fn new((nodes, need): (u32, Need), jobs: Vec<usize>) -> Line {
         let width = jobs.len().next_power_of_two();
-        Line { nodes, gpus, jobs, least: vec![Span::MAX; 2 * width], width }
+        Line { nodes, need, jobs, least: vec![Span::MAX; 2 * width], width }
     }
 
     fn set(&mut self, job: usize, limit: Span) {
@@ -32,6 +33,11 @@ impl Line {
             at /= 2;
             self.least[at] = self.least[2 * at].min(self.least[2 * at + 1]);
         }
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.least[1] == Span::MAX
     }
 
     /// The first waiting job from `from` on with a limit of at most `limit`.
@@ -69,9 +75,9 @@ pub(super) struct Lines {
 impl Lines {
     /// Lines for all jobs of a workload; nobody waits.
     pub fn new(workload: &Workload) -> Lines {
-        let mut shapes: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
+        let mut shapes: BTreeMap<(u32, Need), Vec<usize>> = BTreeMap::new();
         for (index, job) in workload.jobs.iter().enumerate() {
-            shapes.entry((job.nodes, job.gpus)).or_default().push(index);
+            shapes.entry((job.nodes, job.need())).or_default().push(index);
         }
         let mut of = vec![0; workload.jobs.len()];
         for (line, jobs) in (0..).zip(shapes.values()) {

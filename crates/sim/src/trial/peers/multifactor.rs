@@ -14,10 +14,12 @@
 //! `bf_max_time`. Integers throughout.
 use super::super::machine::Machine;
 use super::super::record::How;
+use super::super::room::Need;
 use super::super::workload::Workload;
 use super::drive::{Ground, Policy};
 use super::fair::{PARTS, Shares};
 use super::timeline::Timeline;
+use madang_model::share::WHOLE;
 use madang_model::{Qos, Span, Time};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -75,7 +77,8 @@ impl Default for Config {
 /// The queue, who used what, and what runs until when.
 pub(super) struct Multifactor {
     config: Config,
-    gpus: u64,
+    /// All GPUs, in thousandths.
+    milli: u64,
     shares: Shares,
     timeline: Timeline,
     /// Who waits, the highest priority first, then in order of submission.
@@ -92,7 +95,7 @@ impl Multifactor {
         config.window = config.window.max(longest);
         config.calc_period = config.calc_period.max(Span::from_millis(1));
         Multifactor {
-            gpus: machine.gpus().max(1),
+            milli: (machine.gpus() * u64::from(WHOLE)).max(1),
             shares: Shares::new(workload, config.half_life, config.calc_period),
             timeline: Timeline::new(machine),
             queue: Vec::new(),
@@ -113,7 +116,7 @@ impl Multifactor {
         };
         let sum = u128::from(config.weight_age) * u128::from(age) * u128::from(PARTS) / u128::from(max_age)
             + u128::from(config.weight_fair_share) * u128::from(self.shares.factor(index))
-            + u128::from(config.weight_job_size) * u128::from(job.gang() * PARTS / self.gpus)
+            + u128::from(config.weight_job_size) * u128::from(job.milli() * PARTS / self.milli)
             + u128::from(config.weight_qos) * u128::from(qos);
         u32::try_from(sum / u128::from(PARTS)).unwrap_or(u32::MAX)
     }
@@ -146,10 +149,10 @@ impl Multifactor {
 
     fn start(&mut self, ground: &mut Ground, index: usize, on: Vec<u32>) {
         let job = ground.job(index);
-        self.shares.hold(ground.now, index, |held| held + job.gang());
-        ground.start(index, on.clone());
+        self.shares.hold(ground.now, index, |held| held + job.milli());
+        ground.start(index, on);
         let end = ground.now.after(job.limit);
-        self.timeline.start(ground.floor(), &on, index, job.gpus, end);
+        self.timeline.start(ground.floor(), ground.held(index), index, job, end);
     }
 
     /// The main scheduler: strictly by priority, until one does not fit.
@@ -157,7 +160,7 @@ impl Multifactor {
         let mut started = 0;
         while let Some((_, index)) = self.queue.get(started).copied() {
             let job = ground.job(index);
-            let Some(on) = ground.floor().find(job.nodes, job.gpus) else { break };
+            let Some(on) = ground.floor().find(job.nodes, &job.need()) else { break };
             self.start(ground, index, on);
             started += 1;
         }
@@ -199,18 +202,19 @@ impl Multifactor {
     /// The place of a job that can start now without delaying a plan.
     fn room(&self, ground: &Ground, full: &mut Full, index: usize) -> Option<Vec<u32>> {
         let (job, floor) = (ground.job(index), ground.floor());
-        let shape = (job.nodes, job.gpus);
+        let need = job.need();
+        let shape = (job.nodes, need);
         if full.0.get(&shape).is_some_and(|least| job.limit >= *least) {
             return None;
         }
         let until = ground.now.after(job.limit);
         let on = match self.timeline.has_plans() {
-            true => floor.find_where(job.nodes, job.gpus, |node| self.timeline.is_open(node, until)),
-            false => floor.find(job.nodes, job.gpus),
+            true => floor.find_where(job.nodes, &need, |node| self.timeline.is_open(node, until)),
+            false => floor.find(job.nodes, &need),
         };
         if on.is_none() {
             // Without plans in the way not even the shortest has a place.
-            let least = if floor.fits(job.nodes, job.gpus) { job.limit } else { Span::ZERO };
+            let least = if floor.fits(job.nodes, &need) { job.limit } else { Span::ZERO };
             full.0.insert(shape, least);
         }
         on
@@ -229,7 +233,7 @@ impl Multifactor {
 
 /// Shapes that have no place now, with the least limit for which that is known.
 #[derive(Default)]
-struct Full(BTreeMap<(u32, u32), Span>);
+struct Full(BTreeMap<(u32, Need), Span>);
 
 impl Policy for Multifactor {
     fn waits(&mut self, ground: &mut Ground, job: usize) {
@@ -240,7 +244,7 @@ impl Policy for Multifactor {
     }
 
     fn gone(&mut self, ground: &mut Ground, job: usize, on: &[u32], _how: How) {
-        let gang = ground.job(job).gang();
+        let gang = ground.job(job).milli();
         self.shares.hold(ground.now, job, |held| held - gang);
         self.timeline.gone(on, job);
         self.happened(ground.now);

@@ -1,7 +1,8 @@
 //! Pods of admitted gangs that do not all have a place yet, placed one by one without regard to the gang.
 //!
-//! Invariant: a pod with a place holds its GPUs on the floor from then on, whether its gang runs or not.
-use super::super::machine::Machine;
+//! Invariant: a pod with a place holds what it needs on the floor from then on, whether its gang runs or not.
+use super::super::machine::{Empty, Machine};
+use super::super::room::{Need, Taken};
 use super::drive::Ground;
 use super::kueue::Scoring;
 use madang_model::{Qos, Time};
@@ -11,23 +12,30 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A gang that waits for places: the most urgent first, then the first admitted.
 type Turn = (Reverse<Qos>, Time, usize);
 
+/// A pod's place: the node with what it takes there, and since when.
+type Place = ((u32, Taken), Time);
+
 /// Gangs in part.
 pub(super) struct Pods {
     scoring: Scoring,
-    /// Nodes and GPUs on each, of each fabric.
-    fabrics: Vec<(u32, u32)>,
+    fabrics: Vec<Empty>,
     turns: BTreeSet<Turn>,
     /// Gangs by (when they were admitted, job).
     ages: BTreeSet<(Time, usize)>,
-    /// When each was admitted, and the places so far: the node, and since when it is held.
-    parts: BTreeMap<usize, (Time, Vec<(u32, Time)>)>,
+    /// When each was admitted, and the places so far.
+    parts: BTreeMap<usize, (Time, Vec<Place>)>,
 }
 
 impl Pods {
     /// None, on a machine.
     pub fn new(machine: &Machine, scoring: Scoring) -> Pods {
-        let fabrics = machine.fabrics.iter().map(|fabric| (fabric.nodes, fabric.gpus)).collect();
-        Pods { scoring, fabrics, turns: BTreeSet::new(), ages: BTreeSet::new(), parts: BTreeMap::new() }
+        Pods {
+            scoring,
+            fabrics: machine.empty(),
+            turns: BTreeSet::new(),
+            ages: BTreeSet::new(),
+            parts: BTreeMap::new(),
+        }
     }
 
     /// An admitted gang's pods want places.
@@ -44,12 +52,12 @@ impl Pods {
 
     /// A gang's pods are deleted.
     pub fn withdraw(&mut self, ground: &mut Ground, job: usize) {
-        for (node, since) in self.forget(ground, job) {
-            ground.release(node, ground.job(job).gpus, since);
+        for (place, since) in self.forget(ground, job) {
+            ground.release(job, place, since);
         }
     }
 
-    fn forget(&mut self, ground: &Ground, job: usize) -> Vec<(u32, Time)> {
+    fn forget(&mut self, ground: &Ground, job: usize) -> Vec<Place> {
         let (at, parts) = self.parts.remove(&job).expect("a gang that waits for places");
         self.turns.remove(&(Reverse(ground.job(job).qos), at, job));
         self.ages.remove(&(at, job));
@@ -59,12 +67,11 @@ impl Pods {
     /// Pods on a lost node are lost, and want places again.
     pub fn lose(&mut self, ground: &mut Ground, lost: u32) {
         for (job, (_, parts)) in &mut self.parts {
-            let gpus = ground.job(*job).gpus;
-            parts.retain(|(node, since)| {
-                if *node == lost {
-                    ground.release(*node, gpus, *since);
+            parts.retain(|(place, since)| {
+                if place.0 == lost {
+                    ground.release(*job, *place, *since);
                 }
-                *node != lost
+                place.0 != lost
             });
         }
     }
@@ -89,9 +96,8 @@ impl Pods {
             }
             // What the pods hold goes over to the run within the same moment.
             let parts = self.forget(ground, job);
-            let gpus = ground.job(job).gpus;
-            parts.iter().for_each(|(node, since)| ground.release(*node, gpus, *since));
-            ground.start(job, parts.into_iter().map(|(node, _)| node).collect());
+            parts.iter().for_each(|(place, since)| ground.release(job, *place, *since));
+            ground.start(job, parts.into_iter().map(|((node, _), _)| node).collect());
             whole.push(job);
         }
         whole
@@ -102,10 +108,9 @@ impl Pods {
         let spec = ground.job(job);
         let (at, mut parts) = self.parts.remove(&job).expect("a gang that has a turn waits for places");
         while parts.len() < spec.nodes as usize {
-            let fabric = parts.first().map(|(node, _)| ground.floor().fabric(*node));
-            let Some(node) = self.node(ground, fabric, spec.nodes, spec.gpus) else { break };
-            ground.hold(node, spec.gpus);
-            parts.push((node, ground.now));
+            let fabric = parts.first().map(|((node, _), _)| ground.floor().fabric(*node));
+            let Some(node) = self.node(ground, fabric, spec.nodes, &spec.need()) else { break };
+            parts.push(((node, ground.hold(job, node)), ground.now));
         }
         let whole = parts.len() == spec.nodes as usize;
         self.parts.insert(job, (at, parts));
@@ -113,19 +118,18 @@ impl Pods {
     }
 
     /// The node for a pod, in its gang's fabric if that has one already.
-    fn node(&self, ground: &Ground, fabric: Option<usize>, nodes: u32, gpus: u32) -> Option<u32> {
+    fn node(&self, ground: &Ground, fabric: Option<usize>, nodes: u32, need: &Need) -> Option<u32> {
         let floor = ground.floor();
-        let could = |(has, each): &(u32, u32)| *has >= nodes && *each >= gpus;
-        let here = |at: usize| fabric.map_or(could(&self.fabrics[at]), |fabric| fabric == at);
+        let here = |at: usize| fabric.map_or_else(|| self.fabrics[at].holds(nodes, need), |fabric| fabric == at);
         let fabrics = (0..self.fabrics.len()).filter(|at| here(*at));
         match self.scoring {
             Scoring::MostAllocated => {
-                let best = fabrics.filter_map(|at| floor.ready(at, gpus).next());
-                best.min_by_key(|node| (floor.free(*node), *node))
+                let best = fabrics.filter_map(|at| floor.ready(at, need).next());
+                best.min_by_key(|node| (floor.fullness(*node, need), *node))
             }
             Scoring::LeastAllocated => {
-                let best = fabrics.filter_map(|at| floor.ready(at, gpus).next_back());
-                best.max_by_key(|node| (floor.free(*node), Reverse(*node)))
+                let best = fabrics.filter_map(|at| floor.ready(at, need).next_back());
+                best.max_by_key(|node| (floor.fullness(*node, need), Reverse(*node)))
             }
         }
     }

@@ -1,16 +1,18 @@
 //! What each node will have free, if runs last to their limits, and what is planned on it: the ground of backfill.
 //!
-//! Runs hold GPUs of a node; a plan holds whole nodes for a stretch of time, as Slurm's backfill reserves them.
+//! Runs hold something of a node; a plan holds whole nodes for a stretch of time, as Slurm's backfill reserves them.
 //!
 //! Invariant: plans are of one pass; `clear` leaves only the runs.
 use super::super::floor::Floor;
 use super::super::machine::Machine;
+use super::super::room::{Need, Taken};
 use super::super::workload::Job;
 use madang_model::{Span, Time};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A run on a node: its end at the limit, the job, the GPUs.
-type Held = (Time, usize, u32);
+/// A run on a node: its end at the limit, the job, what it takes there, and what that met.
+type Held = (Time, usize, Taken, Need);
 
 /// Runs and plans by node.
 pub(super) struct Timeline {
@@ -21,8 +23,8 @@ pub(super) struct Timeline {
     plans: Vec<Vec<(Time, Time)>>,
     /// Nodes with a plan.
     planned: Vec<u32>,
-    /// By GPUs asked for: when each node has so many free.
-    soon: Vec<Option<Vec<Time>>>,
+    /// When each node meets a need.
+    soon: BTreeMap<Need, Vec<Time>>,
 }
 
 impl Timeline {
@@ -34,38 +36,37 @@ impl Timeline {
             fabrics.push(first..first + fabric.nodes);
             first += fabric.nodes;
         }
-        let most = machine.fabrics.iter().map(|fabric| fabric.gpus).max().unwrap_or(0);
         Timeline {
             fabrics,
             runs: vec![Vec::new(); first as usize],
             plans: vec![Vec::new(); first as usize],
             planned: Vec::new(),
-            soon: vec![None; most as usize + 1],
+            soon: BTreeMap::new(),
         }
     }
 
     /// A run takes its nodes; the floor has it already.
-    pub fn start(&mut self, floor: &Floor, on: &[u32], job: usize, gpus: u32, end: Time) {
-        for node in on {
-            let runs = &mut self.runs[*node as usize];
-            let place = runs.partition_point(|held| *held < (end, job, gpus));
-            runs.insert(place, (end, job, gpus));
+    pub fn start(&mut self, floor: &Floor, on: &[(u32, Taken)], index: usize, job: &Job, end: Time) {
+        let need = job.need();
+        for (node, taken) in on {
+            let (runs, held) = (&mut self.runs[*node as usize], (end, index, *taken, need));
+            let place = runs.partition_point(|other| *other < held);
+            runs.insert(place, held);
         }
-        for (asked, soon) in (0..).zip(&mut self.soon) {
-            let Some(soon) = soon else { continue };
-            on.iter().for_each(|node| soon[*node as usize] = frees(floor, &self.runs, *node, asked));
+        for (asked, soon) in &mut self.soon {
+            on.iter().for_each(|(node, _)| soon[*node as usize] = meets(floor, &self.runs, *node, asked));
         }
     }
 
     /// A run has left its nodes.
     pub fn gone(&mut self, on: &[u32], job: usize) {
-        on.iter().for_each(|node| self.runs[*node as usize].retain(|(_, other, _)| *other != job));
+        on.iter().for_each(|node| self.runs[*node as usize].retain(|(_, other, ..)| *other != job));
     }
 
     /// Forgets the plans and what was worked out: a new pass begins.
     pub fn clear(&mut self) {
         self.planned.drain(..).for_each(|node| self.plans[node as usize].clear());
-        self.soon.iter_mut().for_each(|soon| *soon = None);
+        self.soon.clear();
     }
 
     /// Whether anything is planned.
@@ -92,12 +93,10 @@ impl Timeline {
 
     /// The earliest moment, and the nodes, for a gang: between `now` and `last`, all of one fabric, beside all plans.
     pub fn earliest(&mut self, floor: &Floor, job: &Job, now: Time, last: Time) -> Option<(Time, Vec<u32>)> {
-        let asked = job.gpus as usize;
-        if self.soon[asked].is_none() {
-            let soon = (0..floor.nodes()).map(|node| frees(floor, &self.runs, node, job.gpus));
-            self.soon[asked] = Some(soon.collect());
-        }
-        let soon = self.soon[asked].as_deref().expect("it was worked out just now");
+        let need = job.need();
+        let worked_out = || (0..floor.nodes()).map(|node| meets(floor, &self.runs, node, &need)).collect();
+        self.soon.entry(need).or_insert_with(worked_out);
+        let soon = &self.soon[&need];
         let mut best: Option<(Time, Range<u32>)> = None;
         for fabric in self.fabrics.iter().filter(|fabric| fabric.len() >= job.nodes as usize) {
             let last = best.as_ref().map_or(last, |(at, _)| at.before(Span::from_millis(1)));
@@ -138,18 +137,30 @@ impl Timeline {
     }
 }
 
-/// When a node has so many GPUs free, if runs last to their limits; the end of time for never.
-fn frees(floor: &Floor, runs: &[Vec<Held>], node: u32, asked: u32) -> Time {
-    if floor.is_down(node) || floor.total(node) < asked {
+/// When a node meets a need, if runs last to their limits; the end of time for never.
+fn meets(floor: &Floor, runs: &[Vec<Held>], node: u32, need: &Need) -> Time {
+    let (room, runs) = (floor.room(node), &runs[node as usize]);
+    if floor.is_down(node) || floor.total(node) < need.gpus {
         return Time::MAX;
     }
-    let mut free = floor.free(node);
-    if free >= asked {
+    if room.fits(need) {
         return Time::default();
     }
-    for (end, _, gpus) in &runs[node as usize] {
-        free += gpus;
-        if free >= asked {
+    if need.is_plain() && room.open.is_empty() {
+        // Nothing but whole GPUs is held here.
+        let mut free = room.gpus;
+        for (end, _, taken, _) in runs {
+            free += if let Taken::Whole(gpus) = taken { *gpus } else { 0 };
+            if free >= need.gpus {
+                return *end;
+            }
+        }
+        return Time::MAX;
+    }
+    let mut room = room.clone();
+    for (end, _, taken, held) in runs {
+        room.give(held, *taken);
+        if room.fits(need) {
             return *end;
         }
     }

@@ -43,7 +43,7 @@ fn fabrics(text: &str, header: &str, columns: [&str; 3]) -> Result<Vec<Fabric>, 
         let name = format!("{named} {count}x {cores} CPUs");
         match fabrics.iter_mut().find(|fabric| fabric.name == name) {
             Some(fabric) => fabric.nodes += 1,
-            None => fabrics.push(Fabric { name, nodes: 1, gpus: count, cpus: cores }),
+            None => fabrics.push(Fabric { name, nodes: 1, gpus: count, cpus: cores, memory_mib: 0 }),
         }
     }
     fabrics.sort_by(|a, b| (b.nodes * b.gpus, &a.name).cmp(&(a.nodes * a.gpus, &b.name)));
