@@ -52,6 +52,11 @@ fn head(report: &Report) -> String {
         "Workload",
         &format!("{} jobs of {} owners over {days}", words::bands(jobs, words::whole), workload.owners.len()),
     );
+    let parts = workload.jobs.iter().filter(|job| job.share > 0).count();
+    if parts > 0 {
+        let parts = words::whole(parts as u64);
+        row("Parts of GPUs", &format!("{parts} jobs ask for a part of one GPU; GPUs are counted in thousandths"));
+    }
     row(
         "Machine",
         &format!(
@@ -78,7 +83,7 @@ fn head(report: &Report) -> String {
 type Row = (&'static str, fn(&Figures) -> u64, fn(u64) -> String);
 
 /// Every figure of a trial that is one number.
-pub const ROWS: [Row; 19] = [
+pub const ROWS: [Row; 20] = [
     ("Mean wait", |f| f.all.mean_wait.secs(), words::time),
     ("Median wait", |f| f.all.median_wait.secs(), words::time),
     ("P99 wait", |f| f.all.p99_wait.secs(), words::time),
@@ -93,6 +98,7 @@ pub const ROWS: [Row; 19] = [
     ("Guarantees unmet", |f| f.unmet, words::gpu_hours),
     ("Largest gang placeable, mean", |f| f.largest_gang, |gpus| format!("{} GPUs", words::whole(gpus))),
     ("GPUs stranded, mean", |f| f.stranded, words::per_cent),
+    ("Left of GPUs held in part, mean", |f| f.slivers, words::per_cent),
     ("Promises kept", |f| f.promises.0, words::whole),
     ("Promises broken", |f| f.promises.1, words::whole),
     ("Time from first submission to last end", |f| f.makespan.secs(), words::time),
@@ -152,20 +158,15 @@ fn estate(report: &Report) -> String {
             &figure(&format!("<strong>{}</strong>: GPUs by owner", escaped(&tried.name)), &plots::layers(case, tried));
     }
     out += "</section>\n<section><h2>Queue over time</h2>";
-    out += &figure("Jobs waiting", &plots::over_time(report, "jobs", "Jobs waiting over time", |f| f.waiting.into()));
+    out +=
+        &figure("Jobs waiting", &plots::over_time(report, "jobs", "Jobs waiting over time", (|f| f.waiting.into(), 1)));
     let says = "GPUs that waiting jobs ask for, over time";
-    out += &figure("GPUs that they ask for", &plots::over_time(report, "GPUs", says, |f| f.wanted));
+    out += &figure("GPUs that they ask for", &plots::gpus(report, says, |f| f.wanted));
     out += "</section>\n<section><h2>Fragmentation over time</h2>";
     let says = "Free GPUs on nodes that hold something, over time";
-    out += &figure(
-        "Stranded: free GPUs on nodes that hold something",
-        &plots::over_time(report, "GPUs", says, |f| f.stranded),
-    );
+    out += &figure("Stranded: free GPUs on nodes that hold something", &plots::gpus(report, says, |f| f.stranded));
     let says = "Largest gang of whole nodes that could start, over time";
-    out += &figure(
-        "Largest gang of whole nodes that could start",
-        &plots::over_time(report, "GPUs", says, |f| f.largest_gang),
-    );
+    out += &figure("Largest gang of whole nodes that could start", &plots::gpus(report, says, |f| f.largest_gang));
     out + "</section>\n"
 }
 
@@ -223,8 +224,9 @@ fn foot(report: &Report) -> String {
          its guarantee.</li>\
          <li><strong>Counted</strong>: GPU time of runs to their end, and what was saved of runs that were taken back \
          or broke; <strong>lost</strong>: the rest of what was held.</li>\
-         <li><strong>Stranded</strong>: free GPUs on nodes that hold something. <strong>Largest gang</strong>: of whole \
-         free nodes in one island.</li>\
+         <li><strong>Stranded</strong>: free GPUs on nodes some GPU of which is held, parts counted. <strong>Left of GPUs \
+         held in part</strong>: of no use to who asks for a whole one. <strong>Largest gang</strong>: of whole free nodes \
+         in one island.</li>\
          <li><strong>P99</strong>: what 99 of 100 jobs do not exceed (nearest rank).</li></ul>\
          <p>{single}Use is measured from the first submission to the last, so that the tail says nothing.</p></section>\n"
     )

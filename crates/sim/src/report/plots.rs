@@ -6,6 +6,7 @@ use super::svg::Drawing;
 use super::words;
 use super::{Case, Report, Tried};
 use crate::trial::{Bands, Frame, Share};
+use madang_model::share::WHOLE;
 
 /// Width and height of a drawing.
 pub const WIDE: (f64, f64) = (1040.0, 300.0);
@@ -26,11 +27,12 @@ pub fn layers(case: &Case, tried: &Tried) -> String {
         Axis::linear(gpus, "GPUs"),
         &format!("GPUs held over time under {}, in layers by owner", tried.name),
     );
-    let frames = |figure: fn(&Frame) -> u64| series::over_time(std::slice::from_ref(case), &first(tried), figure);
+    let frames =
+        |figure: fn(&Frame) -> u64| series::over_time(std::slice::from_ref(case), &first(tried), figure, WHOLE);
     let (stranded, down) = (frames(|frame| frame.stranded), frames(|frame| frame.lost));
     let mut low = vec![0.0; layers.busy.len()];
     for (at, (name, row)) in layers.owners.iter().enumerate() {
-        let held: Vec<f64> = row.iter().map(|sum| *sum as f64 / layers.step as f64).collect();
+        let held: Vec<f64> = row.iter().map(|sum| *sum as f64 / (layers.step * u64::from(WHOLE)) as f64).collect();
         layer(&mut drawing, &mut low, &held, secs, (name, &format!("c{at}")));
     }
     let room: Vec<f64> = low.iter().map(|held| (gpus - held).max(0.0)).collect();
@@ -91,9 +93,14 @@ pub fn lines(report: &Report, bands: &[Band], x: Axis, y: Axis, says: &str) -> S
     drawing.svg()
 }
 
-/// A figure of the estate over time, a line for each policy.
-pub fn over_time(report: &Report, unit: &str, says: &str, figure: fn(&Frame) -> u64) -> String {
-    let of = |tried: &Tried| series::over_time(report.cases, tried, figure);
+/// GPUs of the estate over time, a line for each policy; the figure is in thousandths.
+pub fn gpus(report: &Report, says: &str, figure: fn(&Frame) -> u64) -> String {
+    over_time(report, "GPUs", says, (figure, WHOLE))
+}
+
+/// A figure of the estate over time in parts of its unit, a line for each policy.
+pub fn over_time(report: &Report, unit: &str, says: &str, (figure, parts): (fn(&Frame) -> u64, u32)) -> String {
+    let of = |tried: &Tried| series::over_time(report.cases, tried, figure, parts);
     let bands: Vec<Band> = report.tried.iter().map(of).collect();
     time_lines(report, &bands, unit, says)
 }

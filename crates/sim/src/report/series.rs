@@ -38,14 +38,15 @@ pub fn length(cases: &[Case]) -> f64 {
     cases.iter().map(|case| case.until().millis()).max().unwrap_or(1000) as f64 / 1000.0
 }
 
-/// A figure of the frames over time; the mean over the stretch up to each moment, so that no peak is left out by luck.
-pub fn over_time(cases: &[Case], tried: &Tried, figure: impl Fn(&Frame) -> u64) -> Band {
+/// A figure of the frames over time, in parts of a unit; the mean over the stretch up to each moment, so that no peak is
+/// left out by luck.
+pub fn over_time(cases: &[Case], tried: &Tried, figure: impl Fn(&Frame) -> u64, parts: u32) -> Band {
     let until = cases.iter().map(|case| case.until().millis()).max().unwrap_or(1000);
     let mut band = Band::default();
     for moment in 0..=MOMENTS {
         let (from, to) = (until * moment.saturating_sub(1) / MOMENTS, until * moment / MOMENTS);
         let of = tried.outcomes.iter().filter_map(|outcome| stretch(&outcome.frames, from, to, &figure));
-        band.push(to as f64 / 1000.0, of, 1.0);
+        band.push(to as f64 / 1000.0, of, f64::from(parts));
     }
     band
 }

@@ -80,6 +80,20 @@ impl Machine {
         }
     }
 
+    /// The same, with as many CPUs and as much memory on each node as the largest job of a workload asks for, if that is
+    /// more than is usual.
+    pub fn plain_for(nodes: u32, gpus: u32, workload: &Workload) -> Machine {
+        let mut machine = Machine::plain(nodes, gpus);
+        let fabric = &mut machine.fabrics[0];
+        for beside in workload.jobs.iter().filter_map(|job| job.beside) {
+            fabric.cpus = fabric.cpus.max(beside.cpu_milli.div_ceil(1000));
+            if u64::from(beside.memory_mib) > fabric.memory() {
+                fabric.memory_mib = u64::from(beside.memory_mib);
+            }
+        }
+        machine
+    }
+
     /// These fabrics.
     pub fn fabrics(name: &str, fabrics: Vec<Fabric>) -> Machine {
         Machine { name: name.into(), fabrics, founding: None }

@@ -1,6 +1,7 @@
 //! A centre's own past as a workload: what ended jobs asked for, when they could have started, and how long they ran.
 use super::machine::Machine;
-use super::workload::{Job, Owner, Workload};
+use super::workload::{Beside, Job, Owner, Workload};
+use madang_model::share::WHOLE;
 use madang_model::{EngineKind, Founding, Outcome, Span, Time};
 use std::collections::BTreeMap;
 
@@ -43,9 +44,12 @@ pub fn workload(
                 limit: job.spec.limit,
                 nodes: part.nodes,
                 gpus: part.gpus,
-                share: 0,
+                share: part.share.as_ref().map_or(0, |share| share.milli() % WHOLE),
                 cpus: part.cpus.max(1),
-                beside: None,
+                beside: Some(Beside {
+                    cpu_milli: part.cpus.saturating_mul(1000),
+                    memory_mib: u32::try_from(part.memory_mib).unwrap_or(u32::MAX),
+                }),
                 owner: owner as u32,
                 user,
                 qos: job.spec.qos,
@@ -61,7 +65,7 @@ pub fn workload(
         format!("The past of {name}: ended jobs with the run times of their last runs, from when they could start."),
         format!(
             "Left out: of ended jobs {unrun} that never ran and {mixed} of unlike parts; jobs that are not over; trees, \
-             models and features asked for."
+             models and features asked for. Slices of GPUs count as shares of their compute."
         ),
     ];
     workload.jobs = found;

@@ -4,7 +4,7 @@ use super::{Simulate, read};
 use crate::fail::{Fail, USAGE};
 use madang_sim::report::Case;
 use madang_sim::trial::generate::{self, Amount, Order};
-use madang_sim::trial::{Machine, Workload, past, philly, reader};
+use madang_sim::trial::{Beside, Job, Machine, Workload, past, philly, reader};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -21,15 +21,20 @@ pub fn wrong(wrong: reader::Wrong) -> Fail {
 
 /// The workload of a seed and the machine that it meets.
 pub fn case(simulate: &Simulate, source: &Source, seed: u64) -> Result<Case, Fail> {
-    let named = match (&simulate.centre, simulate.nodes) {
-        (Some(path), _) => Some(of_centre(path)?),
-        (None, Some(nodes)) => Some(Machine::plain(nodes, simulate.gpus_per_node)),
-        (None, None) => None,
+    let named = match (&simulate.centre, &simulate.machine, simulate.nodes) {
+        (Some(path), ..) => Some(of_centre(path)?),
+        (None, Some(path), _) => Some(listed(path)?),
+        (None, None, Some(nodes)) => Some(Machine::plain(nodes, simulate.gpus_per_node)),
+        (None, None, None) => None,
     };
     let (mut workload, machine) = match source {
         Source::File(bytes) => {
             let workload = reader::read(&simulate.input, bytes, &simulate.reading(seed)).map_err(wrong)?;
-            let machine = named.unwrap_or_else(|| sized(simulate, &workload));
+            let machine = match (named, simulate.nodes) {
+                (_, Some(nodes)) => Machine::plain_for(nodes, simulate.gpus_per_node, &workload),
+                (Some(machine), None) => machine,
+                (None, None) => sized(simulate, &workload),
+            };
             (workload, machine)
         }
         Source::Past(past) => {
@@ -37,7 +42,12 @@ pub fn case(simulate: &Simulate, source: &Source, seed: u64) -> Result<Case, Fai
             if workload.jobs.is_empty() {
                 return Err(Fail::new(format!("{}: no job of it has run and ended", simulate.input)));
             }
-            (workload, named.unwrap_or_else(|| past::machine(&past.founding)))
+            let machine = match (named, simulate.nodes) {
+                (_, Some(nodes)) => Machine::plain_for(nodes, simulate.gpus_per_node, &workload),
+                (Some(machine), None) => machine,
+                (None, None) => past::machine(&past.founding),
+            };
+            (workload, machine)
         }
         Source::Recipe(name) => {
             let machine = named.unwrap_or_else(|| Machine::plain(NODES, simulate.gpus_per_node));
@@ -64,18 +74,35 @@ fn generated(simulate: &Simulate, name: &str, machine: &Machine, seed: u64) -> R
     generate::generate(&recipe, &order).map_err(|refused| Fail::new(refused.to_string()))
 }
 
-/// The machine on which a trace asks for so much of the GPU time that there is while jobs are submitted; it holds the
-/// largest gang.
+/// The machine on which a trace asks for so much of the GPU time that there is while jobs are submitted, and for no more
+/// of the CPUs and memory where it tells them; it holds the largest gang.
 fn sized(simulate: &Simulate, workload: &Workload) -> Machine {
-    let asked: u128 = workload.jobs.iter().map(|job| u128::from(job.gang()) * u128::from(job.runtime.millis())).sum();
+    let each = workload.jobs.iter().map(|job| job.gpus).max().unwrap_or(1).max(simulate.gpus_per_node);
+    let one = Machine::plain_for(1, each, workload);
+    let room = one.room(&one.fabrics[0], 0);
     let first = workload.jobs.first().map_or(0, |job| job.submit.millis());
     let last = workload.jobs.last().map_or(0, |job| job.submit.millis());
     let load = u128::from(simulate.load.unwrap_or(LOAD));
-    let gpus = asked * 100 / (u128::from((last - first).max(1)) * load);
+    let time = u128::from((last - first).max(1)) * load;
+    let nodes = |ask: &dyn Fn(&Job) -> u128, has: u128, parts: u128| {
+        let asked: u128 = workload.jobs.iter().map(|job| ask(job) * u128::from(job.runtime.millis())).sum();
+        // What is asked is rounded down to whole units first: a trace without parts gets the machine it always got.
+        (asked * 100 / (time * parts)).div_ceil(has.max(1))
+    };
+    let beside = |job: &Job, of: fn(Beside) -> u32| u128::from(job.nodes) * u128::from(job.beside.map_or(0, of));
+    let wanted = [
+        nodes(&|job| u128::from(job.milli()), u128::from(each), 1000),
+        nodes(&|job| beside(job, |beside| beside.cpu_milli), u128::from(room.cpu_milli), 1),
+        nodes(&|job| beside(job, |beside| beside.memory_mib), u128::from(room.memory_mib), 1),
+    ];
     let widest = workload.jobs.iter().map(|job| job.nodes).max().unwrap_or(1);
-    let each = workload.jobs.iter().map(|job| job.gpus).max().unwrap_or(1).max(simulate.gpus_per_node);
-    let nodes = u32::try_from(gpus.div_ceil(u128::from(each))).unwrap_or(200_000).clamp(1, 200_000);
-    Machine::plain(nodes.max(widest), each)
+    let nodes = u32::try_from(wanted.into_iter().max().unwrap_or(1)).unwrap_or(200_000).clamp(1, 200_000);
+    Machine::plain_for(nodes.max(widest), each, workload)
+}
+
+/// The machine of a public list of nodes.
+fn listed(path: &Path) -> Result<Machine, Fail> {
+    reader::machine(&path.display().to_string(), &read(path)?).map_err(wrong)
 }
 
 fn of_centre(path: &Path) -> Result<Machine, Fail> {

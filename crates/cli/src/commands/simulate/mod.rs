@@ -23,6 +23,7 @@ const GENERATE: &str = "generate:";
 const EXAMPLES: &str = "Examples:
   madang simulate LOG.swf.gz --policy fcfs,easy --compare       a log on interchangeable processors
   madang simulate LOG.swf.gz --nodes 64 --report out.html       the same as GPU jobs on 64 nodes of 8 GPUs
+  madang simulate openb_pods.csv.gz --machine openb_nodes.csv.gz --compare    parts of GPUs, CPUs, memory
   madang simulate philly.csv.gz --load 90 --compare madang easy --report out.html
   madang simulate generate:national --centre centre.toml --seeds 5 --days 14 --report out.html
   madang simulate DATA --compare madang madang:promises=1       a centre's own past, from its data folder
@@ -57,6 +58,9 @@ pub struct Simulate {
     /// The machine: the modelled sites of a centre file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "procs"])]
     centre: Option<PathBuf>,
+    /// The machine: a public list of nodes (openb 2023, spot 2026), plain or gzip
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["centre", "nodes", "procs"])]
+    machine: Option<PathBuf>,
     /// The machine: so many equal nodes in one island
     #[arg(long, value_name = "N", conflicts_with = "procs", value_parser = clap::value_parser!(u32).range(1..=200_000))]
     nodes: Option<u32>,
@@ -180,13 +184,13 @@ pub fn simulate(context: &Context, simulate: &Simulate) -> Result<u8, Fail> {
         return estate::simulate(context, simulate, &estate::Source::Past(&past));
     }
     let bytes = read(Path::new(&simulate.input))?;
-    let plain = simulate.centre.is_none() && simulate.nodes.is_none();
+    let plain = simulate.centre.is_none() && simulate.machine.is_none() && simulate.nodes.is_none();
     let kind = reader::kind_of(&simulate.input, &bytes).map_err(machine::wrong)?;
     if kind == Kind::Swf && plain && simulate.load.is_none() {
         if simulate.report.is_some() || simulate.seeds > 1 {
             let fact = "reports and seeds are of machines of nodes, this log meets interchangeable processors";
             return Err(Fail::new(fact)
-                .hint("say which machine: --nodes N, --load PERCENT or --centre FILE")
+                .hint("say which machine: --nodes N, --load PERCENT, --centre FILE or --machine FILE")
                 .exit(USAGE));
         }
         return processors::simulate(context, simulate, &bytes);

@@ -1,8 +1,9 @@
 //! What is said of trials: a summary for people, JSON, each job as CSV or as a log.
 use crate::table::Table;
+use madang_model::Share;
 use madang_sim::report::{Case, Tried, words};
 use madang_sim::swf::{Log, Row};
-use madang_sim::trial::{Bands, Figures, Group, How, Outcome};
+use madang_sim::trial::{Bands, Figures, Group, How, Job, Outcome};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -33,6 +34,10 @@ pub fn summary(cases: &[Case], tried: &[Tried], beside: bool) -> String {
     let (case, seeds) = (&cases[0], cases.len());
     let machine = &case.machine;
     let mut text = format!("{}; {} GPUs; {} jobs", machine.name, machine.gpus(), case.workload.jobs.len());
+    let parts = case.workload.jobs.iter().filter(|job| job.share > 0).count();
+    if parts > 0 {
+        let _ = write!(text, ", {parts} of them of a part of a GPU");
+    }
     let _ = if seeds > 1 {
         writeln!(text, "; {seeds} seeds from {}, ± is the farthest of them", case.seed)
     } else {
@@ -86,6 +91,7 @@ pub fn json(cases: &[Case], tried: &[Tried]) -> Value {
         "nodes": case.machine.nodes(),
         "gpus": case.machine.gpus(),
         "jobs": case.workload.jobs.len(),
+        "jobs_of_a_part_of_a_gpu": case.workload.jobs.iter().filter(|job| job.share > 0).count(),
         "policies": tried.iter().map(of).collect::<Vec<_>>(),
     })
 }
@@ -118,6 +124,7 @@ fn figures(seed: u64, f: &Figures) -> Value {
         "unmet_gpu_secs": f.unmet,
         "largest_gang_gpus": f.largest_gang,
         "stranded_millionths": f.stranded,
+        "left_of_shared_gpus_millionths": f.slivers,
         "promises_kept": f.promises.0,
         "promises_broken": f.promises.1,
         "makespan_millis": f.makespan.millis(),
@@ -182,7 +189,7 @@ pub fn csv(cases: &[Case], tried: &[Tried]) -> String {
                     secs(turnaround.saturating_sub(runtime)),
                     secs(runtime),
                     job.nodes,
-                    job.gpus,
+                    gpus(job),
                     fate.taken_back,
                     slowdown / 10_000,
                     slowdown % 10_000
@@ -191,6 +198,11 @@ pub fn csv(cases: &[Case], tried: &[Tried]) -> String {
         }
     }
     text
+}
+
+/// GPUs on each node: whole ones, or as a decimal the part of one.
+fn gpus(job: &Job) -> String {
+    if job.share > 0 { Share::Milli(job.share).to_string() } else { job.gpus.to_string() }
 }
 
 /// Milliseconds as seconds, with decimals only where they are needed.
@@ -202,15 +214,17 @@ fn secs(millis: u64) -> String {
     }
 }
 
-/// The outcome as a log: a GPU is a processor, an owner a group; waits hold time lost to runs taken back.
+/// The outcome as a log: a GPU is a processor, or where jobs ask for parts of GPUs a thousandth of one; an owner is a
+/// group; waits hold time lost to runs taken back.
 pub fn swf(case: &Case, policy: &str, outcome: &Outcome) -> String {
+    let (each, unit) = if case.workload.has_parts() { (1, "a thousandth of a GPU") } else { (1000, "a GPU") };
     let mut header = vec![
-        format!(" Simulated by madang: policy {policy}, seed {}; a processor is a GPU", case.seed),
+        format!(" Simulated by madang: policy {policy}, seed {}; a processor is {unit}", case.seed),
         format!(" On {}", case.machine.name),
-        format!(" MaxProcs: {}", case.machine.gpus()),
+        format!(" MaxProcs: {}", case.machine.gpus() * 1000 / each),
     ];
     header.extend(case.workload.notes.iter().map(|note| format!(" Note: {note}")));
-    let row = |(job, fate): (&madang_sim::trial::Job, Fate)| {
+    let row = |(job, fate): (&Job, Fate)| {
         let whole = |millis: u64| (millis / 1000).cast_signed();
         let run = whole(job.runtime.millis());
         let status = if fate.timed_out { 5 } else { i64::from(!job.fails) };
@@ -218,7 +232,8 @@ pub fn swf(case: &Case, policy: &str, outcome: &Outcome) -> String {
         let mut fields = [-1; 18];
         fields[0] = job.number.cast_signed();
         (fields[1], fields[2], fields[3]) = (whole(job.submit.millis()), whole(wait), run);
-        (fields[4], fields[7]) = (job.gang().cast_signed(), job.gang().cast_signed());
+        let gang = (job.milli() / each).cast_signed();
+        (fields[4], fields[7]) = (gang, gang);
         (fields[8], fields[10]) = (whole(job.limit.millis()), status);
         (fields[11], fields[12]) = (i64::from(job.user), i64::from(job.owner));
         of_fields(fields)

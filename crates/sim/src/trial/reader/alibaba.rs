@@ -1,6 +1,6 @@
 //! Alibaba's public traces: pods that share GPUs (2023), recommendation serving (2025), a spot fleet (2026).
 use super::super::table::{Row, Table, Wrong};
-use super::super::workload::{Job, Workload};
+use super::super::workload::{Beside, Job, Workload};
 use super::{Owners, Reading, dice};
 use madang_model::{Qos, Span, Time};
 
@@ -27,6 +27,9 @@ struct Asked {
     runtime: Span,
     nodes: u32,
     gpus: u32,
+    /// Thousandths of the one GPU; 0 for whole ones.
+    share: u32,
+    beside: Option<Beside>,
     owner: u32,
     user: u32,
     qos: Qos,
@@ -44,9 +47,9 @@ fn jobs(asked: &[Asked], reading: &Reading) -> Vec<Job> {
         limit: reading.limits.of(&mut rng, asked.runtime),
         nodes: asked.nodes,
         gpus: asked.gpus,
-        share: 0,
-        cpus: asked.gpus.max(1),
-        beside: None,
+        share: asked.share,
+        cpus: asked.beside.map_or(asked.gpus, |beside| beside.cpu_milli.div_ceil(1000)).max(1),
+        beside: asked.beside,
         owner: asked.owner,
         user: asked.user,
         qos: asked.qos,
@@ -71,9 +74,17 @@ fn moment(row: &Row, column: &str) -> Result<Option<u64>, Wrong> {
 /// Reads openb's pods.
 pub(super) fn pods(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
     let (table, mut owners, mut asked) = (Table::read(text, PODS)?, Owners::default(), Vec::new());
-    let (mut without, mut shared) = (0, 0);
+    let (mut without, mut shared, mut spec) = (0, 0, 0);
     for (number, row) in (1..).zip(table.rows()) {
         let (gpus, milli) = (within(&row, "num_gpu", 64)?, within(&row, "gpu_milli", 1000)?);
+        let share = match (gpus, milli) {
+            (0, _) | (_, 1000) => 0,
+            (1, 1..) => milli,
+            (1, _) => return Err(row.wrong("gpu_milli", "1 to 999 of a shared GPU, or 1000")),
+            _ => return Err(row.wrong("gpu_milli", "1000, since several GPUs are asked for whole")),
+        };
+        let cpu_milli = within(&row, "cpu_milli", 10_000_000)?;
+        let beside = Some(Beside { cpu_milli, memory_mib: within(&row, "memory_mib", u32::MAX)? });
         let created = moment(&row, "creation_time")?.ok_or_else(|| row.wrong("creation_time", "a time in seconds"))?;
         let deleted = moment(&row, "deletion_time")?.ok_or_else(|| row.wrong("deletion_time", "a time in seconds"))?;
         let since = moment(&row, "scheduled_time")?.unwrap_or(created);
@@ -86,27 +97,26 @@ pub(super) fn pods(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
             "Burstable" | "Guaranteed" => Qos::Normal,
             _ => return Err(row.wrong("qos", "LS, BE, Burstable or Guaranteed")),
         };
-        if gpus == 0 {
-            without += 1;
-            continue;
-        }
-        shared += u32::from(milli < 1000);
+        without += u32::from(gpus == 0);
+        shared += u32::from(share > 0);
+        spec += u32::from(!row.text("gpu_spec")?.is_empty());
         let runtime = Span::from_millis((deleted - since).max(1000));
         let owner = owners.asks("openb", u64::from(gpus), runtime);
-        let (user, fails) = (qos as u32, row.text("pod_phase")? == "Failed");
-        asked.push(Asked { number, submit: created, runtime, nodes: 1, gpus, owner, user, qos, fails });
+        let (user, fails, nodes) = (qos as u32, row.text("pod_phase")? == "Failed", 1);
+        asked.push(Asked { number, submit: created, runtime, nodes, gpus, share, beside, owner, user, qos, fails });
     }
     Ok(Workload {
         name: "openb 2023".into(),
         notes: vec![
-            "Alibaba's openb trace, GPU pods of 2023; Apache-2.0".into(),
+            "Alibaba's openb trace, pods of 2023; Apache-2.0".into(),
             "Run times are from scheduling to deletion, of pods never scheduled from creation to deletion; pods that \
              outlived the trace end with it"
                 .into(),
             format!(
-                "Modelled: {shared} pods that share a GPU hold a whole one; {without} pods without GPU are left out"
+                "{shared} pods ask for a part of one GPU, {without} for none, each with its CPUs and memory; every GPU \
+                 may be shared"
             ),
-            LEFT_OUT.into(),
+            format!("The GPU models that {spec} pods demand are left out"),
             "Latency-sensitive pods are urgent, best-effort ones are not; all have one owner, users are the classes"
                 .into(),
             reading.limits.note(),
@@ -145,7 +155,8 @@ pub(super) fn instances(text: &str, reading: &Reading) -> Result<Workload, Wrong
         }
         let runtime = Span::from_millis((until - since).max(1000));
         let owner = owners.asks(row.text("app_name")?, u64::from(gpus), runtime);
-        asked.push(Asked { number, submit, runtime, nodes: 1, gpus, owner, user: 0, qos: Qos::Normal, fails: false });
+        let (nodes, share, beside, user, qos, fails) = (1, 0, None, 0, Qos::Normal, false);
+        asked.push(Asked { number, submit, runtime, nodes, gpus, share, beside, owner, user, qos, fails });
     }
     Ok(Workload {
         name: "dlrm 2025".into(),
@@ -170,13 +181,14 @@ pub(super) fn instances(text: &str, reading: &Reading) -> Result<Workload, Wrong
 /// Reads single jobs of the spot fleet.
 pub(super) fn spot(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
     let (table, mut owners, mut asked) = (Table::read(text, SPOT)?, Owners::default(), Vec::new());
-    let mut shared = 0;
+    let (mut shared, mut rounded) = (0, 0);
     for (number, row) in (1..).zip(table.rows()) {
         let milli = row.decimal("gpu_request", 3)?;
         if milli == 0 || milli > 64_000 {
             return Err(row.wrong("gpu_request", "more than 0 GPUs, at most 64"));
         }
-        shared += u32::from(milli % 1000 > 0);
+        let share = if milli < 1000 { milli as u32 } else { 0 };
+        (shared, rounded) = (shared + u32::from(share > 0), rounded + u32::from(milli > 1000 && milli % 1000 > 0));
         let (gpus, nodes) = (milli.div_ceil(1000) as u32, within(&row, "worker_num", 100_000)?.max(1));
         let runtime = Span::from_millis(row.decimal("duration", 3)?.max(1000));
         let submit = row.decimal("submit_time", 3)?;
@@ -186,15 +198,17 @@ pub(super) fn spot(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
             _ => return Err(row.wrong("job_type", "HP or Spot")),
         };
         let name = format!("org-{}", row.text("organization")?);
-        let owner = owners.asks(&name, u64::from(gpus) * u64::from(nodes), runtime);
-        asked.push(Asked { number, submit, runtime, nodes, gpus, owner, user: 0, qos, fails: false });
+        let each = if share > 0 { share } else { gpus * 1000 };
+        let owner = owners.asks(&name, u64::from(each) * u64::from(nodes), runtime);
+        let (beside, user, fails) = (None, 0, false);
+        asked.push(Asked { number, submit, runtime, nodes, gpus, share, beside, owner, user, qos, fails });
     }
     Ok(Workload {
         name: "spot 2026, single jobs".into(),
         notes: vec![
             "Jobs of Alibaba's spot fleet of 2026, picked by a third party for their weight or length; MIT".into(),
             format!("Not the load of the fleet: {} jobs of 466,867; each worker is a node of its gang", asked.len()),
-            format!("Modelled: {shared} jobs that ask for a part of a GPU hold a whole one"),
+            format!("{shared} jobs ask for a part of a GPU; modelled: {rounded} that ask for several and a part hold it whole"),
             LEFT_OUT.into(),
             reading.limits.note(),
         ],

@@ -1,7 +1,7 @@
 //! Public traces as workloads and machines, each by its own columns: what a file is, its header says.
 //!
-//! A trial places whole GPUs on nodes; what a trace has beyond that (CPUs, memory, parts of a GPU, models) is left out,
-//! and the workload's notes say so. Files may be packed with gzip.
+//! What a trace has beyond what a trial places (models, and but for openb CPUs and memory) is left out, and the workload's
+//! notes say so. Files may be packed with gzip.
 mod alibaba;
 mod nodes;
 mod swf;
@@ -106,7 +106,7 @@ pub fn read(name: &str, bytes: &[u8], reading: &Reading) -> Result<Workload, Wro
             return Err(Wrong {
                 name: name.into(),
                 fact: "a list of nodes, not jobs".into(),
-                hint: "give it as the machine",
+                hint: "give it as the machine: --machine FILE",
             });
         }
     };

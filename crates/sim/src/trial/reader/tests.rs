@@ -1,13 +1,13 @@
 //! Tiny files of every kind, and the public ones where they lie beside the repository.
 use super::*;
-use crate::trial::Machine;
 use crate::trial::generate::summary;
+use crate::trial::{Beside, Machine};
 use std::path::Path;
 
 /// Pods, one of which shares a GPU and one of which has none.
 const PODS: &str =
     "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time
-p0,12000,16384,1,460,,LS,Running,100,400,110
+p0,12500,16384,1,460,,LS,Running,100,400,110
 p1,6000,12288,0,0,,BE,Running,100,400,110
 p2,6000,12288,8,1000,A|B,BE,Failed,90,150,
 ";
@@ -34,7 +34,13 @@ fn shown(workload: &Workload) -> String {
         let (owner, fails) = (&workload.owners[job.owner as usize].name, if job.fails { " fails" } else { "" });
         let (number, submit, nodes, gpus) = (job.number, job.submit.millis(), job.nodes, job.gpus);
         let (run, limit) = (job.runtime.millis(), job.limit.millis());
-        out += &format!("{number} at {submit}: {nodes}x{gpus} {run} of {limit} {owner} {:?}{fails}\n", job.qos);
+        let share = if job.share > 0 { format!("*0.{:03}", job.share) } else { String::new() };
+        let beside = |beside: Beside| format!(" {}mCPU {}MiB", beside.cpu_milli, beside.memory_mib);
+        let beside = job.beside.map(beside).unwrap_or_default();
+        out += &format!(
+            "{number} at {submit}: {nodes}x{gpus}{share}{beside} {run} of {limit} {owner} {:?}{fails}\n",
+            job.qos
+        );
     }
     out
 }
@@ -43,9 +49,14 @@ fn shown(workload: &Workload) -> String {
 fn every_kind_is_known_by_its_columns() {
     let exact = Reading { limits: Limits::Exact, ..Reading::default() };
     let cases = [
-        (PODS, "3 at 0: 1x8 60000 of 60000 openb Low fails\n1 at 10000: 1x1 290000 of 290000 openb High\n"),
+        (
+            PODS,
+            "3 at 0: 1x8 6000mCPU 12288MiB 60000 of 60000 openb Low fails\n\
+             1 at 10000: 1x1*0.460 12500mCPU 16384MiB 290000 of 290000 openb High\n\
+             2 at 10000: 1x0 6000mCPU 12288MiB 290000 of 290000 openb Low\n",
+        ),
         (INSTANCES, "1 at 0: 1x1 1000500 of 1000500 app_0 Normal\n3 at 475000: 1x2 377500 of 377500 app_1 Normal\n"),
-        (SPOT, "2 at 0: 1x1 60000 of 60000 org-3 Low\n1 at 63000: 176x8 342519000 of 342519000 org-57 Normal\n"),
+        (SPOT, "2 at 0: 1x1*0.500 60000 of 60000 org-3 Low\n1 at 63000: 176x8 342519000 of 342519000 org-57 Normal\n"),
         (
             SWF,
             "1 at 0: 2x6 100000 of 200000 group-1 Normal\n2 at 1000: 1x1 200000 of 200000 group-2 Normal fails\n\
@@ -61,7 +72,7 @@ fn every_kind_is_known_by_its_columns() {
 fn notes_say_what_was_left_out() {
     let notes =
         |text: &str| read("file", text.as_bytes(), &Reading::default()).expect("it is well formed").notes.join("\n");
-    assert!(notes(PODS).contains("1 pods that share a GPU hold a whole one; 1 pods without GPU are left out"));
+    assert!(notes(PODS).contains("1 pods ask for a part of one GPU, 1 for none, each with its CPUs and memory"));
     assert!(notes(INSTANCES).contains("1 instances older than the trace come at its start, 1 that outlive it"));
     assert!(notes(SWF).contains("1 of 4 jobs are left out") && notes(SWF).contains("1 jobs ran longer"));
     assert!(notes(SWF).contains("1 jobs: Modelled: limits are"));
@@ -75,15 +86,20 @@ fn owners_names_are_such_as_a_centre_takes() {
 
 #[test]
 fn node_lists_become_fabrics() {
-    let openb =
-        "sn,cpu_milli,memory_mib,gpu,model\nn0,64000,1,2,P100\nn1,64000,1,2,P100\nn2,96000,1,8,G2\nn3,32000,1,0,\n";
+    let openb = "sn,cpu_milli,memory_mib,gpu,model\nn0,64000,2048,2,P100\nn1,64000,2048,2,P100\nn2,96000,2048,8,G2\nn3,32000,1024,0,\nn4,64000,4096,2,P100\n";
     let spot = "gpu_model,gpu_capacity_num,cpu_num,node_name\nA10,1,128,0\nH800,8,192,1\nA10,1,128,2\n";
     let fabrics = |text: &str| {
         let machine = machine("file", text.as_bytes()).expect("it is well formed");
         let show = |fabric: &crate::trial::Fabric| format!("{} of {}", fabric.nodes, fabric.name);
         machine.fabrics.iter().map(show).collect::<Vec<_>>()
     };
-    assert_eq!(fabrics(openb), ["1 of G2 8x 96 CPUs", "2 of P100 2x 64 CPUs"]);
+    let expected = [
+        "1 of G2 8x 96 CPUs 2 GiB",
+        "2 of P100 2x 64 CPUs 2 GiB",
+        "1 of P100 2x 64 CPUs 4 GiB",
+        "1 of no GPU 32 CPUs 1 GiB",
+    ];
+    assert_eq!(fabrics(openb), expected);
     assert_eq!(fabrics(spot), ["1 of H800 8x 192 CPUs", "2 of A10 1x 128 CPUs"]);
 }
 
@@ -95,6 +111,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ("a,b\n1,2\n".into(), "f: line 1: not a trace that is known here, it begins with \"a,b\""),
         (swap(PODS, ",1,460", ",x,460"), "f: line 2: num_gpu is x, expected a whole number from 0 to 64"),
         (swap(PODS, ",1,460", ",1,1460"), "f: line 2: gpu_milli is 1460, expected a whole number from 0 to 1000"),
+        (
+            swap(PODS, ",8,1000", ",8,500"),
+            "f: line 4: gpu_milli is 500, expected 1000, since several GPUs are asked for whole",
+        ),
         (swap(PODS, ",LS,", ",XX,"), "f: line 2: qos is XX, expected LS, BE, Burstable or Guaranteed"),
         (
             swap(PODS, "100,400,110", "100,50,110"),
@@ -144,7 +164,7 @@ fn beside(file: &str) -> Option<Vec<u8>> {
 #[test]
 fn public_traces_are_read_whole() {
     let cases = [
-        ("openb-2023/openb_pod_list_default.csv.gz", 7064, 1),
+        ("openb-2023/openb_pod_list_default.csv.gz", 8152, 1),
         ("dlrm-2025/disaggregated_DLRM_trace.csv.gz", 7386, 156),
         ("spot-2026/derived/heaviest_gpu_jobs_top200.csv", 200, 13),
         ("spot-2026/derived/longest_jobs_top200.csv", 200, 17),
