@@ -11,14 +11,16 @@ use madang_model::{PartyId, Policy, Qos, Site, Span};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;
 
-/// A setting by its name.
-struct Setting {
-    name: &'static str,
+/// A setting of a policy, the centre's or another's, by its name.
+pub struct Setting<P = Policy> {
+    /// Its name.
+    pub name: &'static str,
     /// What it may be, for people.
-    takes: &'static str,
+    pub takes: &'static str,
     /// Gives nothing, and changes nothing, where the text is none of that.
-    set: fn(&mut Policy, &str) -> Option<()>,
-    get: fn(&Policy) -> String,
+    pub set: fn(&mut P, &str) -> Option<()>,
+    /// What it is, as text.
+    pub get: fn(&P) -> String,
 }
 
 const ORDERS: [(&str, Order); 2] = [("shortest-first", Order::ShortestFirst), ("oldest-first", Order::OldestFirst)];
@@ -113,20 +115,24 @@ const SETTINGS: [Setting; 19] = [
     count!("starts", "from 1 to 1000000", 1..=1_000_000, starts),
 ];
 
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+/// Puts a value in its place, if there is one.
+pub fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())
 }
 
-fn meant<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
+/// What a word stands for.
+pub fn meant<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
 }
 
-fn word_for<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+/// The word that stands for a value.
+pub fn word_for<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| word)
 }
 
-fn yes_or_no(text: &str) -> Option<bool> {
+/// Whether a text says yes or no.
+pub fn yes_or_no(text: &str) -> Option<bool> {
     match text {
         "true" | "yes" => Some(true),
         "false" | "no" => Some(false),
@@ -134,13 +140,14 @@ fn yes_or_no(text: &str) -> Option<bool> {
     }
 }
 
-fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
+/// A whole number within bounds.
+pub fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|number| plain && range.contains(number))
 }
 
-/// `14 days`, `2 min`, `90s`, `12h`.
-fn length(text: &str, secs: RangeInclusive<u64>) -> Option<Span> {
+/// A length of time within bounds in seconds: `14 days`, `2 min`, `90s`, `12h`.
+pub fn length(text: &str, secs: RangeInclusive<u64>) -> Option<Span> {
     let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
     let number: u64 = text[..text.len() - unit.len()].parse().ok()?;
     let each = match unit.trim_start() {
@@ -155,9 +162,14 @@ fn length(text: &str, secs: RangeInclusive<u64>) -> Option<Span> {
 
 /// Changes one setting of a policy, by its name and as text; hyphens in a name are as good as underscores.
 pub fn set(policy: &mut Policy, name: &str, text: &str) -> Result<(), String> {
-    let known = || SETTINGS.iter().map(|setting| setting.name);
+    set_of(&SETTINGS, policy, name, text)
+}
+
+/// The same of any policy that has these settings.
+pub fn set_of<P>(settings: &[Setting<P>], policy: &mut P, name: &str, text: &str) -> Result<(), String> {
+    let known = || settings.iter().map(|setting| setting.name);
     let plain = name.replace('-', "_");
-    let Some(setting) = SETTINGS.iter().find(|setting| setting.name == plain) else {
+    let Some(setting) = settings.iter().find(|setting| setting.name == plain) else {
         let meant = nearest(&plain, known()).map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
         let known = known().collect::<Vec<_>>().join(", ");
         return Err(format!("there is no setting {}; {meant}settings are {known}", quoted(name)));

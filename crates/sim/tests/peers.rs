@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use std::io::Read;
 use std::path::Path;
 
+#[path = "peers/parts.rs"]
+mod parts;
+
 const SECOND: u64 = 1000;
 
 /// Rows of: submit, run time, limit in seconds; nodes x GPUs; owner. Owners weigh the same.
@@ -69,7 +72,7 @@ fn sound(workload: &Workload, machine: &Machine, outcome: &Outcome) {
         assert!(run.start >= job.submit, "job {} starts before it is submitted", job.number);
         // A run that is taken back in the moment of its start holds nothing for any time.
         if run.end > run.start {
-            edges.extend([(run.start, true, job.gang()), (run.end, false, job.gang())]);
+            edges.extend([(run.start, true, job.milli()), (run.end, false, job.milli())]);
         }
         ends[run.job as usize] += usize::from(matches!(run.how, How::Ended | How::TimedOut));
     }
@@ -77,7 +80,7 @@ fn sound(workload: &Workload, machine: &Machine, outcome: &Outcome) {
     let mut held = 0;
     for (_, starts, gang) in edges {
         held = if starts { held + gang } else { held - gang };
-        assert!(held <= machine.gpus(), "{held} GPUs held of {}", machine.gpus());
+        assert!(held <= 1000 * machine.gpus(), "{held} thousandths held of {} GPUs", machine.gpus());
     }
     assert!(ends.iter().all(|count| *count == 1), "each job comes to its end once");
 }

@@ -41,6 +41,39 @@ impl Crowd {
     }
 }
 
+/// One of two iterators: the short way for whole GPUs alone must not pay for the long one.
+enum Either<A, B> {
+    One(A),
+    Other(B),
+}
+
+impl<A: Iterator<Item = u32>, B: Iterator<Item = u32>> Iterator for Either<A, B> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            Either::One(one) => one.next(),
+            Either::Other(other) => other.next(),
+        }
+    }
+
+    fn fold<T, F: FnMut(T, u32) -> T>(self, first: T, each: F) -> T {
+        match self {
+            Either::One(one) => one.fold(first, each),
+            Either::Other(other) => other.fold(first, each),
+        }
+    }
+}
+
+impl<A: DoubleEndedIterator<Item = u32>, B: DoubleEndedIterator<Item = u32>> DoubleEndedIterator for Either<A, B> {
+    fn next_back(&mut self) -> Option<u32> {
+        match self {
+            Either::One(one) => one.next_back(),
+            Either::Other(other) => other.next_back(),
+        }
+    }
+}
+
 /// Nodes of a machine and what is free on them.
 #[derive(Clone, Debug)]
 pub struct Floor {
@@ -103,13 +136,15 @@ impl Floor {
     }
 
     /// The nodes for a gang: all of one fabric, each the fullest that fits; the fabric with the fewest to spare. A single
-    /// part of a GPU goes to the open GPU that it fills most, wherever that is.
+    /// part of a GPU goes to the open GPU that it fills most, wherever that is. Work without GPUs that tells its CPUs goes
+    /// to a fabric without GPUs if it can, as a partition of its own has it.
     pub fn find(&self, nodes: u32, need: &Need) -> Option<Vec<u32>> {
         if need.share > 0 {
             return self.find_where(nodes, need, |_| true);
         }
         let counts = (0..self.ready.len()).map(|fabric| (self.fitting(fabric, need), fabric));
-        let (_, fabric) = counts.filter(|(count, _)| *count >= nodes as usize).min_by_key(|(count, _)| *count)?;
+        let enough = counts.filter(|(count, _)| *count >= nodes as usize);
+        let (_, fabric) = enough.min_by_key(|(count, fabric)| (self.spoils(*fabric, need), *count))?;
         Some(self.ready(fabric, need).take(nodes as usize).collect())
     }
 
@@ -120,17 +155,24 @@ impl Floor {
             let best = (0..self.ready.len()).filter_map(first);
             return best.min_by_key(|node| (self.fullness(*node, need), *node)).map(|node| vec![node]);
         }
-        let mut best: Option<Vec<u32>> = None;
+        let mut best: Option<(bool, Vec<u32>)> = None;
         for fabric in 0..self.ready.len() {
-            let fitting: Vec<u32> = self.ready(fabric, need).filter(|node| allowed(*node)).collect();
-            if fitting.len() >= nodes as usize && best.as_ref().is_none_or(|other| fitting.len() < other.len()) {
-                best = Some(fitting);
+            let (spoils, mut fitting) = (self.spoils(fabric, need), Vec::new());
+            self.ready(fabric, need).filter(|node| allowed(*node)).for_each(|node| fitting.push(node));
+            let better = |(bad, other): &(bool, Vec<u32>)| (spoils, fitting.len()) < (*bad, other.len());
+            if fitting.len() >= nodes as usize && best.as_ref().is_none_or(better) {
+                best = Some((spoils, fitting));
             }
         }
-        best.map(|mut fitting| {
+        best.map(|(_, mut fitting)| {
             fitting.truncate(nodes as usize);
             fitting
         })
+    }
+
+    /// Work that needs no GPU but tells its CPUs would take them from beside this fabric's GPUs.
+    fn spoils(&self, fabric: usize, need: &Need) -> bool {
+        need.gpus == 0 && need.share == 0 && !need.is_plain() && self.ready[fabric].len() > 1
     }
 
     /// Whether a gang has a place now.
@@ -179,13 +221,24 @@ impl Floor {
     /// Nodes of a fabric that are up and meet a need, the fullest first: for a part of a GPU those whose open GPUs it
     /// fills most, then those where it would open one.
     pub fn ready(&self, fabric: usize, need: &Need) -> impl DoubleEndedIterator<Item = u32> {
-        let need = *need;
+        match need.is_plain() {
+            true => Either::One(self.with_whole(fabric, need.gpus)),
+            false => Either::Other(self.with_room(fabric, *need)),
+        }
+    }
+
+    /// Nodes of a fabric with so many whole GPUs free, the fullest first.
+    fn with_whole(&self, fabric: usize, gpus: u32) -> impl DoubleEndedIterator<Item = u32> {
+        self.ready[fabric].iter().skip(gpus as usize).flat_map(Crowd::iter)
+    }
+
+    /// [`Floor::ready`] of any need.
+    fn with_room(&self, fabric: usize, need: Need) -> impl DoubleEndedIterator<Item = u32> {
         let best = move |node: u32| self.rooms[node as usize].best(need.share);
         let open = (need.share > 0).then(|| self.open[fabric].range((need.share as u16, 0, 0)..)).into_iter().flatten();
         // A node with several open GPUs stands where the fullest of them that serves does.
         let open = open.filter(move |(_, node, device)| best(*node).is_some_and(|open| open.device == *device));
-        let least = if need.share > 0 { 1 } else { need.gpus as usize };
-        let whole = self.ready[fabric].iter().skip(least).flat_map(Crowd::iter);
+        let whole = self.with_whole(fabric, need.gpus.max(u32::from(need.share > 0)));
         let whole = whole.filter(move |node| need.share == 0 || best(*node).is_none());
         open.map(|(_, node, _)| *node).chain(whole).filter(move |node| self.rooms[*node as usize].fits_beside(&need))
     }

@@ -61,6 +61,8 @@ pub enum Refusal {
     },
     /// The centre said no to something that the workload asks for.
     Centre(String),
+    /// A job that a policy with these settings would leave waiting for ever.
+    Never(String),
 }
 
 impl fmt::Display for Refusal {
@@ -73,7 +75,7 @@ impl fmt::Display for Refusal {
                 }
                 write!(f, " each, the largest island has {largest}")
             }
-            Refusal::Centre(fact) => f.write_str(fact),
+            Refusal::Centre(fact) | Refusal::Never(fact) => f.write_str(fact),
         }
     }
 }

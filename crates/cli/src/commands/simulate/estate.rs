@@ -90,6 +90,7 @@ fn one(policy: &Variant, case: &Case) -> Result<trial::Outcome, Fail> {
         let fail = Fail::new(refusal.to_string());
         match refusal {
             trial::Refusal::TooLarge { .. } => fail.hint("a larger machine: --nodes N and --gpus-per-node G"),
+            trial::Refusal::Never(_) => fail.hint("let owners borrow more: kueue:borrow=GPUS or kueue:borrow=yes"),
             trial::Refusal::Centre(_) => fail,
         }
     })

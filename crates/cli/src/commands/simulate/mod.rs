@@ -7,6 +7,7 @@ mod estate;
 mod machine;
 mod output;
 mod processors;
+mod settings;
 mod variant;
 
 use super::Context;
@@ -28,12 +29,16 @@ const EXAMPLES: &str = "Examples:
   madang simulate generate:national --centre centre.toml --seeds 5 --days 14 --report out.html
   madang simulate DATA --compare madang madang:promises=1       a centre's own past, from its data folder
   madang simulate generate:helios --compare madang madang:promises=1 madang:backfill=oldest-first:reclaim=no
+  madang simulate generate:helios --compare multifactor:age=0:fairshare=100000 kueue:reclaim=no:borrow=16 easy:depth=100
 
 Policies on interchangeable processors: fcfs, easy, easy-clairvoyant, easy-sjbf, easy-sjbf-clairvoyant, conservative.
 Policies on nodes with GPUs: madang (the very scheduler that serves), fifo, easy, multifactor, kueue.
 madang takes settings, as in a centre file's [policy], each after a colon: half_life, promises, backfill,
 prediction, patience, reclaim, preempts, preemptible, victims, cap, grace, settle, times, window, gain, jobs, growth,
-tries, starts. What is not set is as in the centre file of --centre, else as by default.";
+tries, starts. What is not set is as in the centre file of --centre, else as by default.
+easy takes depth, window; multifactor age, fairshare, size, qos, max_age, half_life, calc, depth, window, interval,
+resolution; kueue timeout, backoff, backoff_max, reclaim, borrow, queueing, scoring; all of them by Slurm's and
+Kueue's own names too (PriorityWeightAge, bf_max_job_test, borrowingLimit).";
 
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,10 @@
 //! Policies as they are named on the command line: `madang`, or with settings of its own `madang:promises=1:reclaim=no`.
+use super::settings;
 use clap::builder::{PossibleValue, TypedValueParser};
 use madang_sim::lab;
 use madang_sim::report::Case;
 use madang_sim::trial::madang::Seen;
+use madang_sim::trial::peers::{self, Tuned};
 use madang_sim::trial::stretch::Stretch;
 use madang_sim::trial::{self, Policy, Settings};
 
@@ -13,6 +15,8 @@ pub struct Variant {
     /// Which policy.
     pub policy: Policy,
     changes: Vec<(String, String)>,
+    /// A policy of the field with its settings.
+    tuned: Option<Tuned>,
     /// How many of a hundred gangs are made elastic.
     elastic: Stretch,
 }
@@ -20,7 +24,8 @@ pub struct Variant {
 impl Variant {
     /// A policy as it is.
     pub fn plain(policy: Policy) -> Variant {
-        Variant { name: policy.name().into(), policy, changes: Vec::new(), elastic: Stretch::default() }
+        let tuned = if let Policy::Peer(peer) = policy { Some(Tuned::from(peer)) } else { None };
+        Variant { name: policy.name().into(), policy, changes: Vec::new(), tuned, elastic: Stretch::default() }
     }
 
     /// The policy of that name on nodes; `None` where there is none of that name, an error where a setting is wrong.
@@ -29,14 +34,16 @@ impl Variant {
         let name = words.next().unwrap_or_default();
         let changes = words.map(change).collect::<Result<Vec<_>, String>>()?;
         let Some(policy) = Policy::named(name) else {
-            return if changes.is_empty() { Ok(None) } else { Err(format!("{name} has no settings, madang has")) };
+            return if changes.is_empty() { Ok(None) } else { Err(format!("{name} has no settings")) };
         };
-        if let (Policy::Peer(peer), [_, ..]) = (policy, changes.as_slice()) {
-            return Err(format!("{} has no settings, madang has", peer.name()));
+        if let Policy::Peer(peer) = policy {
+            let mut tuned = Tuned::from(peer);
+            changes.iter().try_for_each(|(name, value)| settings::set(&mut tuned, name, value))?;
+            return Ok(Some(Variant { name: text.to_owned(), changes, tuned: Some(tuned), ..Variant::plain(policy) }));
         }
         let (elastic, changes): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(name, _)| name == ELASTIC);
         let elastic = elastic.last().map_or(Ok(Stretch::default()), |(_, percent)| share(percent))?;
-        let variant = Variant { name: text.to_owned(), policy, changes, elastic };
+        let variant = Variant { name: text.to_owned(), policy, changes, tuned: None, elastic };
         variant.apply(&mut madang_model::Policy::default())?;
         Ok(Some(variant))
     }
@@ -53,6 +60,9 @@ impl Variant {
 
     /// Tries the case. The changes are made to the policy of the case's centre.
     pub fn run(&self, case: &Case, seen: &mut Seen) -> Result<trial::Outcome, trial::Refusal> {
+        if let Some(tuned) = &self.tuned {
+            return peers::run_tuned(&case.workload, &case.machine, (&self.name, tuned), seen);
+        }
         if self.changes.is_empty() && self.elastic == Stretch::default() {
             return self.policy.run(&case.workload, &case.machine, seen);
         }
@@ -136,7 +146,12 @@ mod tests {
         assert!(variant.about().contains("30 of 100 gangs elastic"), "{}", variant.about());
         assert_eq!(wrong("madang:elastic=101"), "elastic cannot be \"101\"; it is per cent of the gangs, 0 to 100");
         assert_eq!(wrong("madang:promises"), "write a setting as NAME=VALUE, not \"promises\"");
-        assert_eq!(wrong("kueue:timeout=1"), "kueue has no settings, madang has");
-        assert_eq!(wrong("fcfs:a=1"), "fcfs has no settings, madang has");
+        assert!(wrong("kueue:timeout=1").starts_with("timeout cannot be \"1\"; it is a length of time"));
+        assert_eq!(wrong("fcfs:a=1"), "fcfs has no settings");
+        let variant = Variant::named("kueue:borrow=no:waitForPodsReady.timeout=1 min").ok().flatten();
+        assert!(
+            variant
+                .is_some_and(|variant| variant.about().ends_with(", with borrow no, waitForPodsReady.timeout 1 min"))
+        );
     }
 }

@@ -3,13 +3,14 @@
 //! After Kueue's pages "Cluster Queue", "Preemption", "Workload", "All-or-nothing Scheduling" and "Setup All-or-nothing
 //! with ready Pods", without Topology Aware Scheduling and with fair sharing off, as by default. Kept:
 //! - each owner is a ClusterQueue of one cohort, its nominal quota its weight's part of all GPUs, with nothing to limit
-//!   borrowing; `BestEffortFIFO`: by priority, then age; whoever cannot be admitted blocks nobody;
+//!   borrowing unless that is set; `BestEffortFIFO`: by priority, then age; whoever cannot be admitted blocks nobody;
 //! - in each cycle the heads of all queues are taken, those within their nominal quota before those that borrow, then
 //!   by priority, then age;
 //! - `reclaimWithinCohort: Any`: who stays within its nominal quota takes back from queues that borrow, the lowest
 //!   priority first, then the newest admitted, and spares again whom it turns out not to need;
 //!   `withinClusterQueue: Never`;
-//! - a quota counts GPUs, not nodes: what is admitted may have no place, and a node that is down lessens no quota;
+//! - a quota counts GPUs, in thousandths as of an extended resource for shares, not nodes, CPUs or memory: what is
+//!   admitted may have no place, and a node that is down lessens no quota;
 //! - `waitForPodsReady`: if not all pods of a gang have a place by the timeout it is evicted, and comes back after a
 //!   backoff that doubles, now ordered by its eviction; until then it holds its quota and the places its pods took.
 //!
@@ -37,6 +38,26 @@ pub enum Scoring {
     LeastAllocated,
 }
 
+/// From whom a queue within its nominal quota takes back what others borrow: `preemption.reclaimWithinCohort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reclaim {
+    /// Whoever borrows.
+    Any,
+    /// Whoever borrows with a lower priority.
+    LowerPriority,
+    /// Nobody, which is Kueue's default.
+    Never,
+}
+
+/// Which of a queue's jobs are looked at: `queueingStrategy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queueing {
+    /// Whoever cannot be admitted blocks nobody.
+    BestEffortFifo,
+    /// The first blocks the others.
+    StrictFifo,
+}
+
 /// Settings by their names in Kueue's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -49,6 +70,12 @@ pub struct Config {
     pub backoff_max: Span,
     /// `NodeResourcesFit` of the scheduler beneath; most allocated by default here.
     pub scoring: Scoring,
+    /// `preemption.reclaimWithinCohort`: any by default here, since quotas stand for guarantees; in Kueue it is never.
+    pub reclaim: Reclaim,
+    /// `borrowingLimit`, in GPUs, of each queue; none by default, as in Kueue.
+    pub borrowing: Option<u64>,
+    /// `queueingStrategy`.
+    pub queueing: Queueing,
 }
 
 impl Default for Config {
@@ -58,6 +85,9 @@ impl Default for Config {
             backoff_base: Span::from_secs(60),
             backoff_max: Span::from_hours(1),
             scoring: Scoring::MostAllocated,
+            reclaim: Reclaim::Any,
+            borrowing: None,
+            queueing: Queueing::BestEffortFifo,
         }
     }
 }
@@ -158,11 +188,35 @@ impl Kueue {
         queue.used + gang > queue.nominal
     }
 
+    /// Whether a queue may hold so much more, were it there.
+    fn may(&self, owner: usize, gang: u64) -> bool {
+        let queue = &self.queues[owner];
+        self.config.borrowing.is_none_or(|gpus| queue.used + gang <= queue.nominal + gpus * u64::from(WHOLE))
+    }
+
+    /// Whether a job of this size could be admitted, if need be by taking back.
+    fn admits(&self, owner: usize, gang: u64) -> bool {
+        match self.fits(gang) {
+            true => self.may(owner, gang),
+            false => self.config.reclaim != Reclaim::Never && !self.borrows(owner, gang),
+        }
+    }
+
+    /// Whether there is enough to take back for it, where it is not there.
+    fn reaches(&self, ground: &Ground, owner: usize, gang: u64, (Reverse(qos), ..): Rank) -> bool {
+        self.fits(gang) || self.config.reclaim == Reclaim::Any || self.targets(ground, owner, gang, qos).is_some()
+    }
+
     /// The first of a queue that can be admitted, be it by taking back.
-    fn head(&self, owner: usize) -> Option<(bool, Rank, usize)> {
-        let admissible = |gang: u64| self.fits(gang) || !self.borrows(owner, gang);
-        let lines = self.queues[owner].pending.iter().filter(|(gang, _)| admissible(**gang));
-        let (rank, gang) = lines.filter_map(|(gang, line)| Some((*line.first()?, *gang))).min()?;
+    fn head(&self, ground: &Ground, owner: usize) -> Option<(bool, Rank, usize)> {
+        let strict = self.config.queueing == Queueing::StrictFifo;
+        let lines = self.queues[owner].pending.iter().filter(|(gang, _)| strict || self.admits(owner, **gang));
+        let firsts = lines.filter_map(|(gang, line)| Some((*line.first()?, *gang)));
+        let can = |(rank, gang): &(Rank, u64)| self.reaches(ground, owner, *gang, *rank);
+        let (rank, gang) = match strict {
+            true => firsts.min().filter(|first| self.admits(owner, first.1) && can(first))?,
+            false => firsts.filter(can).min()?,
+        };
         Some((self.borrows(owner, gang), rank, owner))
     }
 
@@ -170,18 +224,19 @@ impl Kueue {
     fn admit(&mut self, ground: &mut Ground) {
         loop {
             let mut heads: Vec<(bool, Rank, usize)> =
-                (0..self.queues.len()).filter_map(|owner| self.head(owner)).collect();
+                (0..self.queues.len()).filter_map(|owner| self.head(ground, owner)).collect();
             if heads.is_empty() {
                 return;
             }
             heads.sort_unstable();
             for (_, (qos, stamp, job), owner) in heads {
                 let gang = ground.job(job).milli();
+                // Others of this cycle may have taken what was there.
+                if !self.admits(owner, gang) || !self.reaches(ground, owner, gang, (qos, stamp, job)) {
+                    continue;
+                }
                 if !self.fits(gang) {
-                    if self.borrows(owner, gang) {
-                        continue;
-                    }
-                    self.reclaim(ground, owner, gang);
+                    self.reclaim(ground, owner, gang, qos.0);
                 }
                 self.take(ground, owner, (qos, stamp, job));
             }
@@ -202,31 +257,38 @@ impl Kueue {
         self.pods.create(ground, job);
     }
 
-    /// Takes back from queues that borrow until a gang within its own nominal quota fits.
-    fn reclaim(&mut self, ground: &mut Ground, owner: usize, gang: u64) {
+    /// Whom to take back from queues that borrow until a gang within its own nominal quota fits; `None` if that is not
+    /// enough.
+    fn targets(&self, ground: &Ground, owner: usize, gang: u64, qos: Qos) -> Option<Vec<usize>> {
         let needed = self.used + gang - self.total;
         let mut over: Vec<u64> = self.queues.iter().map(|queue| queue.used.saturating_sub(queue.nominal)).collect();
         over[owner] = 0;
         let (mut targets, mut freed) = (Vec::new(), 0);
-        for (_, _, job) in &self.admitted {
-            let (theirs, of) = (ground.job(*job).milli(), ground.job(*job).owner as usize);
-            if freed >= needed {
+        for (theirs, _, job) in &self.admitted {
+            if freed >= needed || self.config.reclaim == Reclaim::LowerPriority && *theirs >= qos {
                 break;
             }
+            let (theirs, of) = (ground.job(*job).milli(), ground.job(*job).owner as usize);
             if over[of] > 0 && theirs > 0 {
                 over[of] = over[of].saturating_sub(theirs);
                 freed += theirs;
                 targets.push(*job);
             }
         }
-        assert!(freed >= needed, "nominal quotas sum to all GPUs: what one lacks others borrow");
         for at in (0..targets.len()).rev() {
             let theirs = ground.job(targets[at]).milli();
-            if freed - theirs >= needed {
+            if freed >= needed + theirs {
                 freed -= theirs;
                 targets.remove(at);
             }
         }
+        (freed >= needed).then_some(targets)
+    }
+
+    /// Takes back until the gang fits.
+    fn reclaim(&mut self, ground: &mut Ground, owner: usize, gang: u64, qos: Qos) {
+        let targets = self.targets(ground, owner, gang, qos);
+        let targets = targets.expect("nominal quotas sum to all GPUs: what one lacks others borrow");
         for job in targets {
             if self.pods.is_waiting(job) {
                 self.pods.withdraw(ground, job);
@@ -275,6 +337,19 @@ impl Policy for Kueue {
         let back = self.returns.first().map(|(at, _)| *at);
         timeout.into_iter().chain(back).min()
     }
+}
+
+/// The first job that its owner's queue may never hold.
+pub(super) fn never(workload: &Workload, machine: &Machine, config: &Config) -> Option<String> {
+    let (quotas, borrowing) = (quotas(workload, machine.gpus()), config.borrowing?);
+    let most = |owner: u32| quotas[owner as usize] + borrowing;
+    let job = workload.jobs.iter().find(|job| job.milli() > most(job.owner) * u64::from(WHOLE))?;
+    let (nominal, owner) = (quotas[job.owner as usize], &workload.owners[job.owner as usize].name);
+    Some(format!(
+        "job {} asks for {} GPUs, {owner} has a quota of {nominal} and may borrow {borrowing}",
+        job.number,
+        job.gang()
+    ))
 }
 
 /// Each owner's part of all GPUs by weight; the largest remainders are rounded up, so that they sum to all.

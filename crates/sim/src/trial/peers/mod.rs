@@ -6,7 +6,7 @@
 //! Invariants: a policy sees limits, never run times; the GPUs of a node are never held twice; integers only, and
 //! every order ends in the number of a job or node.
 mod drive;
-mod easy;
+pub mod easy;
 mod fair;
 mod fifo;
 pub mod kueue;
@@ -68,35 +68,53 @@ impl Peer {
     }
 }
 
-/// Tries a workload on a machine under a policy of the field with its default settings.
-pub fn run(workload: &Workload, machine: &Machine, peer: Peer, seen: &mut Seen) -> Result<Outcome, Refusal> {
-    let name = peer.name();
-    match peer {
-        Peer::Fifo => drive::run(workload, machine, fifo::Fifo::default(), name, seen),
-        Peer::Easy => drive::run(workload, machine, easy::Easy::new(workload), name, seen),
-        Peer::Multifactor => run_multifactor(workload, machine, multifactor::Config::default(), seen),
-        Peer::Kueue => run_kueue(workload, machine, kueue::Config::default(), seen),
+/// A policy of the field with its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tuned {
+    /// [`Peer::Fifo`], which has none.
+    Fifo,
+    /// [`Peer::Easy`].
+    Easy(easy::Config),
+    /// [`Peer::Multifactor`].
+    Multifactor(multifactor::Config),
+    /// [`Peer::Kueue`].
+    Kueue(kueue::Config),
+}
+
+impl From<Peer> for Tuned {
+    /// With its default settings.
+    fn from(peer: Peer) -> Tuned {
+        match peer {
+            Peer::Fifo => Tuned::Fifo,
+            Peer::Easy => Tuned::Easy(easy::Config::default()),
+            Peer::Multifactor => Tuned::Multifactor(multifactor::Config::default()),
+            Peer::Kueue => Tuned::Kueue(kueue::Config::default()),
+        }
     }
 }
 
-/// Tries a workload under [`Peer::Multifactor`] with settings of its own.
-pub fn run_multifactor(
-    workload: &Workload,
-    machine: &Machine,
-    config: multifactor::Config,
-    seen: &mut Seen,
-) -> Result<Outcome, Refusal> {
-    let policy = multifactor::Multifactor::new(workload, machine, config);
-    drive::run(workload, machine, policy, Peer::Multifactor.name(), seen)
+/// Tries a workload on a machine under a policy of the field with its default settings.
+pub fn run(workload: &Workload, machine: &Machine, peer: Peer, seen: &mut Seen) -> Result<Outcome, Refusal> {
+    run_tuned(workload, machine, (peer.name(), &Tuned::from(peer)), seen)
 }
 
-/// Tries a workload under [`Peer::Kueue`] with settings of its own.
-pub fn run_kueue(
+/// The same with settings of its own, and under a name.
+pub fn run_tuned(
     workload: &Workload,
     machine: &Machine,
-    config: kueue::Config,
+    (name, tuned): (&str, &Tuned),
     seen: &mut Seen,
 ) -> Result<Outcome, Refusal> {
-    let policy = kueue::Kueue::new(workload, machine, config);
-    drive::run(workload, machine, policy, Peer::Kueue.name(), seen)
+    match tuned {
+        Tuned::Fifo => drive::run(workload, machine, fifo::Fifo::default(), name, seen),
+        Tuned::Easy(config) => drive::run(workload, machine, easy::Easy::new(workload, *config), name, seen),
+        Tuned::Multifactor(config) => {
+            let policy = multifactor::Multifactor::new(workload, machine, config.clone());
+            drive::run(workload, machine, policy, name, seen)
+        }
+        Tuned::Kueue(config) => match kueue::never(workload, machine, config) {
+            Some(fact) => Err(Refusal::Never(fact)),
+            None => drive::run(workload, machine, kueue::Kueue::new(workload, machine, *config), name, seen),
+        },
+    }
 }

@@ -15,7 +15,7 @@
 use super::super::machine::Machine;
 use super::super::record::How;
 use super::super::room::Need;
-use super::super::workload::Workload;
+use super::super::workload::{Job, Workload};
 use super::drive::{Ground, Policy};
 use super::fair::{PARTS, Shares};
 use super::timeline::Timeline;
@@ -29,7 +29,8 @@ use std::collections::BTreeMap;
 /// By default the weights, and the half-life of 14 days, are those of the configuration example in Slurm's
 /// "Multifactor Priority Plugin", which templates for GPU sites share in the main; the example gives QOS no weight, here
 /// it weighs what fair share does, as in the template of AWS for clusters under Slurm. `PriorityMaxAge`, `bf_interval` and
-/// `bf_resolution` are Slurm's defaults; `bf_max_job_test` and `bf_window` are raised, as the guide advises.
+/// `bf_resolution` are Slurm's defaults; `bf_max_job_test` (500 there) and `bf_window` (a day) are raised, as the guide
+/// advises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `PriorityWeightAge`.
@@ -50,8 +51,8 @@ pub struct Config {
     pub interval: Span,
     /// `bf_max_job_test`.
     pub max_job_test: usize,
-    /// `bf_window`; at least the longest limit of the workload is taken, as the guide advises.
-    pub window: Span,
+    /// `bf_window`; by default 7 days, or the longest limit of the workload if that is more, as the guide advises.
+    pub window: Option<Span>,
     /// `bf_resolution`.
     pub resolution: Span,
 }
@@ -68,19 +69,27 @@ impl Default for Config {
             calc_period: Span::from_mins(5),
             interval: Span::from_secs(30),
             max_job_test: 1000,
-            window: Span::from_days(7),
+            window: None,
             resolution: Span::from_secs(60),
         }
     }
 }
 
+/// `bf_window` where none is set.
+const WINDOW: Span = Span::from_days(7);
+
 /// The queue, who used what, and what runs until when.
 pub(super) struct Multifactor {
     config: Config,
+    window: Span,
     /// All GPUs, in thousandths.
     milli: u64,
     shares: Shares,
     timeline: Timeline,
+    /// The shape of each job: its nodes and what it takes of each, counted from 0.
+    shapes: Vec<u32>,
+    /// How many shapes there are.
+    kinds: usize,
     /// Who waits, the highest priority first, then in order of submission.
     queue: Vec<(Reverse<u32>, usize)>,
     next_calc: Time,
@@ -92,15 +101,24 @@ impl Multifactor {
     /// For a workload on a machine; nobody waits.
     pub fn new(workload: &Workload, machine: &Machine, mut config: Config) -> Multifactor {
         let longest = workload.jobs.iter().map(|job| job.limit).max().unwrap_or_default();
-        config.window = config.window.max(longest);
+        let window = config.window.unwrap_or_else(|| longest.max(WINDOW));
+        let mut known: BTreeMap<(u32, Need), u32> = BTreeMap::new();
+        let mut shape = |job: &Job| {
+            let next = known.len() as u32;
+            *known.entry((job.nodes, job.need())).or_insert(next)
+        };
+        let shapes = workload.jobs.iter().map(&mut shape).collect();
         config.calc_period = config.calc_period.max(Span::from_millis(1));
         Multifactor {
             milli: (machine.gpus() * u64::from(WHOLE)).max(1),
             shares: Shares::new(workload, config.half_life, config.calc_period),
             timeline: Timeline::new(machine),
+            shapes,
+            kinds: known.len(),
             queue: Vec::new(),
             next_calc: Time::default().after(config.calc_period),
             backfill_at: None,
+            window,
             config,
         }
     }
@@ -174,7 +192,7 @@ impl Multifactor {
     fn backfill(&mut self, ground: &mut Ground) {
         self.timeline.clear();
         let tested: Vec<usize> = self.queue.iter().take(self.config.max_job_test).map(|(_, job)| *job).collect();
-        let mut full = Full::default();
+        let mut full = Full(vec![Span::MAX; self.kinds]);
         let mut started = Vec::new();
         let mut planned = 0;
         for (place, index) in tested.iter().enumerate() {
@@ -203,8 +221,8 @@ impl Multifactor {
     fn room(&self, ground: &Ground, full: &mut Full, index: usize) -> Option<Vec<u32>> {
         let (job, floor) = (ground.job(index), ground.floor());
         let need = job.need();
-        let shape = (job.nodes, need);
-        if full.0.get(&shape).is_some_and(|least| job.limit >= *least) {
+        let full = &mut full.0[self.shapes[index] as usize];
+        if job.limit >= *full {
             return None;
         }
         let until = ground.now.after(job.limit);
@@ -215,7 +233,7 @@ impl Multifactor {
         if on.is_none() {
             // Without plans in the way not even the shortest has a place.
             let least = if floor.fits(job.nodes, &need) { job.limit } else { Span::ZERO };
-            full.0.insert(shape, least);
+            *full = least;
         }
         on
     }
@@ -223,7 +241,7 @@ impl Multifactor {
     /// Plans the nodes of a job that has to wait.
     fn plan(&mut self, ground: &Ground, index: usize) {
         let (job, now) = (ground.job(index), ground.now);
-        let last = now.after(self.config.window);
+        let last = now.after(self.window);
         let Some((at, on)) = self.timeline.earliest(ground.floor(), job, now, last) else { return };
         let grid = self.config.resolution.millis().max(1);
         let down = |time: Time| Time::from_millis(time.millis() - time.millis() % grid);
@@ -231,9 +249,8 @@ impl Multifactor {
     }
 }
 
-/// Shapes that have no place now, with the least limit for which that is known.
-#[derive(Default)]
-struct Full(BTreeMap<(u32, Need), Span>);
+/// By shape, the least limit for which it is known that there is no place now; the longest span for none.
+struct Full(Vec<Span>);
 
 impl Policy for Multifactor {
     fn waits(&mut self, ground: &mut Ground, job: usize) {

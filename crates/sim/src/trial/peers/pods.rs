@@ -106,15 +106,17 @@ impl Pods {
     /// Gives a gang's pods what places there are; whether all have one.
     fn extend(&mut self, ground: &mut Ground, job: usize) -> bool {
         let spec = ground.job(job);
-        let (at, mut parts) = self.parts.remove(&job).expect("a gang that has a turn waits for places");
-        while parts.len() < spec.nodes as usize {
+        let need = spec.need();
+        loop {
+            let (_, parts) = &self.parts[&job];
+            if parts.len() == spec.nodes as usize {
+                return true;
+            }
             let fabric = parts.first().map(|((node, _), _)| ground.floor().fabric(*node));
-            let Some(node) = self.node(ground, fabric, spec.nodes, &spec.need()) else { break };
-            parts.push(((node, ground.hold(job, node)), ground.now));
+            let Some(node) = self.node(ground, fabric, spec.nodes, &need) else { return false };
+            let place = ((node, ground.hold(job, node)), ground.now);
+            self.parts.get_mut(&job).expect("a gang that has a turn waits for places").1.push(place);
         }
-        let whole = parts.len() == spec.nodes as usize;
-        self.parts.insert(job, (at, parts));
-        whole
     }
 
     /// The node for a pod, in its gang's fabric if that has one already.
