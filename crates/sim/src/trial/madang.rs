@@ -212,6 +212,14 @@ impl Trial<'_> {
         Signed::own(Input::Report(report))
     }
 
+    /// Reports reach the centre.
+    fn tell(&mut self, reports: Vec<Report>, inputs: &mut Vec<Signed>) {
+        for report in reports {
+            let signed = self.report(report);
+            inputs.push(signed);
+        }
+    }
+
     /// Asks when a job starts that was submitted just now.
     fn ask(&mut self, now: Time, id: JobId, centre: &Centre) {
         let job = self.job_of(id);
@@ -237,6 +245,8 @@ impl Trial<'_> {
             self.mends.insert((self.now.after(fault.lasts), fault.node));
             let why = "fault of the workload".into();
             inputs.push(Signed::own(Input::Report(Report::NodeDown { node: name, why })));
+            let lost = self.engine.due(self.now);
+            self.tell(lost, inputs);
         }
         while let Some((at, node)) = self.mends.first().copied().filter(|(at, _)| *at <= self.now) {
             self.mends.remove(&(at, node));
@@ -257,15 +267,12 @@ impl World for Trial<'_> {
         let soonest = [submit, fault, mend, self.engine.next_due(), wake].into_iter().flatten().min()?;
         self.now = self.now.max(soonest);
         self.recorder.pass(self.now);
-        let mut inputs = Vec::new();
-        self.breaks(&mut inputs);
         let reports = self.engine.due(self.now);
         let come = self.workload.jobs[self.next..].iter().take_while(|job| job.submit <= self.now).count();
-        inputs.reserve_exact(reports.len() + come);
-        for report in reports {
-            let signed = self.report(report);
-            inputs.push(signed);
-        }
+        let mut inputs = Vec::with_capacity(reports.len() + come);
+        // What ended by itself at the moment of a fault has ended well, and is told before it.
+        self.tell(reports, &mut inputs);
+        self.breaks(&mut inputs);
         for index in self.next..self.next + come {
             inputs.push(self.submit(index));
             self.recorder.waits(index);

@@ -124,6 +124,16 @@ fn figures_count_thousandths() {
     assert_eq!(names, ["part of a GPU", "1 GPU"]);
 }
 
+#[test]
+fn what_ends_at_the_moment_of_a_fault_has_ended_well() {
+    let mut workload = table("0 169 1x1");
+    workload.faults = vec![Fault { at: Time::from_millis(169 * SECOND), node: 0, lasts: Span::from_secs(1) }];
+    for policy in Policy::all() {
+        let outcome = tried(&workload, &Machine::plain(1, 1), policy);
+        assert_eq!((outcome.runs.len(), outcome.end), (1, Time::from_millis(169 * SECOND)), "{}", policy.name());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
