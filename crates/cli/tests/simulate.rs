@@ -101,6 +101,55 @@ fn gpu_traces_meet_nodes_and_leave_a_page() {
     assert_eq!(folder.read("out.html"), page, "the same bytes twice");
 }
 
+/// A whole GPU, two halves, and work without GPUs, on two nodes one of which has none.
+const PODS: &str =
+    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time
+p0,4000,4096,1,500,,LS,Running,0,100,0
+p1,4500,4096,1,500,,LS,Running,0,100,0
+p2,4000,4096,1,1000,,LS,Running,10,60,10
+p3,2000,4096,0,0,,BE,Succeeded,20,90,20
+";
+const NODES: &str = "sn,cpu_milli,memory_mib,gpu,model\nn0,16000,65536,2,T4\nn1,2000,8192,0,\n";
+
+#[test]
+fn parts_of_gpus_are_counted_as_parts() {
+    let folder = folder("parts");
+    folder.write("pods.csv", PODS);
+    folder.write("nodes.csv", NODES);
+    let args =
+        ["pods.csv", "--machine", "nodes.csv", "--limits", "exact", "--compare", "madang", "easy:depth=9", "kueue"];
+    let out = folder.madang(&[&args[..], &["--csv", "out.csv", "--swf", "out.swf", "--report", "out.html"]].concat());
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
+    let said = text(&out.stdout);
+    assert!(said.starts_with("Alibaba openb 2023; 2 GPUs; 4 jobs, 2 of them of a part of a GPU; seed 1"), "{said}");
+    let (csv, log) = (folder.read("out.csv"), folder.read("out.easy:depth=9.swf"));
+    for policy in ["madang", "easy:depth=9", "kueue"] {
+        // The halves share a GPU, the whole one has the other: nobody waits.
+        assert!(csv.contains(&format!("{policy},1,1,openb,0,0,100,0,100,1,0.5,0,1.0000\n")), "{csv}");
+        assert!(csv.contains(&format!("{policy},1,3,openb,10,10,60,0,50,1,1,0,1.0000\n")), "{csv}");
+        assert!(csv.contains(&format!("{policy},1,4,openb,20,20,90,0,70,1,0,0,1.0000\n")), "{csv}");
+    }
+    assert!(log.contains("a processor is a thousandth of a GPU") && log.contains("; MaxProcs: 2000\n"), "{log}");
+    assert!(log.contains("\n1 0 0 100 500 -1 -1 500 100 ") && log.contains("\n3 10 0 50 1000 "), "{log}");
+    assert!(folder.read("out.html").contains("2 jobs ask for a part of one GPU"));
+    // Of twelve CPUs the halves leave too few for the whole one.
+    folder.write("nodes.csv", &NODES.replace("16000", "12000"));
+    let tight = folder.madang(&[
+        "pods.csv",
+        "--machine",
+        "nodes.csv",
+        "--limits",
+        "exact",
+        "--policy",
+        "fifo",
+        "--csv",
+        "tight.csv",
+    ]);
+    assert_eq!(text(&tight.stderr), "");
+    let tight = folder.read("tight.csv");
+    assert!(tight.contains("fifo,1,3,openb,10,100,150,90,50,1,1,0,"), "{tight}");
+}
+
 #[test]
 fn logs_and_recipes_meet_nodes_and_centres() {
     let folder = folder("sources");

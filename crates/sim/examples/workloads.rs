@@ -16,17 +16,18 @@ a recipe. What of it is modelled stands in its notes, and every report prints th
 
 ## Traces that are read
 
-What a file is, its header says; it may be packed with gzip. A trial places whole GPUs: a part of a GPU counts as one,
-work without GPUs is left out and counted, CPUs, memory and the GPU model asked for are left out.
+What a file is, its header says; it may be packed with gzip. A part of a GPU is a part of a GPU (openb, spot), in
+thousandths. Openb's pods come with their CPUs and memory, work without GPUs among them, and its nodes with theirs; of the
+other tables CPUs, memory and work without GPUs are left out. The GPU model asked for is left out of all.
 
 | file | becomes | limits | owners | licence of the source |
 |---|---|---|---|---|
 | Microsoft Philly, jobs | jobs | modelled | virtual clusters | CC-BY-4.0 |
-| Alibaba openb 2023, pods with times | jobs from scheduling to deletion | modelled | one; users are service classes | Apache-2.0 |
+| Alibaba openb 2023, pods with times | jobs from scheduling to deletion, with shares, CPUs, memory | modelled | one; users are service classes | Apache-2.0 |
 | Alibaba dlrm 2025, instances | GPU instances as jobs, cut at the trace's ends | modelled | applications | none stated, for study or research |
 | Alibaba spot 2026, heaviest and longest jobs | jobs; each worker is a node | modelled | organisations | MIT (derived tables) |
 | Standard Workload Format | jobs; a processor is a GPU | as asked; modelled where none | group, queue, partition or user | Parallel Workloads Archive, with acknowledgement |
-| Alibaba openb 2023 and spot 2026, nodes | a machine; a fabric for each model and size of node | - | - | Apache-2.0; none stated, for study or research |
+| Alibaba openb 2023 and spot 2026, nodes | a machine; a fabric for each model and size of node, openb's without GPUs too | - | - | Apache-2.0; none stated, for study or research |
 
 Modelled limits are 1.1 to 8 times the run time, drawn with a seed, or the run time itself.
 

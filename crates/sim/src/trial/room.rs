@@ -3,7 +3,7 @@
 //! A GPU that a job holds a part of is *open*: others may hold what is left of it, and to whoever wants whole GPUs it is
 //! gone until the last part is given back. This is how the centre counts, and Slurm's `gres/shard`, where a GPU in use
 //! for shards is in use to `gres/gpu` too. A part goes to the open GPU that it fills most (best fit), as GPU-sharing
-//! extenders of Kubernetes pack their cards; Slurm takes the first that serves, or with `LL_SHARED_GRES` the least
+//! schedulers of Kubernetes do by bin packing; Slurm takes a node's first that serves, or with `LL_SHARED_GRES` the least
 //! loaded, which packs worse.
 //!
 //! Invariants: an open GPU has less than a whole left; numbers of open GPUs differ within a node.

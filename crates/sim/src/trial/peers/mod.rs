@@ -3,7 +3,10 @@
 //! Each says in its own module which documents it follows, which of their rules are kept and which are simplified. They
 //! meet the same workload and machine as the centre and leave an [`Outcome`] of the same form.
 //!
-//! Invariants: a policy sees limits, never run times; the GPUs of a node are never held twice; integers only, and
+//! Parts of GPUs, and CPUs and memory where a workload tells them, all of them place in one plain way, by best fit on the
+//! floor: how that compares with what Slurm and GPU-sharing extenders of Kubernetes do stands in `room`.
+//!
+//! Invariants: a policy sees limits, never run times; nothing of a node is ever held twice; integers only, and
 //! every order ends in the number of a job or node.
 mod drive;
 pub mod easy;

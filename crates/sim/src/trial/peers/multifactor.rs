@@ -9,6 +9,9 @@
 //!   without delaying any before it starts, the others plan *whole nodes* for their limit, no further ahead than
 //!   `bf_window`, on a grid of `bf_resolution`.
 //!
+//! Parts of GPUs are shards (`gres/shard`), as many as thousandths: within one GPU, and a GPU in use for shards is in use
+//! to `gres/gpu`. Use and size are billed by GPUs in thousandths, as by `TRESBillingWeights` for GPUs alone.
+//!
 //! Simplified: no pre-emption, no partitions, no limits of associations; the main scheduler has no
 //! `default_queue_depth`; size is GPUs of all GPUs; a pass takes no time, where Slurm's may be cut short by
 //! `bf_max_time`. Integers throughout.

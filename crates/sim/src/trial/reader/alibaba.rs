@@ -116,7 +116,7 @@ pub(super) fn pods(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
                 "{shared} pods ask for a part of one GPU, {without} for none, each with its CPUs and memory; every GPU \
                  may be shared"
             ),
-            format!("The GPU models that {spec} pods demand are left out"),
+            format!("{spec} pods demand models of GPUs, which are left out"),
             "Latency-sensitive pods are urgent, best-effort ones are not; all have one owner, users are the classes"
                 .into(),
             reading.limits.note(),
