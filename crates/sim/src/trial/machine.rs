@@ -160,8 +160,17 @@ impl Machine {
             })
         };
         let Some(job) = workload.jobs.iter().find(|job| !fits(job)) else { return Ok(()) };
-        let largest = self.fabrics.iter().max_by_key(|fabric| fabric.nodes);
-        let largest = largest.map_or("none".into(), |fabric| format!("{} of {}", fabric.nodes, fabric.gpus));
+        let (widest, fullest) = (self.fabrics.iter(), self.fabrics.iter());
+        let largest = match job.beside {
+            None => {
+                widest.max_by_key(|fabric| fabric.nodes).map(|fabric| format!("{} of {}", fabric.nodes, fabric.gpus))
+            }
+            Some(_) => fullest.max_by_key(|fabric| (fabric.gpus, fabric.cpus)).map(|fabric| {
+                let (nodes, memory) = (fabric.nodes, fabric.memory());
+                format!("{nodes} of {}, {} CPUs and {memory} MiB", fabric.gpus, fabric.cpus)
+            }),
+        };
+        let largest = largest.unwrap_or_else(|| "none".into());
         Err(Refusal::TooLarge { job: job.number, nodes: job.nodes, gpus: job.gpus, beside: job.beside, largest })
     }
 
