@@ -2,7 +2,7 @@
 use super::machine::Machine;
 use super::workload::{Beside, Job, Owner, Workload};
 use madang_model::share::WHOLE;
-use madang_model::{EngineKind, Founding, Outcome, Span, Time};
+use madang_model::{EngineKind, Founding, Outcome, Part, Span, Time};
 use std::collections::BTreeMap;
 
 /// All sites of a centre, as if each were modelled: a trial touches none of them.
@@ -44,12 +44,9 @@ pub fn workload(
                 limit: job.spec.limit,
                 nodes: part.nodes,
                 gpus: part.gpus,
-                share: part.share.as_ref().map_or(0, |share| share.milli() % WHOLE),
+                share: share(part),
                 cpus: part.cpus.max(1),
-                beside: Some(Beside {
-                    cpu_milli: part.cpus.saturating_mul(1000),
-                    memory_mib: u32::try_from(part.memory_mib).unwrap_or(u32::MAX),
-                }),
+                beside: Some(beside(part)),
                 owner: owner as u32,
                 user,
                 qos: job.spec.qos,
@@ -70,6 +67,16 @@ pub fn workload(
     ];
     workload.jobs = found;
     workload.in_order()
+}
+
+/// Thousandths of a GPU that are asked for; 0 for whole ones, of which a slice that is all of a GPU is one.
+fn share(part: &Part) -> u32 {
+    part.share.as_ref().map_or(0, |share| share.milli() % WHOLE)
+}
+
+fn beside(part: &Part) -> Beside {
+    let memory_mib = u32::try_from(part.memory_mib).unwrap_or(u32::MAX);
+    Beside { cpu_milli: part.cpus.saturating_mul(1000), memory_mib }
 }
 
 /// How long a job's last run was, and whether it failed by itself; `None` if none began.
@@ -93,4 +100,28 @@ fn weights(founding: &Founding) -> Vec<Owner> {
         weight: u32::try_from(weight).unwrap_or(u32::MAX),
     };
     founding.parties.iter().zip(weights).filter(|(_, weight)| *weight > 0).map(owner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use madang_model::Share;
+
+    #[test]
+    fn what_was_asked_of_a_gpu_is_kept() {
+        let part = |share: Option<Share>| Part {
+            nodes: 1,
+            gpus: 1,
+            cpus: 3,
+            memory_mib: 2048,
+            model: None,
+            exclusive: false,
+            features: Vec::new(),
+            share,
+        };
+        let slice = |name: &str| Some(Share::Slice(name.into()));
+        let asked = [None, Some(Share::Milli(250)), slice("1g.18gb"), slice("7g.141gb")];
+        assert_eq!(asked.map(|share| self::share(&part(share))), [0, 250, 143, 0]);
+        assert_eq!(beside(&part(None)), Beside { cpu_milli: 3000, memory_mib: 2048 });
+    }
 }
