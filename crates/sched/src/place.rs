@@ -150,7 +150,7 @@ fn flat(part: &PartPlan, estate: &Estate) -> bool {
 
 fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> {
     let estate = &at.cluster.estate;
-    let fitting = || shape.parts[0].fitting.iter().filter(|fit| fit.kinds >> kind & 1 == 1);
+    let fitting = || shape.parts[0].in_turn(estate).filter(|fit| fit.kinds >> kind & 1 == 1);
     let most = fitting().map(|fit| estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
     for gpus in 0..=most as usize {
         let mut split = None;
@@ -181,7 +181,7 @@ fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> 
 /// One node for one part where devices are shared: the one that loses the least worth by it, and of equals the first.
 fn least_loss(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     let mut best: Option<(u64, Pick)> = None;
-    for fit in &shape.parts[0].fitting {
+    for fit in shape.parts[0].in_turn(&at.cluster.estate) {
         let pool = &at.cluster.estate.pools[fit.pool];
         if shape.wish.of(pool.island).is_none() {
             continue;
@@ -215,10 +215,12 @@ pub(crate) fn pick(part: u32, fit: &Fitting, node: NodeId) -> Pick {
 fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, met: &mut Met, list: &mut Vec<Candidate>) {
     let pool = &at.cluster.estate.pools[fit.pool];
     let least = if fit.piece.is_some() { 0 } else { fit.need.gpus as usize };
+    // What asks for no GPU goes first where there are none.
+    let beside = u32::from(fit.need.gpus == 0 && pool.total.gpus > 0);
     for (gpus, nodes) in at.cluster.free[fit.pool].iter().enumerate().skip(least) {
         for slot in nodes.ones() {
             if serves(shape, fit, pool.nodes[slot], at, met) {
-                list.push(Candidate { node: pool.nodes[slot], left: gpus as u32 });
+                list.push(Candidate { node: pool.nodes[slot], left: gpus as u32 + beside });
             }
         }
     }

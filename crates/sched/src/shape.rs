@@ -41,6 +41,14 @@ pub(crate) struct PartPlan {
     pub fitting: Vec<Fitting>,
 }
 
+impl PartPlan {
+    /// The pools in the order in which they are looked at: what asks for no GPU goes first where there are none.
+    pub fn in_turn<'a>(&'a self, estate: &'a Estate) -> impl Iterator<Item = &'a Fitting> {
+        let bare = |fit: &&Fitting| estate.pools[fit.pool].total.gpus == 0;
+        self.fitting.iter().filter(bare).chain(self.fitting.iter().filter(move |fit| !bare(fit)))
+    }
+}
+
 /// What is known of a shape that failed: nothing of it with this limit or a longer one can start until something grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memo {

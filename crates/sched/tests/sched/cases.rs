@@ -34,6 +34,19 @@ fn small_jobs_fill_the_fullest_node_first() {
 }
 
 #[test]
+fn what_asks_for_no_gpu_goes_first_where_there_are_none() {
+    let founding = estate(&[(1, 1, 8), (1, 2, 0)]);
+    let mut sched = sched(&founding);
+    let step = step(&mut sched, 1, vec![queued(1, 1, 8, 600), queued(2, 1, 0, 600), queued(3, 2, 0, 600)]);
+    expect![[r#"
+        job-1: n0[ff]
+        job-2: n1[00]
+        job-3: n1[00] n2[00]
+    "#]]
+    .assert_eq(&starts(&step));
+}
+
+#[test]
 fn urgency_then_nice_then_age_then_id() {
     let founding = estate(&[(1, 8, 8)]);
     let mut sched = sched(&founding);
