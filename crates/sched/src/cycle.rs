@@ -199,7 +199,8 @@ impl Scheduler {
         let request = shape.request.goes_on().then(|| Box::new(shape.request.clone()));
         let waiting = self.queue.remove(job).expect("a job that starts was waiting");
         let (run, leaf) = (waiting.run, waiting.leaf);
-        let life = Life { since: now, qos: waiting.rank.0.0, every: waiting.every, ..Life::default() };
+        let (qos, asked) = (waiting.rank.0.0, waiting.rank.2.since);
+        let life = Life { since: now, asked, qos, every: waiting.every, ..Life::default() };
         let project = self.shares.leaves[leaf].project;
         if let Budget::Left(left) = &mut self.shares.projects[project].budget {
             *left -= need;

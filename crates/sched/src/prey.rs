@@ -1,7 +1,8 @@
 //! Who may be taken back, and at what price.
 //!
 //! A run may be taken for a job within its owner's guarantee if its own owner stays at or above its guarantee without
-//! it; so nobody takes back what was just taken from them. Within one owner an urgent job may take what asked for
+//! it; so nobody takes back what was just taken from them. A gang larger than all that its owner is due borrows as a
+//! whole, and may be taken while its owner holds more than that; it cannot be claimed again. Within one owner an urgent job may take what asked for
 //! little urgency. Either way a run is left alone at first, and a job suffers only so often ([`crate::Taking`]). A run
 //! that is left alone for the moment is weighed with the others: where it will be the better choice, it is waited for.
 use crate::api::VictimOrder;
@@ -17,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Life {
     /// When it was started.
     pub since: Time,
+    /// When its job was asked for.
+    #[serde(default)]
+    pub asked: Time,
     pub qos: Qos,
     /// How often it says that it writes a checkpoint.
     pub every: Option<Span>,
@@ -51,7 +55,7 @@ pub(crate) enum Leaving {
 pub(crate) struct Prey {
     pub run: RunId,
     pub owner: usize,
-    /// Milli-GPUs that it holds.
+    /// Milli-GPUs that count against what its owner may lose.
     pub gpus: u64,
     /// What it costs; less is taken first.
     pub price: u128,
@@ -108,7 +112,7 @@ impl Scheduler {
         found
     }
 
-    /// What an owner may lose to the claim without falling below its guarantee.
+    /// What an owner holds beyond its guarantee, if that is what the claim is for.
     fn excess(&self, owner: usize, claim: &Claim) -> u64 {
         let borrowed = self.staying(owner).saturating_sub(self.guarantee(owner));
         if claim.within && owner != claim.owner { borrowed } else { 0 }
@@ -122,13 +126,24 @@ impl Scheduler {
             return;
         }
         let whole = run.gpus;
-        let part = (!lesser && whole > found.excess[owner]).then(|| spare_part(run, found.excess[owner])).flatten();
-        let gpus = part.as_ref().map_or(whole, |part| u64::from(part.gpus().milli()));
-        let lent = found.excess[owner] > 0 && gpus <= found.excess[owner];
+        let excess = found.excess[owner];
+        let part = (!lesser && whole > excess).then(|| spare_part(run, excess)).flatten();
+        let mut gpus = part.as_ref().map_or(whole, |part| u64::from(part.gpus().milli()));
+        let larger = excess > 0 && gpus > self.guarantee(owner);
+        if larger {
+            // Nothing else of its owner goes with it.
+            gpus = gpus.min(excess);
+        }
+        let lent = excess > 0 && gpus <= excess;
         if !(lent || lesser) || self.loses(now, run) > claim.most {
             return;
         }
-        let spared = self.run_spared_until(now, id, &run.life);
+        let mut spared = self.run_spared_until(now, id, &run.life);
+        if larger && !lesser {
+            // What waited long for so many nodes at once is not sent back to that at once.
+            let waited = run.life.since.since(run.life.asked);
+            spared = spared.max(run.life.since.after(waited.min(self.config.taking.window)));
+        }
         if spared > now {
             found.later = found.later.into_iter().chain(Some(spared).filter(|until| *until < Time::MAX)).min();
             return;

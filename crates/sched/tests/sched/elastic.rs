@@ -173,7 +173,7 @@ fn a_gang_larger_than_what_was_borrowed_gives_what_was() {
     assert_eq!(takes(4, 4, true), "job-1 on 4, job-2 on 4");
     assert_eq!(takes(6, 2, true), "job-1 on 6, job-2 on 2");
     assert_eq!(takes(6, 3, true), "nothing", "it would be below its fewest");
-    assert_eq!(takes(2, 3, false), "nothing", "one that cannot be resized would go whole");
+    assert_eq!(takes(2, 3, false), "job-2 on 3, job-1 on 5", "one that cannot be resized goes whole: it is due four");
 }
 
 #[test]

@@ -90,16 +90,16 @@ fn a_reported_checkpoint_counts_and_silence_is_capped() {
 
 #[test]
 fn work_that_saves_nothing_comes_to_its_end() {
-    // Three nodes, owner 0 has half and borrows the rest, most of it by a gang too large to be taken; owner 1 comes back
-    // for its quarter every two hours. The silent job needs 40 hours in one go: each try lasts at least twice as long as
-    // the one before.
-    let founding = centre(&[(1, 3, 8)]);
+    // Four nodes, owner 2 holds its quarter, and owner 0 has half and borrows the rest: half by a gang that it is due,
+    // and the silent job; owner 1 comes back for its quarter every two hours. The silent job needs 40 hours in one go:
+    // each try lasts at least twice as long as the one before.
+    let founding = centre(&[(1, 4, 8)]);
     let mut sched = open(Config::default(), &founding);
     let (mut attempt, mut began, mut tries, mut now) = (1, 1, Vec::new(), 1);
     let silent =
         |attempt| Ask { run: RunId { job: JobId::new(1), attempt }, limit: Span::from_hours(41), ..job(1, 1, 1, 8) };
-    let gang = Ask { limit: Span::from_hours(1000), ..job(2, 1, 2, 8) };
-    step(&mut sched, now, queue(&[gang]));
+    let long = |ask: Ask| Ask { limit: Span::from_hours(1000), ..ask };
+    step(&mut sched, now, queue(&[long(job(2, 1, 2, 8)), long(job(3, 3, 1, 8))]));
     step(&mut sched, now, queue(&[silent(1)]));
     for visit in 0..200u64 {
         now += 2 * HOUR;
@@ -145,6 +145,26 @@ fn nobody_is_touched_for_what_cannot_be_placed() {
     let other = step(&mut sched, 3 * HOUR, queue(&[job(11, 2, 1, 8)]));
     assert_eq!(other.stops.len(), 1);
     assert_eq!(sched.makes_room(other.stops[0].run), Some(JobId::new(11)));
+}
+
+#[test]
+fn a_gang_larger_than_its_owners_guarantee_is_taken_once_it_ran_for_as_long_as_it_waited() {
+    // Owner 0 is due 16 of 32 and holds all, 24 of them as one gang; each of the others is due 8.
+    let founding = centre(&[(1, 4, 8)]);
+    let mut sched = open(Config::default(), &founding);
+    let gang = |attempt| Ask { run: RunId { job: JobId::new(1), attempt }, since: at(0), ..job(1, 1, 3, 8) };
+    step(&mut sched, 3 * HOUR, queue(&[gang(1), job(2, 1, 1, 8)]));
+    let small = step(&mut sched, 4 * HOUR, queue(&[job(9, 2, 1, 8)]));
+    assert_eq!(told(&sched, &small), "job-2 for job-9\njob-9 by 14580 s on n3[ff]\n", "less will do");
+    step(&mut sched, 4 * HOUR + MINUTE, vec![Event::Ended(run(2))]);
+    let early = step(&mut sched, 5 * HOUR, queue(&[job(10, 3, 1, 8)]));
+    assert_eq!((early.stops.len(), early.wake), (0, Some(at(6 * HOUR))));
+    let taken = step(&mut sched, 6 * HOUR, vec![]);
+    assert_eq!(told(&sched, &taken), "job-1 for job-10\njob-10 by 21780 s on n0[ff]\n");
+    // What is free beside it is not enough for the gang, and it takes nothing back: the others are within their due.
+    step(&mut sched, 6 * HOUR + MINUTE, [vec![Event::Ended(run(1))], queue(&[gang(2)])].concat());
+    let quiet = step(&mut sched, 9 * HOUR, vec![]);
+    assert_eq!((quiet.stops.len(), quiet.starts.len()), (0, 0));
 }
 
 #[test]
@@ -439,8 +459,10 @@ impl Life {
         for of in taken {
             let (had, has) = (before[&of.number()], self.staying(of));
             let own = step.stops.iter().any(|stop| self.beneficiary(stop.by).project == of);
+            let mut told = step.stops.iter().map(|stop| &self.runs[&stop.run].0);
+            let larger = told.any(|ask| ask.project == of && Life::gpus(ask) > self.guarantee(of));
             assert!(
-                has >= self.guarantee(of) || own,
+                has >= self.guarantee(of) || own || larger,
                 "project {of} had {had}, keeps {has}, is due {}",
                 self.guarantee(of)
             );
