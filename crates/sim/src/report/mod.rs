@@ -14,6 +14,7 @@ mod series;
 mod svg;
 pub mod words;
 
+pub use compared::frontier;
 pub use layers::{BUCKETS, Layers};
 pub use page::html;
 
