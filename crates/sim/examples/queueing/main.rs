@@ -46,7 +46,7 @@ the dashed line joins those that nobody betters in both.
 ";
 
 const CLOSING: &str = "\
-Points close together are not told apart by three seeds: on Philly any change of a setting moves its mean wait by a tenth.
+Points close together are not told apart by three seeds: on Philly a small change moves the mean wait by a tenth.
 
 ## Reading it
 
@@ -57,9 +57,9 @@ nothing back loses nothing and leaves owners waiting for their own.
 The longest waits are of three kinds. An owner that asks for more than its share waits for its own work, while one queue
 for all lets it push others back: a low P99 under EASY stands beside what is unmet there. A large gang waits for
 nodes to empty, and with promises smaller gangs wait for what is kept for it; without any (`promises=0`) nothing is taken
-back either, and the largest gangs wait longest where the estate is full. And where one owner holds what it borrowed as
-one gang, nobody below its guarantee gets that back while the gang is left alone; Kueue takes it at once, the pods of its
-gangs take whatever is free and nothing is kept, which is kind to the P99 of all and is paid for by what is lost.
+back either, and on Philly the largest gangs wait longest. And where one owner holds what it borrowed as one gang, nobody
+below its guarantee gets that back while the gang is left alone; Kueue takes it at once, the pods of its gangs take
+whatever is free and nothing is kept, which is kind to the P99 of all and is paid for by what is lost.
 `madang simulate generate:national --nodes 64 --gpus-per-node 8 --days 14 --load 90 --seeds 3 --compare madang kueue
 --json` tells waits by size.
 
