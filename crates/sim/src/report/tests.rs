@@ -28,6 +28,7 @@ pub fn workload() -> Workload {
         owners: (0..10).map(owner).collect(),
         jobs: (0..10).map(job).collect(),
         faults: Vec::new(),
+        withdrawn: Default::default(),
     }
 }
 
@@ -45,7 +46,7 @@ pub fn outcome() -> Outcome {
     runs.extend((0..10).filter(|job| *job != 1).map(|job| run(job, u64::from(job) * 60, 3000, How::Ended, 3000)));
     runs.sort_by_key(|run| (run.end, run.job));
     let end = Time::from_millis(3_777_000);
-    Outcome { policy: "a".into(), runs, frames: Vec::new(), end, promises: (0, 0), stalled: 0 }
+    Outcome { policy: "a".into(), runs, frames: Vec::new(), end, promises: (0, 0), stalled: 0, withdrawn: Vec::new() }
 }
 
 fn page(names: &[&str], seeds: u64) -> String {

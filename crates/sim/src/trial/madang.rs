@@ -20,6 +20,15 @@ use madang_sched::{Forecast, Lasting};
 /// Told now and then how many jobs have come to their end.
 pub type Seen<'a> = dyn FnMut(usize) + 'a;
 
+/// When a step of the centre begins and ends, for whoever times it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// The step begins.
+    Begins,
+    /// It has ended.
+    Ends,
+}
+
 /// Ends between two reports of progress.
 const EVERY: usize = 4096;
 
@@ -55,7 +64,18 @@ pub fn run_stretched(
     (policy, stretch): (&super::Settings, Stretch),
     seen: &mut Seen,
 ) -> Result<Outcome, Refusal> {
-    Ok(tried(workload, machine, (policy, stretch), usize::MAX, seen)?.0)
+    Ok(tried(workload, machine, (policy, stretch), Looking { every: usize::MAX, seen, watch: &mut |_| () })?.0)
+}
+
+/// As [`run`]; tells when each step begins and ends.
+pub fn watched(
+    workload: &Workload,
+    machine: &Machine,
+    policy: &super::Settings,
+    watch: &mut dyn FnMut(Edge),
+) -> Result<Outcome, Refusal> {
+    let looking = Looking { every: usize::MAX, seen: &mut |_| (), watch };
+    Ok(tried(workload, machine, (policy, Stretch::default()), looking)?.0)
 }
 
 /// As [`run`]; moreover each job whose index is a multiple of `every` asks when it starts, if it does not at once.
@@ -65,15 +85,23 @@ pub fn told(
     policy: &super::Settings,
     every: usize,
 ) -> Result<(Outcome, Vec<Told>), Refusal> {
-    tried(workload, machine, (policy, Stretch::default()), every.max(1), &mut |_| ())
+    let looking = Looking { every: every.max(1), seen: &mut |_| (), watch: &mut |_| () };
+    tried(workload, machine, (policy, Stretch::default()), looking)
 }
 
-fn tried(
-    workload: &Workload,
-    machine: &Machine,
-    (policy, stretch): (&super::Settings, Stretch),
+/// Who looks on at a trial.
+struct Looking<'a> {
+    /// See [`told`].
     every: usize,
-    seen: &mut Seen,
+    seen: &'a mut Seen<'a>,
+    watch: &'a mut dyn FnMut(Edge),
+}
+
+fn tried<'a>(
+    workload: &'a Workload,
+    machine: &'a Machine,
+    (policy, stretch): (&super::Settings, Stretch),
+    looking: Looking<'a>,
 ) -> Result<(Outcome, Vec<Told>), Refusal> {
     machine.holds(workload)?;
     let mut centre = Centre::new();
@@ -89,13 +117,15 @@ fn tried(
         now: Time::default(),
         next: 0,
         faults: 0,
+        withdrawals: workload.withdrawals(),
+        withdrawal: 0,
+        ids: std::collections::BTreeMap::new(),
         mends: std::collections::BTreeSet::new(),
         jobs: Vec::new(),
         refused: None,
         reported: 0,
-        every,
         told: Vec::new(),
-        seen,
+        looking,
     };
     let mut opening = vec![Input::Found(founding)];
     opening.extend(people(workload, &trial.users));
@@ -158,16 +188,19 @@ struct Trial<'a> {
     /// The next job to submit, and the next fault.
     next: usize,
     faults: usize,
+    /// What is withdrawn and when, and which of it is next.
+    withdrawals: Vec<(Time, usize)>,
+    withdrawal: usize,
+    /// The ids of jobs that may be withdrawn.
+    ids: std::collections::BTreeMap<usize, JobId>,
     /// Nodes that are mended then.
     mends: std::collections::BTreeSet<(Time, u32)>,
     /// The job of each id handed out by the centre.
     jobs: Vec<u32>,
     refused: Option<String>,
     reported: usize,
-    /// See [`told`].
-    every: usize,
     told: Vec<Told>,
-    seen: &'a mut Seen<'a>,
+    looking: Looking<'a>,
 }
 
 impl Trial<'_> {
@@ -223,7 +256,7 @@ impl Trial<'_> {
     /// Asks when a job starts that was submitted just now.
     fn ask(&mut self, now: Time, id: JobId, centre: &Centre) {
         let job = self.job_of(id);
-        if self.every == usize::MAX || !job.is_multiple_of(self.every) {
+        if self.looking.every == usize::MAX || !job.is_multiple_of(self.looking.every) {
             return;
         }
         let Some(sched) = centre.scheduler() else { return };
@@ -231,6 +264,19 @@ impl Trial<'_> {
         if let (Some(limits), Some(predicted)) = (forecast(Lasting::Limits), forecast(Lasting::Expected)) {
             let promise = sched.promise(id).map(|promise| promise.start);
             self.told.push(Told { job: job as u32, asked: now, promise, limits, predicted });
+        }
+    }
+
+    /// Withdraws what is due to be and does not run. What was submitted in the same moment is withdrawn after it.
+    fn give_up(&mut self, inputs: &mut Vec<Signed>) {
+        while let Some((_, job)) = self.withdrawals.get(self.withdrawal).copied().filter(|(at, _)| *at <= self.now) {
+            let Some(id) = self.ids.get(&job).copied() else { return };
+            self.withdrawal += 1;
+            if !self.recorder.is_running(job) && !self.recorder.is_over(job) {
+                self.recorder.withdraws(self.now, job);
+                let job = madang_centre::input::Target { job: id, task: None };
+                inputs.push(Signed::own(Input::Cancel { job }));
+            }
         }
     }
 
@@ -264,7 +310,8 @@ impl World for Trial<'_> {
         let submit = self.workload.jobs.get(self.next).map(|job| job.submit);
         let fault = self.workload.faults.get(self.faults).map(|fault| fault.at);
         let mend = self.mends.first().map(|(at, _)| *at);
-        let soonest = [submit, fault, mend, self.engine.next_due(), wake].into_iter().flatten().min()?;
+        let withdrawal = self.withdrawals.get(self.withdrawal).map(|(at, _)| *at);
+        let soonest = [submit, fault, mend, withdrawal, self.engine.next_due(), wake].into_iter().flatten().min()?;
         self.now = self.now.max(soonest);
         self.recorder.pass(self.now);
         let reports = self.engine.due(self.now);
@@ -278,19 +325,25 @@ impl World for Trial<'_> {
             self.recorder.waits(index);
         }
         self.next += come;
+        self.give_up(&mut inputs);
         if self.recorder.finished() >= self.reported + EVERY {
             self.reported = self.recorder.finished();
-            (self.seen)(self.reported);
+            (self.looking.seen)(self.reported);
         }
+        (self.looking.watch)(Edge::Begins);
         Some((self.now, inputs))
     }
 
     fn perform(&mut self, now: Time, effects: Vec<Effect>, centre: &Centre) {
+        (self.looking.watch)(Edge::Ends);
         for effect in effects {
             match effect {
                 Effect::Reply { ticket, answer: Ok(Reply::Job(id)) } => {
                     self.jobs.resize(self.jobs.len().max(id.index() + 1), u32::MAX);
                     self.jobs[id.index()] = ticket as u32 - 1;
+                    if self.workload.withdrawn.contains_key(&self.workload.jobs[ticket as usize - 1].number) {
+                        self.ids.insert(ticket as usize - 1, id);
+                    }
                     self.ask(now, id, centre);
                 }
                 Effect::Reply { answer: Err(refusal), .. } => self.refused = Some(refusal.fact),

@@ -8,6 +8,8 @@
 //! - *Unmet* is GPU time by which owners held less than their guarantee while they had jobs waiting for it: the
 //!   integral of min(guarantee - held, wanted).
 //!
+//! A job that was withdrawn as it waited counts for no wait, and for *unmet* as long as it waited.
+//!
 //! Use of the estate is measured over the time in which jobs are submitted, so that the tail says nothing.
 use super::machine::Machine;
 use super::record::{How, Outcome, Run};
@@ -110,10 +112,7 @@ pub struct Figures {
 
 /// Measures an outcome.
 pub fn figures(workload: &Workload, machine: &Machine, outcome: &Outcome) -> Figures {
-    let mut ends = vec![Time::default(); workload.jobs.len()];
-    for run in outcome.runs.iter().filter(|run| is_last(run)) {
-        ends[run.job as usize] = run.end;
-    }
+    let ends = ends(workload, outcome);
     let window = window(workload);
     let capacity = u128::from(milli(machine.gpus())) * u128::from(window.1.since(window.0).millis());
     let mut figures = Figures { policy: outcome.policy.clone(), promises: outcome.promises, ..Figures::default() };
@@ -159,6 +158,21 @@ fn gpu_secs(time: u128) -> u64 {
     u64::try_from(time / 1_000_000).unwrap_or(u64::MAX)
 }
 
+/// Waits of some of the jobs.
+pub fn waits(workload: &Workload, outcome: &Outcome, keep: impl Fn(&Job) -> bool) -> Group {
+    let all = workload.jobs.iter().zip(ends(workload, outcome));
+    group("some", all.filter(|(job, _)| keep(job)))
+}
+
+/// When each job came to its end, if it did.
+fn ends(workload: &Workload, outcome: &Outcome) -> Vec<Option<Time>> {
+    let mut ends = vec![None; workload.jobs.len()];
+    for run in outcome.runs.iter().filter(|run| is_last(run)) {
+        ends[run.job as usize] = Some(run.end);
+    }
+    ends
+}
+
 fn is_last(run: &Run) -> bool {
     matches!(run.how, How::Ended | How::TimedOut)
 }
@@ -179,7 +193,7 @@ fn ratio(part: u128, whole: u128) -> u64 {
     u64::try_from(part * u128::from(PARTS) / whole.max(1)).unwrap_or(u64::MAX)
 }
 
-fn groups(workload: &Workload, ends: &[Time]) -> (Group, Vec<Group>, Vec<Group>) {
+fn groups(workload: &Workload, ends: &[Option<Time>]) -> (Group, Vec<Group>, Vec<Group>) {
     let all = || workload.jobs.iter().zip(ends.iter().copied());
     let some = |name: &str, keep: &dyn Fn(&Job) -> bool| group(name, all().filter(|(job, _)| keep(job)));
     let mut from = 0;
@@ -194,7 +208,7 @@ fn groups(workload: &Workload, ends: &[Time]) -> (Group, Vec<Group>, Vec<Group>)
     (some("all", &|_| true), by_size, by_owner)
 }
 
-fn classes(workload: &Workload, ends: &[Time]) -> Vec<Group> {
+fn classes(workload: &Workload, ends: &[Option<Time>]) -> Vec<Group> {
     let all = || workload.jobs.iter().zip(ends.iter().copied());
     let classes = [(Qos::Low, "low"), (Qos::Normal, "normal"), (Qos::High, "high")];
     let mut groups: Vec<Group> =
@@ -203,9 +217,9 @@ fn classes(workload: &Workload, ends: &[Time]) -> Vec<Group> {
     groups
 }
 
-fn group<'a>(name: &str, jobs: impl Iterator<Item = (&'a Job, Time)>) -> Group {
+fn group<'a>(name: &str, jobs: impl Iterator<Item = (&'a Job, Option<Time>)>) -> Group {
     let (mut waits, mut slowdowns) = (Vec::new(), 0u128);
-    for (job, end) in jobs {
+    for (job, end) in jobs.filter_map(|(job, end)| Some((job, end?))) {
         let turnaround = end.since(job.submit).millis();
         waits.push(turnaround.saturating_sub(job.runtime.millis()));
         let bound = u128::from(job.runtime.max(BOUND).millis());
@@ -264,7 +278,7 @@ impl Sweep {
     }
 
     /// From the first submission to the last end. Jobs stand by their submission and runs by their end.
-    fn over(&mut self, jobs: &[Job], runs: &[Run]) {
+    fn over(&mut self, jobs: &[Job], runs: &[Run], mut withdrawn: &[(Time, u32)]) {
         debug_assert!(runs.is_sorted_by_key(|run| run.end));
         let mut starts: Vec<u32> = (0..runs.len() as u32).collect();
         starts.sort_unstable_by_key(|run| (runs[*run as usize].start, *run));
@@ -273,7 +287,7 @@ impl Sweep {
         let of = |run: &Run| (jobs[run.job as usize].owner, jobs[run.job as usize].milli(), run.milli);
         loop {
             let first = (submits.peek().map(|job| job.submit), starts.peek().map(|run| run.start));
-            let next = [first.0, first.1, ends.first().map(|run| run.end)];
+            let next = [first.0, first.1, ends.first().map(|run| run.end), withdrawn.first().map(|(at, _)| *at)];
             let Some(now) = next.into_iter().flatten().min() else { return };
             let (gone, later) = ends.split_at(ends.partition_point(|run| run.end <= now));
             ends = later;
@@ -283,6 +297,11 @@ impl Sweep {
             }
             for (owner, gang, _) in gone.iter().filter(|run| !is_last(run)).map(of) {
                 self.at(now, owner).wanted += gang;
+            }
+            while let Some(((_, job), rest)) = withdrawn.split_first().filter(|((at, _), _)| *at == now) {
+                let job = &jobs[*job as usize];
+                self.at(now, job.owner).wanted -= job.milli();
+                withdrawn = rest;
             }
             while let Some((owner, gang, held)) = starts.next_if(|run| run.start == now).map(of) {
                 let account = self.at(now, owner);
@@ -302,7 +321,7 @@ fn shares(workload: &Workload, machine: &Machine, outcome: &Outcome, window: (Ti
     // A guarantee is of whole GPUs, as people write it down.
     let guarantees = workload.owners.iter().map(|owner| milli(whole(owner))).collect();
     let mut sweep = Sweep { accounts: vec![Account::default(); workload.owners.len()], guarantees, window };
-    sweep.over(&workload.jobs, &outcome.runs);
+    sweep.over(&workload.jobs, &outcome.runs, &outcome.withdrawn);
     let length = window.1.since(window.0).millis();
     let share = |(owner, account): (&Owner, &Account)| Share {
         name: owner.name.clone(),

@@ -25,7 +25,7 @@ mod workload;
 
 pub use floor::Floor;
 pub use machine::{Fabric, Machine};
-pub use measure::{Bands, Figures, Group, Share, figures};
+pub use measure::{Bands, Figures, Group, Share, figures, waits};
 pub use policy::Policy;
 pub use record::{Frame, How, Outcome, Recorder, Run};
 pub use room::{Need, Open, Room, Taken};

@@ -106,6 +106,7 @@ pub fn read(text: &str, limits: Limits) -> Result<Workload, Wrong> {
         owners: in_order(owners),
         jobs,
         faults: Vec::new(),
+        withdrawn: Default::default(),
     }
     .in_order())
 }

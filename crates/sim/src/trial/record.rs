@@ -3,6 +3,7 @@ use super::floor::Floor;
 use super::machine::Machine;
 use super::room::Taken;
 use super::workload::Workload;
+use fixedbitset::FixedBitSet;
 use madang_model::{Span, Time};
 
 /// Frames that a trial is looked at in, over the time in which jobs are submitted.
@@ -77,6 +78,8 @@ pub struct Outcome {
     /// GPU-seconds held by parts of gangs that waited for the rest of theirs, for policies that place in parts. They
     /// are in no run.
     pub stalled: u64,
+    /// Jobs that were withdrawn as they waited, by time.
+    pub withdrawn: Vec<(Time, u32)>,
 }
 
 /// Writes a trial down.
@@ -103,6 +106,9 @@ pub struct Recorder<'a> {
     waiting: u32,
     wanted: u64,
     finished: usize,
+    withdrawn: Vec<(Time, u32)>,
+    /// By job: whether it has come to its end.
+    over: FixedBitSet,
     /// Thousandths of a GPU times milliseconds.
     stalled: u128,
 }
@@ -128,6 +134,8 @@ impl<'a> Recorder<'a> {
             waiting: 0,
             wanted: 0,
             finished: 0,
+            withdrawn: Vec::new(),
+            over: FixedBitSet::with_capacity(workload.jobs.len()),
             stalled: 0,
         }
     }
@@ -153,6 +161,25 @@ impl<'a> Recorder<'a> {
     pub fn waits(&mut self, job: usize) {
         self.waiting += 1;
         self.wanted += self.workload.jobs[job].milli();
+    }
+
+    /// True when the job runs.
+    pub fn is_running(&self, job: usize) -> bool {
+        self.place[job] != u32::MAX
+    }
+
+    /// True when the job has come to its end.
+    pub fn is_over(&self, job: usize) -> bool {
+        self.over[job]
+    }
+
+    /// A job that waits is withdrawn.
+    pub fn withdraws(&mut self, now: Time, job: usize) {
+        self.waiting -= 1;
+        self.wanted -= self.workload.jobs[job].milli();
+        self.finished += 1;
+        self.over.insert(job);
+        self.withdrawn.push((now, job as u32));
     }
 
     /// A job begins to run on these nodes, with what it is given of each.
@@ -227,7 +254,10 @@ impl<'a> Recorder<'a> {
         let nodes = u64::from(self.workload.jobs[job].nodes);
         self.saved[job] += Span::from_millis(kept.millis() * count / nodes.max(1));
         self.runs.push(Run { job: job as u32, start, end: now, milli: sum, how, kept });
-        self.finished += usize::from(matches!(how, How::Ended | How::TimedOut));
+        if matches!(how, How::Ended | How::TimedOut) {
+            self.finished += 1;
+            self.over.insert(job);
+        }
     }
 
     /// This was held for so long by a part of a gang that waited for the rest.
@@ -259,6 +289,7 @@ impl<'a> Recorder<'a> {
         let end = self.runs.iter().map(|run| run.end).max().unwrap_or_default();
         self.pass(end.after(Span::from_millis(1)));
         let stalled = u64::try_from(self.stalled / 1_000_000).unwrap_or(u64::MAX);
-        Outcome { policy, runs: self.runs, frames: self.frames, end, promises, stalled }
+        let withdrawn = self.withdrawn;
+        Outcome { policy, runs: self.runs, frames: self.frames, end, promises, stalled, withdrawn }
     }
 }

@@ -2,6 +2,7 @@
 use super::room::Need;
 use madang_model::share::WHOLE;
 use madang_model::{Qos, Span, Time};
+use std::collections::BTreeMap;
 
 /// Somebody with a share of the estate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct Workload {
     pub jobs: Vec<Job>,
     /// What breaks, by time.
     pub faults: Vec<Fault>,
+    /// Jobs by their number that are withdrawn at that moment, unless they run by then.
+    pub withdrawn: BTreeMap<u64, Time>,
 }
 
 impl Workload {
@@ -114,5 +117,16 @@ impl Workload {
         self.jobs.sort_by_key(|job| (job.submit, job.number));
         self.faults.sort_by_key(|fault| (fault.at, fault.node));
         self
+    }
+
+    /// What is withdrawn, as (when, index of the job), by time.
+    pub fn withdrawals(&self) -> Vec<(Time, usize)> {
+        let given_up = |(index, job): (usize, &Job)| Some((*self.withdrawn.get(&job.number)?, index));
+        let mut list: Vec<(Time, usize)> = match self.withdrawn.is_empty() {
+            true => Vec::new(),
+            false => self.jobs.iter().enumerate().filter_map(given_up).collect(),
+        };
+        list.sort_unstable();
+        list
     }
 }

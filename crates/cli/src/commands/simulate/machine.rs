@@ -3,6 +3,7 @@ use super::estate::Source;
 use super::{Simulate, read};
 use crate::fail::{Fail, USAGE};
 use madang_sim::report::Case;
+use madang_sim::trial::generate::hostile::Attack;
 use madang_sim::trial::generate::{self, Amount, Order};
 use madang_sim::trial::{Beside, Job, Machine, Workload, past, philly, reader};
 use std::io::Read as _;
@@ -63,15 +64,21 @@ pub fn case(simulate: &Simulate, source: &Source, seed: u64) -> Result<Case, Fai
 }
 
 fn generated(simulate: &Simulate, name: &str, machine: &Machine, seed: u64) -> Result<Workload, Fail> {
+    let load_percent = simulate.load.unwrap_or(LOAD);
+    let order = Order { seed, amount: Amount::Days(simulate.days), machine, load_percent };
+    let refused = |refused: generate::Refused| Fail::new(refused.to_string());
+    if let Some(attack) = Attack::named(name) {
+        return attack.generate(&order).map(|hostile| hostile.workload).map_err(refused);
+    }
     let Some(recipe) = generate::named(name) else {
-        let known: Vec<String> = generate::recipes().iter().map(|recipe| recipe.name.to_string()).collect();
+        let recipes = generate::recipes();
+        let attacks = Attack::ALL.iter().map(|attack| attack.name().to_string());
+        let known: Vec<String> = recipes.iter().map(|recipe| recipe.name.to_string()).chain(attacks).collect();
         return Err(Fail::new(format!("no recipe is called {name}"))
             .hint(format!("known are {}", known.join(", ")))
             .exit(USAGE));
     };
-    let load_percent = simulate.load.unwrap_or(LOAD);
-    let order = Order { seed, amount: Amount::Days(simulate.days), machine, load_percent };
-    generate::generate(&recipe, &order).map_err(|refused| Fail::new(refused.to_string()))
+    generate::generate(&recipe, &order).map_err(refused)
 }
 
 /// The machine on which a trace asks for so much of the GPU time that there is while jobs are submitted, and for no more

@@ -163,6 +163,9 @@ fn fates(case: &Case, outcome: &Outcome) -> Vec<Fate> {
         fate.taken_back += u32::from(run.how == How::TakenBack);
         fate.timed_out |= run.how == How::TimedOut;
     }
+    for (at, job) in &outcome.withdrawn {
+        fates[*job as usize].end = at.millis();
+    }
     fates
 }
 

@@ -236,6 +236,7 @@ impl Stream<'_> {
             notes: self.notes(order, span, jobs.len(), opening),
             owners: self.recipe.askers.iter().map(owner).collect(),
             faults: faults(self.recipe, order.machine, span, rng),
+            withdrawn: Default::default(),
             jobs,
         }
     }

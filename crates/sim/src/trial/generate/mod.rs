@@ -6,6 +6,7 @@
 //!
 //! - [`quantiles`] draws from log-spaced quantile tables; [`recipe`] is the data's form; [`draw`] makes jobs of it.
 //! - [`rhythm`] is the week, [`faults`] is what breaks; [`shape`] fits gangs to a machine; [`summary`] says of drawn jobs what clusters publish of theirs.
+//! - [`hostile`] puts somebody who means ill beside a recipe's work.
 //! - [`philly`], [`helios`], [`acme`], [`national`] are the recipes.
 //!
 //! Invariants: integers only, one seed, no clock: a recipe, an order and a machine give the same bytes everywhere.
@@ -13,6 +14,7 @@ mod acme;
 mod draw;
 mod faults;
 mod helios;
+pub mod hostile;
 mod national;
 mod philly;
 pub mod quantiles;

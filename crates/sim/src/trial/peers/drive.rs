@@ -1,6 +1,6 @@
 //! The loop that a policy of the field runs in: virtual time, ends, faults, submissions, then one decision.
 //!
-//! At one moment ends come first, then faults and repairs, then submissions; the policy decides once after all of them,
+//! At one moment ends come first, then faults and repairs, then submissions and withdrawals; the policy decides once after all of them,
 //! as schedulers do that wake up to a batch of news.
 //!
 //! Invariants: a run ends at its run time or its limit, whichever is first, unless it is taken back or loses a node;
@@ -25,6 +25,9 @@ pub(super) trait Policy {
 
     /// A run is gone whose nodes were these. Unless it came to its end the job waits again, of which it is told next.
     fn gone(&mut self, ground: &mut Ground, job: usize, on: &[u32], how: How);
+
+    /// A job that waits is withdrawn.
+    fn withdrawn(&mut self, ground: &mut Ground, job: usize);
 
     /// A node went down or came back.
     fn node(&mut self, _ground: &mut Ground, _node: u32) {}
@@ -57,6 +60,9 @@ pub(super) struct Ground<'a> {
     /// The next job to submit, and the next fault.
     next: usize,
     fault: usize,
+    /// What is withdrawn and when, and which of it is next.
+    withdrawals: Vec<(Time, usize)>,
+    withdrawal: usize,
 }
 
 impl<'a> Ground<'a> {
@@ -72,6 +78,8 @@ impl<'a> Ground<'a> {
             faults_on: vec![0; machine.nodes() as usize],
             next: 0,
             fault: 0,
+            withdrawals: workload.withdrawals(),
+            withdrawal: 0,
         }
     }
 
@@ -133,7 +141,8 @@ impl<'a> Ground<'a> {
         let fault = self.workload.faults.get(self.fault).map(|fault| fault.at);
         let mend = self.mends.first().map(|(at, _)| *at);
         let end = self.ends.first().map(|(at, _)| *at);
-        [submit, fault, mend, end, wake].into_iter().flatten().min()
+        let withdrawal = self.withdrawals.get(self.withdrawal).map(|(at, _)| *at);
+        [submit, fault, mend, end, withdrawal, wake].into_iter().flatten().min()
     }
 
     fn ended(&mut self, policy: &mut impl Policy) {
@@ -180,6 +189,19 @@ impl<'a> Ground<'a> {
     }
 }
 
+impl Ground<'_> {
+    fn given_up(&mut self, policy: &mut impl Policy) {
+        while let Some((_, job)) = self.withdrawals.get(self.withdrawal).copied().filter(|(at, _)| *at <= self.now) {
+            self.withdrawal += 1;
+            // Whoever has run to its end is not withdrawn, nor is a run.
+            if !self.recorder.is_running(job) && !self.recorder.is_over(job) {
+                policy.withdrawn(self, job);
+                self.recorder.withdraws(self.now, job);
+            }
+        }
+    }
+}
+
 /// Tries a workload on a machine under a policy.
 pub(super) fn run(
     workload: &Workload,
@@ -199,6 +221,7 @@ pub(super) fn run(
         ground.broken(&mut policy);
         ground.mended(&mut policy);
         ground.submitted(&mut policy);
+        ground.given_up(&mut policy);
         policy.decide(&mut ground);
         if ground.recorder.finished() >= told + EVERY {
             told = ground.recorder.finished();

@@ -203,6 +203,12 @@ impl Policy for Easy {
         self.lines.add(job, ground.job(job).limit);
     }
 
+    fn withdrawn(&mut self, _ground: &mut Ground, job: usize) {
+        self.waiting.remove(&job);
+        self.lines.remove(job);
+        self.forget();
+    }
+
     fn gone(&mut self, _ground: &mut Ground, job: usize, _on: &[u32], _how: How) {
         self.runs.remove(&(self.limits[job], job));
         self.forget();

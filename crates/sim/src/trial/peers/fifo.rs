@@ -18,6 +18,10 @@ impl Policy for Fifo {
         self.waiting.insert(job);
     }
 
+    fn withdrawn(&mut self, _ground: &mut Ground, job: usize) {
+        self.waiting.remove(&job);
+    }
+
     fn gone(&mut self, _ground: &mut Ground, _job: usize, _on: &[u32], _how: How) {}
 
     fn decide(&mut self, ground: &mut Ground) {

@@ -245,16 +245,21 @@ impl Kueue {
 
     fn take(&mut self, ground: &Ground, owner: usize, rank: Rank) {
         let (job, spec) = (rank.2, ground.job(rank.2));
-        let line = self.queues[owner].pending.get_mut(&spec.milli()).expect("a head stands in its line");
-        line.remove(&rank);
-        if line.is_empty() {
-            self.queues[owner].pending.remove(&spec.milli());
-        }
+        self.dequeue(owner, spec.milli(), rank);
         self.queues[owner].used += spec.milli();
         self.used += spec.milli();
         self.admitted_at[job] = ground.now;
         self.admitted.insert((spec.qos, Reverse(ground.now), job));
         self.pods.create(ground, job);
+    }
+
+    /// Takes a job out of its queue's line.
+    fn dequeue(&mut self, owner: usize, gang: u64, rank: Rank) {
+        let line = self.queues[owner].pending.get_mut(&gang).expect("who waits stands in its line");
+        line.remove(&rank);
+        if line.is_empty() {
+            self.queues[owner].pending.remove(&gang);
+        }
     }
 
     /// Whom to take back from queues that borrow until a gang within its own nominal quota fits; `None` if that is not
@@ -312,6 +317,20 @@ impl Policy for Kueue {
     fn waits(&mut self, ground: &mut Ground, job: usize) {
         self.stamps[job] = ground.job(job).submit;
         self.enqueue(ground, job);
+    }
+
+    fn withdrawn(&mut self, ground: &mut Ground, job: usize) {
+        if self.pods.is_waiting(job) {
+            self.pods.withdraw(ground, job);
+            self.discharge(ground, job);
+            return;
+        }
+        let before = self.returns.len();
+        self.returns.retain(|(_, other)| *other != job);
+        if self.returns.len() == before {
+            let (spec, rank) = (ground.job(job), self.rank(ground, job));
+            self.dequeue(spec.owner as usize, spec.milli(), rank);
+        }
     }
 
     fn gone(&mut self, ground: &mut Ground, job: usize, _on: &[u32], _how: How) {

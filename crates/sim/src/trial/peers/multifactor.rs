@@ -263,6 +263,11 @@ impl Policy for Multifactor {
         self.happened(ground.now);
     }
 
+    fn withdrawn(&mut self, ground: &mut Ground, job: usize) {
+        self.queue.retain(|(_, other)| *other != job);
+        self.happened(ground.now);
+    }
+
     fn gone(&mut self, ground: &mut Ground, job: usize, on: &[u32], _how: How) {
         let gang = ground.job(job).milli();
         self.shares.hold(ground.now, job, |held| held - gang);

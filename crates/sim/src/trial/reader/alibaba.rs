@@ -124,6 +124,7 @@ pub(super) fn pods(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
         jobs: jobs(&asked, reading),
         owners: owners.list(),
         faults: Vec::new(),
+        withdrawn: Default::default(),
     }
     .in_order())
 }
@@ -174,6 +175,7 @@ pub(super) fn instances(text: &str, reading: &Reading) -> Result<Workload, Wrong
         jobs: jobs(&asked, reading),
         owners: owners.list(),
         faults: Vec::new(),
+        withdrawn: Default::default(),
     }
     .in_order())
 }
@@ -215,6 +217,7 @@ pub(super) fn spot(text: &str, reading: &Reading) -> Result<Workload, Wrong> {
         jobs: jobs(&asked, reading),
         owners: owners.list(),
         faults: Vec::new(),
+        withdrawn: Default::default(),
     }
     .in_order())
 }

@@ -128,7 +128,8 @@ pub(super) fn read(name: &str, text: &str, reading: &Reading) -> Result<Workload
     if open > 0 {
         notes.push(format!("{open} jobs: {}", reading.limits.note()));
     }
-    Ok(Workload { name: title(name, &log), notes, owners: owners.list(), jobs, faults: Vec::new() }.in_order())
+    let name = title(name, &log);
+    Ok(Workload { name, notes, owners: owners.list(), jobs, ..Workload::default() }.in_order())
 }
 
 /// What the header calls the machine, or the file's name.
