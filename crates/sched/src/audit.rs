@@ -114,6 +114,15 @@ impl Scheduler {
         if !self.queue.leaves.iter().all(|lines| lines.is_sound(|class, rank| self.queue.turn(class, rank))) {
             wrong.push("the heads of lines are not where they are looked for".into());
         }
+        let noted =
+            |(index, shape): (usize, &crate::shape::Shape)| shape.memo.is_none() || self.queue.noted.contains(&index);
+        if !self.queue.shapes.iter().all(noted) {
+            wrong.push("a shape that is known to fail is not looked at when something grows".into());
+        }
+        let matched = |index: &usize| self.queue.shapes[*index].matched == self.queue.round;
+        if !self.queue.seated.keys().all(matched) {
+            wrong.push("a shape that is looked at is not matched against the nodes as they are".into());
+        }
         let held: u64 = self.runs.values().map(|run| run.rate).sum();
         let counted: u64 = self.shares.owners.iter().map(|owner| owner.meter.rate).sum();
         if held != counted {

@@ -191,7 +191,11 @@ impl Scheduler {
 
     /// Takes the promise away; what was set aside may let others start.
     pub(crate) fn drop_promise(&mut self, job: JobId) -> Option<Time> {
+        let full = self.promises_left() == 0;
         let pledge = self.promises.remove(job)?;
+        if full {
+            self.shares.owners.iter_mut().for_each(|owner| owner.unpromised = true);
+        }
         for slot in &pledge.promise.on.slots {
             self.cluster.grow(slot.node);
         }
@@ -218,10 +222,12 @@ impl Scheduler {
             let pools: Vec<usize> = self.health.ones().collect();
             self.health.clear();
             self.recount_guarantees();
+            let before = self.queue.round;
             self.queue.round += 1;
             for index in self.queue.seated.keys() {
                 let shape = &mut self.queue.shapes[*index];
-                if pools.iter().any(|pool| shape.uses(*pool)) {
+                // One that has just come in may not have been matched in the rounds before.
+                if shape.matched != before || pools.iter().any(|pool| shape.uses(*pool)) {
                     match_shape(shape, &self.cluster);
                 }
                 shape.matched = self.queue.round;

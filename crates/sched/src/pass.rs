@@ -138,7 +138,7 @@ impl Scheduler {
     /// One pass in rank order; false when a bound was met.
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
         let ranking = Ranking::new(&mut self.shares, now);
-        let places = (0..self.shares.owners.len()).map(|owner| self.places_by_standing(owner)).collect();
+        let places = (0..self.shares.owners.len()).map(|owner| self.places_by_standing(now, owner)).collect();
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.live_from(0));
         let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false, full: 0 };
         loop {
@@ -167,8 +167,11 @@ impl Scheduler {
         if pass.pledged_only || pass.live.is_some() {
             return;
         }
+        let none_left = self.promises_left() == 0;
         let full = |(owner, places): (usize, &u32)| {
-            *places == 0 || self.shares.owners[owner].waiting <= self.config.promises.saturating_sub(self.places(owner))
+            none_left
+                || *places == 0
+                || self.shares.owners[owner].waiting <= self.config.promises.saturating_sub(self.places(owner))
         };
         let rest = pass.places.iter().enumerate().skip(pass.full);
         pass.full += rest.take_while(|(owner, places)| full((*owner, *places))).count();
@@ -189,7 +192,7 @@ impl Scheduler {
 
     /// The first job of the leaf that may start or be promised a start.
     fn turn(&self, leaf: usize, pass: &mut Pass) -> Option<Turn> {
-        let places = pass.places[self.shares.owner_of(leaf)] > 0 && !self.pauses(leaf);
+        let places = pass.places[self.shares.owner_of(leaf)] > 0 && self.promises_left() > 0 && !self.pauses(leaf);
         let promises = places && pass.futile < FUTILE;
         if !promises && pass.live.is_none() && self.promises.of_leaf(leaf).next().is_none() {
             return None;
@@ -332,7 +335,7 @@ impl Scheduler {
 
     fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
         let owner = self.shares.owner_of(leaf);
-        let full = pass.places[owner] == 0 || self.pauses(leaf);
+        let full = pass.places[owner] == 0 || self.promises_left() == 0 || self.pauses(leaf);
         let overtaken = if full { self.overtaken_by(leaf, &turn.rank) } else { None };
         // Lifted and not yet broken: whoever overtakes may find no start around windows.
         overtaken.into_iter().for_each(|job| self.promises.lift(job));

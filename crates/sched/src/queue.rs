@@ -186,6 +186,11 @@ impl Lines {
         self.by_seat.range((from, Bound::Unbounded)).next().filter(|(seat, _)| seat.0 == shape)
     }
 
+    /// The first of each line.
+    pub fn fronts(&self) -> impl Iterator<Item = &Rank> {
+        self.fronts.iter().map(|(_, rank, ..)| rank)
+    }
+
     /// The lines of a shape, by the rank of their first.
     pub fn by_front(&self, shape: usize) -> impl Iterator<Item = (Rank, Seat, &BTreeSet<Rank>)> {
         let least = (FIRST.0, FIRST.1, Due::default(), JobId::new(0));

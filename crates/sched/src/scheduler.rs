@@ -20,6 +20,10 @@ use madang_model::{
     Allocation, Founding, GpuTime, JobId, NodeId, PartyId, ProjectId, Request, ReservationId, RunId, Span, Time, UserId,
 };
 
+/// Most promises that are given: every further one costs by those that stand on its nodes, so that thousands of owners who
+/// ask for gangs would make a cycle cost by the square of their number. The owners come to a place by their standing.
+pub(crate) const MOST_PROMISES: u32 = 512;
+
 /// A run that holds something.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
@@ -222,7 +226,13 @@ impl Scheduler {
 
     /// How many more promises the owner may be given, beside those that others make room for already.
     pub(crate) fn places(&self, owner: usize) -> u32 {
-        self.config.promises.saturating_sub(self.promises.open(owner) as u32)
+        let own = self.config.promises.saturating_sub(self.promises.open(owner) as u32);
+        own.min(self.promises_left())
+    }
+
+    /// How many more promises may stand, over all owners.
+    pub(crate) fn promises_left(&self) -> u32 {
+        MOST_PROMISES.saturating_sub(self.promises.len() as u32)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Promises by turns: of the places that an owner has for them every fourth that is given goes to whoever of its leaves
-//! waits in line the longest, whatever it has used.
+//! stands in line the longest, whatever it has used, if it has stood there and one of its jobs has waited for a week.
 //!
 //! Intuition: by use alone the next is whoever has used the least, and who withdraws its promised jobs, or ends them as
 //! they start, uses nothing: a few users who agree would keep all places of their owner in turn. In the line nobody comes
 //! before who stood there already: a leaf joins it behind all others when it begins to wait, and again each time that one
-//! of its jobs is promised a start. So every leaf has its turn after those that stood there when it came, once each.
+//! of its jobs is promised a start. So every leaf has its turn after those that stood there when it came, once each. Who
+//! has not waited for long is left to fair share, which in ordinary times is the better judge.
 //!
 //! Invariant: no act of a user takes its leaf forward in the line.
 use crate::api::Step;
@@ -12,16 +13,33 @@ use crate::pass::Pass;
 use crate::scheduler::Scheduler;
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
-use madang_model::Time;
+use madang_model::{Span, Time};
 
 /// One of so many places goes by turns.
-pub(crate) const TURN: u32 = 4;
+const TURN: u32 = 4;
+/// Who has waited for so long has a turn.
+const LONG: Span = Span::from_days(7);
 
 impl Scheduler {
     /// How many more promises the owner may be given by standing: one place is left out when it is to go by turns.
-    pub(crate) fn places_by_standing(&self, owner: usize) -> u32 {
-        let due = self.shares.owners[owner].by_standing >= TURN - 1;
-        self.places(owner).saturating_sub(u32::from(due))
+    pub(crate) fn places_by_standing(&self, now: Time, owner: usize) -> u32 {
+        let places = self.places(owner);
+        places - u32::from(places > 0 && self.in_line(now, owner).next().is_some())
+    }
+
+    /// Who may have the place that is to go by turns, if one is.
+    fn in_line(&self, now: Time, owner: usize) -> impl Iterator<Item = usize> + '_ {
+        let share = &self.shares.owners[owner];
+        let projects: &[usize] = if share.by_standing >= TURN - 1 { &share.projects } else { &[] };
+        let leaves = projects.iter().flat_map(|project| &self.shares.projects[*project].leaves).copied();
+        let long = move |since: Time| since.after(LONG) <= now;
+        leaves.filter(move |leaf| {
+            let share = &self.shares.leaves[*leaf];
+            share.waiting > 0
+                && long(share.lined)
+                && self.queue.leaves[*leaf].fronts().any(|rank| long(rank.2.since) && !self.promises.has(rank.3))
+                && !self.pauses(*leaf)
+        })
     }
 
     /// A job of the leaf was promised a start by its standing.
@@ -35,16 +53,12 @@ impl Scheduler {
     /// Gives the places that are left to go by turns, after a pass in which all that may start was tried.
     pub(crate) fn take_turns(&mut self, now: Time, pass: &mut Pass, step: &mut Step) {
         for owner in 0..self.shares.owners.len() {
-            let promised = self.promises.count_of(owner) as u32;
-            let share = &self.shares.owners[owner];
-            if share.by_standing < TURN - 1 || self.places(owner) == 0 || share.waiting <= promised {
+            if self.places(owner) == 0 {
                 continue;
             }
-            let leaves = share.projects.iter().flat_map(|project| &self.shares.projects[*project].leaves).copied();
-            let waits = |leaf: &usize| self.shares.leaves[*leaf].waiting > 0 && !self.pauses(*leaf);
             let place = |leaf: usize| (self.shares.leaves[leaf].lined, self.shares.leaves[leaf].user, leaf);
-            let mut line: BinaryHeap<_> = leaves.filter(waits).map(|leaf| Reverse(place(leaf))).collect();
-            pass.places[owner] += 1;
+            let mut line: BinaryHeap<_> = self.in_line(now, owner).map(|leaf| Reverse(place(leaf))).collect();
+            pass.places[owner] = u32::from(!line.is_empty());
             while let Some(Reverse((.., leaf))) = line.pop() {
                 if self.promise_first(now, leaf, pass, step) {
                     self.shares.owners[owner].by_standing = 0;

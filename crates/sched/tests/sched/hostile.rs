@@ -5,15 +5,18 @@ use madang_model::{JobId, ProjectId, RunId, UserId};
 use madang_sched::{Ask, BrokenBy, Config, Event, Scheduler};
 use std::collections::{BTreeSet, VecDeque};
 
-/// What somebody of the owner does every ten minutes to keep its places; who has asked for what stands in `held`.
+/// What somebody of the owner does every hour to keep its places; who has asked for what stands in `held`.
 type Trick = fn(&mut World, held: &mut VecDeque<JobId>, tick: u64) -> Vec<Event>;
 
 /// Users of a project that has used nothing, with whom nobody else of the owner would come to a place by use.
-const AGREE: u64 = 6;
+const AGREE: u64 = 3;
+
+/// Seconds between two acts.
+const TICK: u64 = HOUR;
 
 /// True of a job that has a promise and is about to start.
 fn is_due(world: &World, job: JobId) -> bool {
-    world.sched.promise(job).is_some_and(|promise| promise.start <= at(world.now + 1200))
+    world.sched.promise(job).is_some_and(|promise| promise.start <= at(world.now + 2 * TICK))
 }
 
 /// A gang of the whole estate of a user of project 4.
@@ -83,8 +86,8 @@ fn beside(trick: Trick, promises: u32) -> (u64, u64) {
     let mut world = World::new(Config { promises, ..Config::default() }, &centre(), 3);
     let mut held = VecDeque::new();
     for tick in 0.. {
-        let now = tick * 600;
-        let flood = Crowd { own: 0, by_turns: 6, high: false, gangs: false, array: 0, flaps: false, seed: 3 };
+        let now = tick * TICK;
+        let flood = Crowd { own: 0, by_turns: 14, high: false, gangs: false, array: 0, flaps: false, seed: 3 };
         let mut events = world.crowd(flood, false);
         events.extend(trick(&mut world, &mut held, tick));
         if now == COMES {
@@ -92,13 +95,13 @@ fn beside(trick: Trick, promises: u32) -> (u64, u64) {
             events.push(Event::Queued(Ask { project: ProjectId::new(1), user: UserId::new(9), since: at(now), ..ask }));
         }
         world.until(now, events);
-        assert!(world.sched.audit().is_empty(), "{:?}", world.sched.audit());
         // Those of its owner who stood in line when it came: the users who agree and one of project 1.
         let line = AGREE + 2;
         let again = world.broken.iter().filter(|cause| matches!(cause, BrokenBy::Reclaimed(_))).count() as u64;
         let turns = line * 4_u64.div_ceil(u64::from(promises));
-        let bound = (1 + again + 2 * turns) * (world.most + 1) * (LONGEST + GRACE);
+        let bound = 7 * 24 * HOUR + (1 + again + 2 * turns) * (world.most + 1) * (LONGEST + GRACE);
         if let Some(started) = world.started {
+            assert!(world.sched.audit().is_empty(), "{:?}", world.sched.audit());
             return (started - COMES, bound);
         }
         assert!(now <= COMES + bound, "waits at {now} s, bound {bound} s, {:?}", world.broken);
