@@ -1,6 +1,6 @@
 //! `cargo xtask sim`: simulates seeds and says what they lived through; the first failing seed ends it.
 use madang_sim::faults::Fault;
-use madang_sim::run::{Failure, Plan, Summary, run_plan};
+use madang_sim::run::{Failure, Plan, Summary, Wishes, run_plan};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -67,6 +67,11 @@ fn report(first: u64, count: u64, sum: &Summary, begun: Instant) -> ExitCode {
     println!("{accepted} submissions accepted, {ended} jobs ended, {starts} runs begun, {taken} taken back");
     let [left, larger, smaller] = sum.resized;
     println!("{left} left to grow; begun again with more nodes {larger}, with fewer {smaller}");
+    let Wishes { deadlines, shortest, choices, elastic } = sum.wishes;
+    println!(
+        "asked for: {deadlines} deadlines, {shortest} shortest limits, {choices} choices, {elastic} elastic sizes"
+    );
+    println!("deadlines missed: {} as jobs waited, {} as they ran", sum.missed[0], sum.missed[1]);
     println!("{} anomalies survived", sum.anomalies);
     println!("faults: {}", sum.strikes);
     let missing: Vec<Fault> = sum.strikes.missing();

@@ -76,7 +76,7 @@ fn submission(rng: &mut Rng, known: &Knowledge<'_>) -> Submission {
         name: format!("job{}", rng.below(8)),
         project: Some(project.into()),
         partition: rng.per_mille(150).then(|| (*rng.pick(&["first", "short"]).unwrap_or(&"first")).into()),
-        also: if rng.per_mille(100) { vec!["first".into(), "short".into()] } else { Vec::new() },
+        also: if rng.per_mille(200) { vec!["first".into(), "short".into()] } else { Vec::new() },
         parts: parts(rng, known),
         across_islands: rng.per_mille(300),
         limit: rng.per_mille(950).then_some(limit),
@@ -115,19 +115,30 @@ fn decorate(rng: &mut Rng, known: &Knowledge<'_>, job: &mut Submission) {
     if rng.per_mille(250) {
         job.topology = topology(rng, job.parts[0].nodes);
     }
-    if job.parts.len() == 1 && rng.per_mille(250) {
-        job.elastic = Some(elastic(rng, job.parts[0].nodes));
-        job.requeue |= rng.per_mille(900);
-        job.checkpoint = rng.per_mille(800).then(|| Span::from_secs(rng.range(30, 1_800)));
+    if job.parts.len() == 1 && rng.per_mille(300) {
+        stretch(rng, job);
     }
     if rng.per_mille(60) {
         job.reservation = Some(reservation(rng));
     }
-    if rng.per_mille(150) {
+    if rng.per_mille(250) {
         hurry(rng, known, job);
     }
     job.singleton = rng.per_mille(40);
     job.held = rng.per_mille(40);
+}
+
+/// A size that may differ; of half of them the work is so long that growing pays.
+fn stretch(rng: &mut Rng, job: &mut Submission) {
+    job.elastic = Some(elastic(rng, job.parts[0].nodes));
+    job.requeue |= rng.per_mille(900);
+    job.checkpoint = rng.per_mille(800).then(|| Span::from_secs(rng.range(30, 1_800)));
+    if rng.per_mille(500) {
+        let limit = Span::from_hours(rng.range(4, 24));
+        job.limit = Some(limit);
+        job.model = Some(ModelRun { runtime: Span::from_millis(limit.millis() * rng.range(60, 95) / 100), exit: 0 });
+        job.array = None;
+    }
 }
 
 /// A deadline, mostly one that can be met, and a shorter limit that it would take.
@@ -155,8 +166,8 @@ fn topology(rng: &mut Rng, nodes: u32) -> Topology {
 
 /// A size that may differ; of half of them at checkpoints too.
 fn elastic(rng: &mut Rng, nodes: u32) -> Elastic {
-    let restart = rng.per_mille(600).then(|| Span::from_secs(rng.below(600)));
-    Elastic { most: nodes + rng.below(5) as u32, restart }
+    let restart = rng.per_mille(700).then(|| Span::from_secs(rng.below(300)));
+    Elastic { most: nodes + rng.below(6) as u32, restart }
 }
 
 fn wait(rng: &mut Rng, known: &Knowledge<'_>) -> Wait {
@@ -189,9 +200,9 @@ fn part(rng: &mut Rng, known: &Knowledge<'_>) -> Part {
         gpus,
         cpus: rng.range(1, u64::from(4 * gpus.max(1))) as u32,
         memory_mib: if rng.per_mille(50) { 0 } else { rng.range(1, 32_768) * u64::from(gpus.max(1)) },
-        model: if gpus > 0 && rng.per_mille(250) { choice(rng, &["h200", "h100"]) } else { None },
+        model: if gpus > 0 && rng.per_mille(350) { choice(rng, &["h200", "h100"]) } else { None },
         exclusive: rng.per_mille(60),
-        features: if rng.per_mille(60) { choice(rng, &["nvme", "tape"]).into_iter().collect() } else { Vec::new() },
+        features: if rng.per_mille(120) { choice(rng, &["nvme", "tape"]).into_iter().collect() } else { Vec::new() },
         share,
     }
 }

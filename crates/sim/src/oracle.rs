@@ -12,6 +12,9 @@ use madang_model::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What a run may take beyond its deadline: the way to its engine before it begins, and its end after the limit.
+const OVERTIME: Span = Span::from_mins(1);
+
 /// A run as it really was.
 #[derive(Clone, Debug)]
 pub struct Truth {
@@ -36,6 +39,8 @@ pub struct Oracle {
     ledger: BTreeMap<EntryId, Transaction>,
     /// Runs begun.
     pub starts: u64,
+    /// Jobs that their deadline ended: as they waited, and as they ran.
+    pub missed: [u64; 2],
 }
 
 impl Oracle {
@@ -104,6 +109,7 @@ impl Oracle {
                     return Err(format!("{} was kept before its end", job.id));
                 };
                 self.compare(&job)?;
+                self.by_deadline(&job)?;
                 let (id, text) = (job.id, format!("{job:?}"));
                 match self.ended.insert(id, Arc::unwrap_or_clone(job)) {
                     Some(before) if format!("{before:?}") != text => Err(format!("{id} changed after its end")),
@@ -150,6 +156,31 @@ impl Oracle {
                 let recorded = (started, ended.ended);
                 return Err(format!("{run} ran from {began:?} to {over:?}, its record says {recorded:?}"));
             }
+        }
+        Ok(())
+    }
+
+    /// No run outlasts its job's deadline, and a deadline ends only what could no longer end by it.
+    fn by_deadline(&mut self, job: &Job) -> Result<(), String> {
+        let JobState::Ended { outcome, at } = job.state else { return Ok(()) };
+        for run in job.runs.iter().filter(|run| run.started.is_some()) {
+            let truth = self.runs.get(&run.run).filter(|truth| !truth.muddied);
+            let late = |over: Time| job.spec.deadline.is_some_and(|deadline| over > deadline + OVERTIME);
+            if let Some(over) = truth.and_then(|truth| truth.over).filter(|over| late(*over)) {
+                return Err(format!("{} ran until {over:?}, its deadline was {:?}", run.run, job.spec.deadline));
+            }
+        }
+        if outcome != Outcome::Deadline {
+            return Ok(());
+        }
+        let Some(deadline) = job.spec.deadline else { return Err(format!("{} had no deadline to miss", job.id)) };
+        let ran = job.runs.last().is_some_and(|run| run.outcome == Outcome::Deadline);
+        let due = if ran { at >= deadline } else { job.last_start().is_some_and(|last| at > last) };
+        if !due {
+            return Err(format!("{} was ended at {at:?} for its deadline {deadline:?}", job.id));
+        }
+        if !self.ended.contains_key(&job.id) {
+            self.missed[usize::from(ran)] += 1;
         }
         Ok(())
     }

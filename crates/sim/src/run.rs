@@ -1,8 +1,9 @@
 //! One simulation from its seed to its end.
 use crate::faults::Strikes;
 use crate::world::{Pause, Sim};
+use madang_centre::input::Submission;
 use madang_centre::{Centre, drive};
-use madang_model::JobState;
+use madang_model::{JobState, Part};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,6 +16,37 @@ pub struct Plan {
     pub steps: u64,
     /// Print every input and effect.
     pub verbose: bool,
+}
+
+/// How often what is rare was asked for, in submissions that were accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// With a deadline.
+    pub deadlines: u64,
+    /// With a shortest limit.
+    pub shortest: u64,
+    /// With several models or features to choose from, or several partitions.
+    pub choices: u64,
+    /// With a size that may differ.
+    pub elastic: u64,
+}
+
+impl Wishes {
+    /// Counts a submission.
+    pub fn count(&mut self, job: &Submission) {
+        let several = |part: &Part| part.model.iter().chain(&part.features).any(|choice| choice.words().len() > 1);
+        self.deadlines += u64::from(job.deadline.is_some());
+        self.shortest += u64::from(job.limit_min.is_some());
+        self.choices += u64::from(job.parts.iter().any(several) || !job.also.is_empty());
+        self.elastic += u64::from(job.elastic.is_some());
+    }
+
+    fn add(&mut self, other: &Wishes) {
+        self.deadlines += other.deadlines;
+        self.shortest += other.shortest;
+        self.choices += other.choices;
+        self.elastic += other.elastic;
+    }
 }
 
 /// What a simulation lived through.
@@ -36,6 +68,10 @@ pub struct Summary {
     pub resized: [u64; 3],
     /// Runs told to go on elsewhere.
     pub moved: u64,
+    /// How often what is rare was asked for.
+    pub wishes: Wishes,
+    /// Jobs that their deadline ended: as they waited, and as they ran.
+    pub missed: [u64; 2],
     /// Reports that did not fit and were survived.
     pub anomalies: u64,
     /// How often each fault struck.
@@ -53,6 +89,8 @@ impl Summary {
         self.taken += other.taken;
         self.resized.iter_mut().zip(other.resized).for_each(|(sum, more)| *sum += more);
         self.moved += other.moved;
+        self.wishes.add(&other.wishes);
+        self.missed.iter_mut().zip(other.missed).for_each(|(sum, more)| *sum += more);
         self.anomalies += other.anomalies;
         self.strikes.add(&other.strikes);
     }
@@ -134,6 +172,8 @@ fn live(sim: &mut Sim) -> Result<Summary, String> {
         taken: sim.taken,
         resized: sim.resized,
         moved: sim.moved,
+        wishes: sim.wishes,
+        missed: sim.oracle.missed,
         anomalies: counts.anomalies,
         strikes: sim.strikes,
     })

@@ -12,6 +12,7 @@ use crate::oracle::Oracle;
 use crate::rearrange::Operator;
 use crate::rebirth::Journal;
 use crate::rng::Rng;
+use crate::run::Wishes;
 use madang_centre::input::{Input, Key, Report, Signed};
 use madang_centre::{Centre, Code, Effect, Refusal, Reply, Target, World};
 use madang_model::{Allocation, Blocked, GpuTime, JobId, JobState, NodeId, Outcome, RunId, Span, StopCause, Time};
@@ -19,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// When every simulation begins: a moment in 2027.
 pub const DAWN: Time = Time::from_millis(1_800_000_000_000);
+/// How many times as long nobody asks for anything in a calm world.
+const CALM: u64 = 12;
 /// Batches within which a healed centre must have ended all jobs.
 const PATIENCE: u64 = 100_000;
 
@@ -91,8 +94,12 @@ pub struct Sim {
     pub(crate) resized: [u64; 3],
     /// Runs told to go on elsewhere.
     pub(crate) moved: u64,
+    /// See [`crate::run::Wishes`].
+    pub(crate) wishes: Wishes,
     operator: Operator,
     unstuck: BTreeSet<(JobId, bool)>,
+    /// People ask for so little that nodes stand idle.
+    calm: bool,
     live: u32,
     verbose: bool,
 }
@@ -130,8 +137,10 @@ impl Sim {
             taken: 0,
             resized: [0; 3],
             moved: 0,
+            wishes: Wishes::default(),
             operator: Operator::new(seed),
             unstuck: BTreeSet::new(),
+            calm: rng.per_mille(300),
             live: 0,
             verbose,
             rng: rng.fork(),
@@ -192,13 +201,14 @@ impl Sim {
     }
 
     fn pass_time(&mut self) {
+        let slow = if self.calm { CALM } else { 1 };
         let gap = match self.rng.below(10) {
             _ if self.strikes(Fault::Frozen) => 0,
             0..=4 => self.rng.below(5_000),
             5..=8 => self.rng.below(180_000),
             _ => self.rng.below(3_600_000),
         };
-        self.next_act = self.now.after(Span::from_millis(gap));
+        self.next_act = self.now.after(Span::from_millis(slow * gap));
     }
 
     // ---- reports ----
@@ -251,7 +261,7 @@ impl Sim {
                 self.strike(fault);
             }
         }
-        if self.rng.per_mille(100) {
+        if self.rng.per_mille(400) {
             self.save_something();
         }
         let known = Knowledge { now: self.now, jobs: &self.jobs, nodes: &self.node_names, gpus: self.most_gpus };
@@ -558,6 +568,7 @@ impl Sim {
             let tasks = |(first, last, step): &(u32, u32, u32)| (last - first) / step + 1;
             let jobs = submission.array.as_ref().map_or(1, |array| array.ranges.iter().map(tasks).sum());
             self.oracle.accept(*id, jobs);
+            self.wishes.count(submission);
             if !matches!(expect, Expect::Same(_)) {
                 self.jobs.push(*id);
             }
