@@ -43,6 +43,7 @@ pub mod prices;
 mod promise;
 mod queue;
 mod rank;
+mod ready;
 mod reclaim;
 mod reserve;
 mod scheduler;

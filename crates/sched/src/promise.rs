@@ -1,4 +1,4 @@
-//! When not now: start times given to blocked jobs, and what they keep others from.
+//! When not now: start times given to blocked jobs, and what they keep others from; `ready` looks for them.
 //!
 //! A promise sets capacity aside on named nodes from its start until its job would be gone. What a node has free at a
 //! later moment is its total less the runs that are not gone by then and the promises that cover that moment. A run is
@@ -12,11 +12,8 @@
 use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
-use crate::gaps::{self, Ready};
-use crate::parts::{self, More, Rooms, Stay};
-use crate::place::{Candidate, Pick, assemble, enough, first_that_holds, pick, with_devices};
+use crate::parts::{More, Rooms, Stay};
 use crate::queue::Rank;
-use crate::shape::{Fitting, Shape};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
@@ -72,19 +69,19 @@ impl Pledge {
 
 /// What is set aside for a job on one node, and from when until when.
 #[derive(Clone, Copy, Debug)]
-struct Aside {
-    job: JobId,
-    start: Time,
-    end: Time,
+pub(crate) struct Aside {
+    pub job: JobId,
+    pub start: Time,
+    pub end: Time,
     /// Without a device of which a part is promised.
-    amount: Amount,
-    devices: u32,
-    part: Option<(u32, Held)>,
+    pub amount: Amount,
+    pub devices: u32,
+    pub part: Option<(u32, Held)>,
 }
 
 impl Aside {
     /// What it takes at most: for a part of a device, all of one.
-    fn most(&self) -> Amount {
+    pub fn most(&self) -> Amount {
         Amount { gpus: self.amount.gpus + u32::from(self.part.is_some()), ..self.amount }
     }
 }
@@ -104,10 +101,10 @@ pub(crate) struct Kept {
 
 /// Nodes that a gang could have before its promised start, as far as is known: all that it could, and maybe others.
 #[derive(Clone, Debug)]
-struct Near {
+pub(crate) struct Near {
     /// The cluster's round when it was last looked at.
-    round: u64,
-    nodes: FixedBitSet,
+    pub round: u64,
+    pub nodes: FixedBitSet,
 }
 
 /// All standing promises. What they are looked for by is kept beside them, so that a step that changes none of them does
@@ -124,13 +121,13 @@ pub(crate) struct Promises {
     /// Where jobs go on whose runs leave; a job has a promise or such a place, not both.
     pub kept: BTreeMap<JobId, Kept>,
     /// The promised jobs of each shape, by start.
-    by_shape: BTreeMap<usize, BTreeSet<(Time, JobId)>>,
+    pub by_shape: BTreeMap<usize, BTreeSet<(Time, JobId)>>,
     by_start: BTreeSet<(Time, JobId)>,
     /// The shape of each promised job; and whether it is of one node and may be on any that suits it.
     shapes: BTreeMap<JobId, (usize, bool)>,
     /// Those that are not of one node, or may not be on any.
-    gangs: BTreeSet<JobId>,
-    near: BTreeMap<JobId, Near>,
+    pub gangs: BTreeSet<JobId>,
+    pub near: BTreeMap<JobId, Near>,
     unsettled: BTreeSet<JobId>,
     shaken: BTreeSet<JobId>,
     /// By owner: milli-GPUs that others make room for, and for how many promises.
@@ -143,16 +140,6 @@ pub(crate) struct Promises {
 pub(crate) fn gone(until: Time, now: Time) -> Time {
     let due = until.after(GRACE);
     if due <= now { now.after(GRACE) } else { due }
-}
-
-/// What a node's hold or promise does at a moment: it ends or begins, with this amount.
-type Edge = (Time, bool, Amount);
-
-/// Room to work in, and the job whose promise is not in its own way.
-#[derive(Default)]
-struct Desk {
-    edges: Vec<Edge>,
-    own: Option<JobId>,
 }
 
 impl Promises {
@@ -406,7 +393,7 @@ impl Promises {
     }
 
     /// What is set aside on this node.
-    fn aside(&self, node: NodeId) -> &[Aside] {
+    pub fn aside(&self, node: NodeId) -> &[Aside] {
         self.on_node.get(node.index()).map_or(&[], Vec::as_slice)
     }
 
@@ -519,176 +506,6 @@ impl Promises {
         })
     }
 
-    /// From when on the node can take this for ever.
-    fn ready(&self, cluster: &Cluster, node: NodeId, need: Amount, now: Time, desk: &mut Desk) -> Time {
-        let aside = self.aside(node);
-        if aside.is_empty() && need.within(cluster.free_of(node)) {
-            return now;
-        }
-        let (edges, own) = (&mut desk.edges, desk.own);
-        let holds = &cluster.nodes[node.index()].holds;
-        if let ([hold], []) = (holds.as_slice(), aside) {
-            return gone(hold.until, now);
-        }
-        edges.clear();
-        edges.extend(holds.iter().map(|hold| (gone(hold.until, now), true, hold.amount)));
-        if cluster.nodes[node.index()].shared != 0 {
-            edges.extend(last_of_parts(holds).map(|until| (gone(until, now), true, ONE)));
-        }
-        for aside in aside.iter().filter(|aside| aside.end > now && Some(aside.job) != own) {
-            edges.push((aside.end, true, aside.most()));
-            edges.push((aside.start.max(now), false, aside.most()));
-        }
-        last_conflict(edges, need, cluster.estate.total(node)).map_or(now, |end| end.max(now))
-    }
-
-    /// As [`Promises::earliest`], for a job of one node on these nodes alone.
-    pub fn earliest_of(
-        &self,
-        cluster: &Cluster,
-        shape: &Shape,
-        now: Time,
-        nodes: impl Iterator<Item = NodeId>,
-    ) -> Option<(Time, Allocation)> {
-        let fit_of = |node: NodeId| {
-            let pool = cluster.estate.nodes[node.index()].pool;
-            shape.parts[0].fitting.iter().find(|fit| fit.pool == pool)
-        };
-        let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-        let mut desk = Desk::default();
-        let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut desk), node));
-        let ready = usable.filter_map(&mut ready_at);
-        let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
-        let pick = pick(0, fit_of(node)?, node);
-        Some((start, with_devices(&[pick], &cluster.estate, |pick| self.later(cluster, pick, now, start))))
-    }
-
-    /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where; a gang without
-    /// windows only if that is before `before`, and on nodes that are let through.
-    pub fn earliest(
-        &self,
-        cluster: &Cluster,
-        shape: &Shape,
-        limit: Span,
-        (now, before): (Time, Time),
-        lets: impl Fn(NodeId) -> bool,
-    ) -> Option<(Time, Allocation)> {
-        let estate = &cluster.estate;
-        if cluster.leaves_alone(shape) && shape.is_single() {
-            let pools = shape.parts[0].fitting.iter().map(|fit| &estate.pools[fit.pool]);
-            return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
-        }
-        let mut ready = Ready::new();
-        let mut desk = Desk::default();
-        for (part, plan) in (0u32..).zip(&shape.parts) {
-            for fit in &plan.fitting {
-                let nodes = estate.pools[fit.pool].nodes.iter().copied().filter(|node| lets(*node));
-                let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-                let mut ready_at = |node: NodeId| (self.ready(cluster, node, fit.need, now, &mut desk), node);
-                ready.insert((part, fit.pool), usable.map(&mut ready_at).collect());
-            }
-        }
-        if !cluster.calendar.is_empty() || shape.request.reservation.is_some() {
-            let (start, picks) = gaps::earliest(cluster, self, shape, (limit, now), &ready)?;
-            return Some((start, with_devices(&picks, estate, |pick| self.later(cluster, pick, now, start))));
-        }
-        let attempt = |at: Time| {
-            let mut offer = |part: u32, fit: &Fitting, list: &mut Vec<Candidate>| {
-                let nodes = ready[&(part, fit.pool)].iter().filter(|(time, _)| *time <= at);
-                // A node that is ready later is the better choice: the early ones stay open for backfill.
-                let left = |time: Time| u32::MAX - u32::try_from(time.since(now).secs()).unwrap_or(u32::MAX);
-                list.extend(nodes.map(|(time, node)| Candidate { node: *node, left: left(*time) }));
-            };
-            assemble(shape, estate, &mut offer).ok()
-        };
-        // What only ends with time itself is no start to promise.
-        let enough = enough(shape, |part, pool| &ready[&(part, pool)]).filter(|start| *start < before)?;
-        let times = ready.values().flatten().map(|(time, _)| *time).filter(|time| *time < before);
-        let (start, picks) = first_that_holds(times, enough, attempt).filter(|(start, _)| *start < Time::MAX)?;
-        Some((start, with_devices(&picks, &cluster.estate, |pick| self.later(cluster, pick, now, start))))
-    }
-
-    /// The devices of a pick that starts at that moment.
-    fn later(&self, cluster: &Cluster, pick: &Pick, now: Time, at: Time) -> (u32, Option<Held>) {
-        parts::from_free(pick, cluster, self.busy(cluster, pick.node, pick.need.gpus, now, at))
-    }
-
-    /// Jobs of one node that may have an earlier start on these nodes, which have grown: those with something set aside
-    /// there, and those for which a node is ready sooner than they start. Who could start now is left to the pass.
-    pub fn hopeful<'a>(
-        &self,
-        cluster: &Cluster,
-        facts: impl Fn(usize) -> &'a Shape,
-        now: Time,
-        grown: &[NodeId],
-    ) -> BTreeSet<JobId> {
-        let beside = grown.iter().flat_map(|node| self.aside(*node)).map(|aside| aside.job);
-        let mut jobs: BTreeSet<JobId> = beside.filter(|job| !self.gangs.contains(job)).collect();
-        let mut desk = Desk::default();
-        for (shape, starts) in &self.by_shape {
-            let shape = facts(*shape);
-            if shape.is_free() {
-                let ready = grown.iter().filter_map(|node| self.soonest(cluster, shape, *node, now, &mut desk)).min();
-                let Some(ready) = ready.filter(|ready| *ready > now) else { continue };
-                let later = starts.range((ready.after(Span::from_millis(1)), JobId::new(0))..);
-                jobs.extend(later.map(|(_, job)| *job));
-            }
-        }
-        jobs
-    }
-
-    /// From when on the node could take some part of the shape, if it is one that suits it.
-    fn soonest(&self, cluster: &Cluster, shape: &Shape, node: NodeId, now: Time, desk: &mut Desk) -> Option<Time> {
-        if !cluster.nodes[node.index()].up || !shape.allows(node) {
-            return None;
-        }
-        let pool = cluster.estate.nodes[node.index()].pool;
-        let fits = shape.parts.iter().flat_map(|part| &part.fitting).filter(|fit| fit.pool == pool);
-        fits.map(|fit| self.ready(cluster, node, fit.need, now, desk)).min()
-    }
-
-    /// Brings up to now what is known of the nodes that the gang could have before its promised start, where there are
-    /// no windows. True if there are enough of them. A node is only ready sooner than before if it has grown.
-    pub fn draws_near(&mut self, cluster: &Cluster, shape: &Shape, job: JobId, now: Time) -> bool {
-        let Some(start) = self.by_job.get(&job).map(|pledge| pledge.promise.start) else { return false };
-        let known = self.near.remove(&job);
-        let (round, mut nodes) = known.map_or((0, FixedBitSet::new()), |near| (near.round, near.nodes));
-        nodes.grow(cluster.nodes.len());
-        let mut desk = Desk { own: Some(job), ..Desk::default() };
-        let mut sooner =
-            |node: NodeId| self.soonest(cluster, shape, node, now, &mut desk).is_some_and(|ready| ready < start);
-        let uses = |node: &NodeId| shape.uses(cluster.estate.nodes[node.index()].pool);
-        let known: Vec<NodeId> = nodes.ones().map(|index| NodeId::new(index as u32)).collect();
-        let grown = cluster.grown_since(round).into_iter().filter(|node| !nodes.contains(node.index()) && uses(node));
-        for node in grown.collect::<Vec<_>>().into_iter().chain(known) {
-            nodes.set(node.index(), sooner(node));
-        }
-        let enough = nodes.count_ones(..) >= shape.nodes() as usize;
-        self.near.insert(job, Near { round: cluster.round, nodes });
-        enough
-    }
-
-    /// True if the gang could have the node before its promised start, or nothing is known of that.
-    pub fn is_near(&self, job: JobId, node: NodeId) -> bool {
-        self.near.get(&job).is_none_or(|near| near.nodes.contains(node.index()))
-    }
-
-    /// Devices that are likely held at that moment; the choice among them is made again at the start.
-    fn busy(&self, cluster: &Cluster, node: NodeId, need: u32, now: Time, at: Time) -> u32 {
-        let holds = cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until, now) > at);
-        let held = holds.fold(0, |mask, hold| mask | hold.devices);
-        let others = self.aside(node).iter().filter(|aside| aside.end > at);
-        let mask = others.fold(held, |mask, aside| mask | aside.devices);
-        let spare = |mask: u32| cluster.estate.total(node).gpus.saturating_sub(mask.count_ones()) >= need;
-        if spare(mask) {
-            mask
-        } else if spare(held) {
-            held
-        } else {
-            0
-        }
-    }
-
     /// A run on the promise's nodes that should have been gone by now.
     pub fn overrun(&self, cluster: &Cluster, job: JobId, now: Time) -> Option<RunId> {
         let slots = &self.by_job[&job].promise.on.slots;
@@ -700,18 +517,6 @@ impl Promises {
 
 /// Promises on a node that are so few that each is summed up by itself.
 const FEW: usize = 4;
-
-/// One GPU.
-const ONE: Amount = Amount { gpus: 1, cpus: 0, memory: 0 };
-
-/// By the runs that hold parts of devices: the limits that end the last on each device.
-fn last_of_parts(holds: &[Hold]) -> impl Iterator<Item = Time> {
-    let parts = || holds.iter().filter(|hold| hold.share.is_some());
-    let last = move |hold: &&Hold| {
-        !parts().any(|other| other.devices == hold.devices && (other.until, other.run) > (hold.until, hold.run))
-    };
-    holds.iter().filter(|hold| hold.share.is_some()).filter(last).map(|hold| hold.until)
-}
 
 /// What is set aside for a job, from when, and until when.
 fn term<'a>(
@@ -737,22 +542,4 @@ fn strike<T: Ord>(by: &mut BTreeMap<usize, BTreeSet<T>>, key: usize, job: &T) {
             by.remove(&key);
         }
     }
-}
-
-/// The end of the last stretch in which the need does not fit beside what the edges bring and take away.
-fn last_conflict(edges: &mut [Edge], need: Amount, total: Amount) -> Option<Time> {
-    edges.sort_unstable_by(|a, b| b.cmp(a));
-    let mut sum = need;
-    let mut rest = &*edges;
-    while let Some((time, _, _)) = rest.first() {
-        let same = rest.partition_point(|(other, _, _)| other == time);
-        for (_, ends, amount) in &rest[..same] {
-            sum = if *ends { sum.plus(*amount) } else { sum.minus(*amount) };
-        }
-        if !sum.within(total) {
-            return Some(*time);
-        }
-        rest = &rest[same..];
-    }
-    None
 }
