@@ -69,6 +69,7 @@ fn settings(dir: &Path) -> Result<Settings, Box<dyn std::error::Error>> {
     let mut first = madang_server::demo::first(&founding, "bench");
     first.push(Input::User { name: "bench".into(), role: Role::Admin });
     Ok(Settings {
+        store: madang_server::store::Place::Folder(None),
         data: dir.to_owned(),
         listen: ([127, 0, 0, 1], 0).into(),
         founding,
@@ -76,7 +77,6 @@ fn settings(dir: &Path) -> Result<Settings, Box<dyn std::error::Error>> {
         local: None,
         loads: |_, _| Vec::new(),
         wall: Box::new(madang_server::clock::system),
-        most_pages: None,
     })
 }
 

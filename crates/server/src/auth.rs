@@ -6,14 +6,12 @@
 //! Invariants: a code is good once and for ten minutes; nothing here prints a secret; a secret's type has no `Debug`.
 
 use crate::store::journal::hex;
-use crate::store::{connect, sick};
+use crate::store::rows::{PassRow, PassRows};
 use crate::trouble::Trouble;
 use madang_model::{Span, Time};
 use parking_lot::Mutex;
-use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 /// How long a browser session lasts.
 pub const SESSION: Span = Span::from_hours(12);
@@ -68,16 +66,37 @@ pub struct Pass {
     kind: Kind,
 }
 
+impl Kind {
+    fn of(number: i64) -> Kind {
+        match number {
+            0 => Kind::Token,
+            1 => Kind::Session,
+            _ => Kind::Code,
+        }
+    }
+}
+
 /// The passes of a centre.
 pub struct Passes {
-    path: PathBuf,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    db: Connection,
+    rows: Box<dyn PassRows>,
     by_hash: HashMap<[u8; 32], Pass>,
     next: u64,
+}
+
+impl Inner {
+    fn read(&mut self) -> Result<(), Trouble> {
+        let pass = |row: PassRow| {
+            let (made, until) = (Time::from_millis(row.made_ms), Time::from_millis(row.until_ms));
+            (row.hash, Pass { id: row.id, user: row.user, note: row.note, made, until, kind: Kind::of(row.kind) })
+        };
+        self.by_hash = self.rows.all()?.into_iter().map(pass).collect();
+        self.next = self.by_hash.values().map(|pass| pass.id).max().unwrap_or(0) + 1;
+        Ok(())
+    }
 }
 
 /// Why no more passes are made.
@@ -92,33 +111,16 @@ pub enum NoPass {
 }
 
 impl Passes {
-    /// Opens the passes of a folder.
-    pub fn open(folder: &Path) -> Result<Passes, Trouble> {
-        let path = folder.join("access.db");
-        let db = connect(&path)?;
-        let read = || -> rusqlite::Result<(HashMap<[u8; 32], Pass>, u64)> {
-            db.execute_batch(
-                "CREATE TABLE IF NOT EXISTS passes (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE,
-                 user TEXT NOT NULL, note TEXT NOT NULL, made_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL) STRICT",
-            )?;
-            let mut rows = db.prepare("SELECT id, kind, hash, user, note, made_ms, until_ms FROM passes")?;
-            let rows = rows.query_map([], |row| {
-                let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-                let kind = match row.get::<_, i64>(1)? {
-                    0 => Kind::Token,
-                    1 => Kind::Session,
-                    _ => Kind::Code,
-                };
-                let (made, until) = (Time::from_millis(number(5)?), Time::from_millis(number(6)?));
-                let pass = Pass { id: number(0)?, user: row.get(3)?, note: row.get(4)?, made, until, kind };
-                Ok((row.get::<_, [u8; 32]>(2)?, pass))
-            })?;
-            let by_hash = rows.collect::<rusqlite::Result<HashMap<_, _>>>()?;
-            let next = by_hash.values().map(|pass| pass.id).max().unwrap_or(0) + 1;
-            Ok((by_hash, next))
-        };
-        let (by_hash, next) = read().map_err(|error| sick("open", &path, &error))?;
-        Ok(Passes { path, inner: Mutex::new(Inner { db, by_hash, next }) })
+    /// The passes that a store holds.
+    pub fn open(rows: Box<dyn PassRows>) -> Result<Passes, Trouble> {
+        let mut inner = Inner { rows, by_hash: HashMap::new(), next: 1 };
+        inner.read()?;
+        Ok(Passes { inner: Mutex::new(inner) })
+    }
+
+    /// Reads them again, after another server changed them.
+    pub fn refresh(&self) -> Result<(), Trouble> {
+        self.inner.lock().read()
     }
 
     /// Makes a bearer token.
@@ -193,17 +195,15 @@ impl Passes {
         self.make_room(&mut inner, now, kind, user)?;
         let hash = hashed(secret.reveal());
         let pass = Pass { id: inner.next, user: user.into(), note: note.into(), made: now, until, kind };
-        let insert = "INSERT INTO passes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let values = params![
-            pass.id.cast_signed(),
-            kind as i64,
+        inner.rows.insert(&PassRow {
+            id: pass.id,
+            kind: kind as i64,
             hash,
-            pass.user,
-            pass.note,
-            pass.made.millis().cast_signed(),
-            pass.until.millis().cast_signed()
-        ];
-        inner.db.execute(insert, values).map_err(|error| sick("write", &self.path, &error))?;
+            user: pass.user.clone(),
+            note: pass.note.clone(),
+            made_ms: pass.made.millis(),
+            until_ms: pass.until.millis(),
+        })?;
         inner.next += 1;
         inner.by_hash.insert(hash, pass.clone());
         Ok((pass, secret))
@@ -212,9 +212,7 @@ impl Passes {
     /// Drops what has ended, then checks the bounds.
     fn make_room(&self, inner: &mut Inner, now: Time, kind: Kind, user: &str) -> Result<(), NoPass> {
         if inner.by_hash.values().any(|pass| pass.until <= now) {
-            let ended = "DELETE FROM passes WHERE until_ms <= ?1";
-            let done = inner.db.execute(ended, [now.millis().cast_signed()]);
-            done.map_err(|error| sick("write", &self.path, &error))?;
+            inner.rows.delete_ended(now.millis())?;
             inner.by_hash.retain(|_, pass| now < pass.until);
         }
         let same = |pass: &&Pass| (pass.kind == Kind::Token) == (kind == Kind::Token);
@@ -229,8 +227,7 @@ impl Passes {
     }
 
     fn delete(&self, inner: &mut Inner, hash: [u8; 32], id: u64) -> Result<(), Trouble> {
-        let done = inner.db.execute("DELETE FROM passes WHERE id = ?1", [id.cast_signed()]);
-        done.map_err(|error| sick("write", &self.path, &error))?;
+        inner.rows.delete(id)?;
         inner.by_hash.remove(&hash);
         Ok(())
     }
@@ -239,6 +236,12 @@ impl Passes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::{Path, PathBuf};
+
+    fn open(dir: &Path) -> Passes {
+        let rows = crate::store::sqlite::Passes::open(dir).expect("a fresh folder");
+        Passes::open(Box::new(rows)).expect("readable")
+    }
 
     fn folder(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("madang-auth-{name}-{}", std::process::id()));
@@ -250,10 +253,10 @@ mod tests {
     fn a_token_is_good_until_it_ends_or_is_revoked_and_only_its_hash_is_stored() {
         let dir = folder("token");
         let (t0, t1) = (Time::from_millis(1_000), Time::from_millis(2_000));
-        let passes = Passes::open(&dir).expect("a fresh folder");
+        let passes = open(&dir);
         let (pass, secret) = passes.make_token(t0, "ann", "laptop", t1).expect("made");
         drop(passes);
-        let passes = Passes::open(&dir).expect("again");
+        let passes = open(&dir);
         assert_eq!(passes.of_token(t0, secret.reveal()).map(|pass| pass.user), Some("ann".into()));
         assert!(passes.of_token(t1, secret.reveal()).is_none(), "ended");
         assert!(passes.of_session(t0, secret.reveal()).is_none(), "a token is no session");
@@ -272,7 +275,7 @@ mod tests {
     fn a_code_is_good_once_and_for_ten_minutes() {
         let dir = folder("code");
         let t0 = Time::from_millis(1_000);
-        let passes = Passes::open(&dir).expect("a fresh folder");
+        let passes = open(&dir);
         let code = passes.make_code(t0, "ann").expect("made");
         assert!(passes.sign_in(t0 + CODE, code.reveal()).expect("no error").is_none(), "too late");
         let (_, session) = passes.sign_in(t0, code.reveal()).expect("no error").expect("good");

@@ -31,6 +31,11 @@ impl Clock {
         Clock { wall, last, behind: false }
     }
 
+    /// Is never before this moment from now on.
+    pub fn not_before(&mut self, moment: Time) {
+        self.last = self.last.max(moment);
+    }
+
     /// The present, never before what this gave last.
     pub fn now(&mut self) -> Time {
         let wall = (self.wall)();

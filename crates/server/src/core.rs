@@ -12,6 +12,8 @@ use crate::chart::Chart;
 use crate::clock::Clock;
 use crate::engines::{self, Engines};
 use crate::queue::{Answer, Found, Queue, Seen};
+use crate::store::journal::Step;
+use crate::store::pg::Lease;
 use crate::store::{Batch, Head, Journal, Kept, Snapshots};
 use crate::trouble::Trouble;
 use madang_centre::{Centre, Effect, Input, Keep, Notice, Report, Signed};
@@ -41,7 +43,7 @@ const LOAD_QUEUE: usize = 40;
 /// Steps that a slow watcher may be behind.
 const CHANGES_KEPT: usize = 1_024;
 /// Rows read at a time in a replay.
-const PAGE: u32 = 1_024;
+pub(crate) const PAGE: u32 = 1_024;
 
 /// What changed in one step.
 #[derive(Debug, Default)]
@@ -64,15 +66,39 @@ pub struct Shared {
     pub chart: Mutex<Chart>,
     /// The journal's head.
     pub head: Mutex<Head>,
-    /// True while the core takes inputs.
+    /// True while the core takes inputs, or stands by to.
     pub is_up: AtomicBool,
+    /// The lease of a store that servers share.
+    pub lease: Option<Arc<Lease>>,
+    /// While this server stands by: where the active one answers.
+    pub active: Mutex<Option<String>>,
     now: AtomicU64,
 }
 
+impl Changes {
+    /// Takes the notices out of a step's effects.
+    pub fn note(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Job(id) => self.jobs.push(*id),
+            Notice::Node(id) => self.nodes.push(*id),
+            Notice::Project(_) => {}
+        }
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(self, shared: &Shared) {
+        if !(self.jobs.is_empty() && self.nodes.is_empty()) {
+            drop(shared.changes.send(Arc::new(self))); // nobody watches: nobody is told
+        }
+    }
+}
+
 impl Shared {
-    /// A centre, as restored, and its journal's head.
-    pub fn new(centre: Centre, head: Head) -> Shared {
+    /// A centre, as restored, its journal's head, and the lease that it is led under, if any.
+    pub fn new(centre: Centre, head: Head, lease: Option<Arc<Lease>>) -> Shared {
         Shared {
+            lease,
+            active: Mutex::new(None),
             chart: Mutex::new(Chart::new(head.at)),
             centre: RwLock::new(centre),
             queue: Arc::new(Queue::default()),
@@ -87,11 +113,32 @@ impl Shared {
     pub fn now(&self) -> Time {
         Time::from_millis(self.now.load(Ordering::Relaxed))
     }
+
+    /// Sets the centre's clock.
+    pub fn set_now(&self, now: Time) {
+        self.now.store(now.millis(), Ordering::Relaxed);
+    }
 }
 
-/// Puts a centre together again: the newest snapshot that fits, and the journal's tail. Gives it with the number of
-/// inputs that the snapshot stood for.
-pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<(Centre, u64), Trouble> {
+/// A centre put together again.
+pub struct Restored {
+    /// The centre.
+    pub centre: Centre,
+    /// The last row it has seen.
+    pub head: Head,
+    /// Inputs that the snapshot stood for.
+    pub snapshot_at: u64,
+    /// What the last rows want kept, which whoever wrote them may not have got to.
+    pub keeps: Vec<Kept>,
+}
+
+/// Puts a centre together again: the newest snapshot that fits, and the journal's tail. What each page of the tail wants
+/// kept is handed to `keep`.
+pub fn restore(
+    journal: &Journal,
+    snapshots: &Snapshots,
+    keep: &mut dyn FnMut(&[Kept]) -> Result<(), Trouble>,
+) -> Result<Restored, Trouble> {
     snapshots.none_is_ahead(journal)?;
     let (mut head, mut centre) = match snapshots.newest::<madang_centre::Snapshot>(journal)? {
         Some((head, state)) => {
@@ -99,26 +146,18 @@ pub fn restore(journal: &mut Journal, snapshots: &Snapshots) -> Result<(Centre, 
         }
         None => (Head::START, Centre::new()),
     };
-    let snapshot_at = head.inputs;
+    let (snapshot_at, mut keeps) = (head.inputs, Vec::new());
     let mut records = Records::default();
     loop {
         let steps = journal.page(head, PAGE)?;
-        let Some(last) = steps.last() else { return Ok((centre, snapshot_at)) };
+        let Some(last) = steps.last() else { return Ok(Restored { centre, head, snapshot_at, keeps }) };
         head = last.head;
-        let mut keeps = Vec::new();
+        keeps.clear();
         for step in steps {
-            let (seq, kinds) = (step.head.seq, bug::kinds(&step.inputs));
-            let entry = Entry { seq, kinds: &kinds, is_replay: true, is_last: seq == journal.head().seq };
-            bug::caught(entry, || {
-                let effects = centre.step(step.head.at, step.inputs);
-                let kept = effects.into_iter().filter_map(|effect| match effect {
-                    Effect::Keep(keep) => Some(keep),
-                    _ => None,
-                });
-                records.name(&centre, seq, kept, &mut keeps);
-            })?;
+            let is_last = step.head.seq == journal.head().seq;
+            records.replay(&mut centre, step, is_last, (&mut keeps, &mut Changes::default()))?;
         }
-        journal.keep(&keeps)?;
+        keep(&keeps)?;
     }
 }
 
@@ -135,6 +174,7 @@ pub struct Core {
     next_ticket: u64,
     keeps: Vec<Kept>,
     snapshot_at: u64,
+    first: Vec<Input>,
     writing: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -154,12 +194,14 @@ pub struct Parts {
     pub loads: Vec<Load>,
     /// Inputs that the newest snapshot stands for.
     pub snapshot_at: u64,
+    /// What the core says to itself before anything else.
+    pub first: Vec<Input>,
 }
 
 impl Core {
     /// A core ready to run.
     pub fn new(parts: Parts) -> Core {
-        let Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at } = parts;
+        let Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at, first } = parts;
         Core {
             shared,
             journal,
@@ -172,6 +214,7 @@ impl Core {
             next_ticket: 1,
             keeps: Vec::new(),
             snapshot_at,
+            first,
             writing: None,
         }
     }
@@ -194,14 +237,19 @@ impl Core {
         self.journal.keep(&std::mem::take(&mut self.keeps))?;
         let state = self.shared.centre.read().snapshot();
         self.snapshots.write(self.journal.head(), &state)?;
-        self.journal.fold();
+        self.journal.close();
         Ok(())
     }
 
     fn turn_until_stopped(&mut self) -> Result<(), Trouble> {
         let now = self.clock.now();
         self.engines.take_up(now, &self.shared.centre.read(), &self.journal)?;
+        let first: Vec<Signed> = std::mem::take(&mut self.first).into_iter().map(Signed::own).collect();
+        if !first.is_empty() {
+            self.step(now, first, &[])?;
+        }
         loop {
+            self.journal.check()?;
             let patience = self.patience();
             let found = self.shared.queue.take(patience);
             let stop = found.stop;
@@ -227,7 +275,7 @@ impl Core {
     /// One round: what was found, what is due, one commit, one step.
     fn turn(&mut self, found: Found, idle: bool) -> Result<(), Trouble> {
         let now = self.clock.now();
-        self.shared.now.store(now.millis(), Ordering::Relaxed);
+        self.shared.set_now(now);
         let mut inputs = self.news(found.reports);
         inputs.extend(self.engines.due(now).into_iter().map(|report| Signed::own(Input::Report(report))));
         self.add_load(now, &mut inputs);
@@ -312,16 +360,12 @@ impl Core {
                         drop(caller.send(answer)); // a caller who left in between hears nothing
                     }
                 }
-                Effect::Notice(Notice::Job(id)) => changes.jobs.push(id),
-                Effect::Notice(Notice::Node(id)) => changes.nodes.push(id),
-                Effect::Notice(Notice::Project(_)) => {}
+                Effect::Notice(notice) => changes.note(&notice),
                 Effect::Keep(keep) => kept.push(keep),
             }
         }
         self.records.name(&centre, self.journal.head().seq, kept, &mut self.keeps);
-        if !(changes.jobs.is_empty() && changes.nodes.is_empty()) {
-            drop(self.shared.changes.send(Arc::new(changes))); // nobody watches: nobody is told
-        }
+        changes.tell(&shared);
         Ok(())
     }
 
@@ -371,11 +415,33 @@ pub fn named(centre: &Centre, seq: u64, keeps: Vec<Keep>) -> Vec<Kept> {
 
 /// Names what is kept, so that the tables can be asked by project and user.
 #[derive(Default)]
-struct Records {
+pub(crate) struct Records {
     awards: HashMap<AwardId, String>,
 }
 
 impl Records {
+    /// Steps a centre as the journal says it was stepped; gives what that wants kept and what it changed.
+    pub(crate) fn replay(
+        &mut self,
+        centre: &mut Centre,
+        step: Step,
+        is_last: bool,
+        (keeps, changes): (&mut Vec<Kept>, &mut Changes),
+    ) -> Result<(), Trouble> {
+        let (seq, kinds) = (step.head.seq, bug::kinds(&step.inputs));
+        bug::caught(Entry { seq, kinds: &kinds, is_replay: true, is_last }, || {
+            let mut kept = Vec::new();
+            for effect in centre.step(step.head.at, step.inputs) {
+                match effect {
+                    Effect::Keep(keep) => kept.push(keep),
+                    Effect::Notice(notice) => changes.note(&notice),
+                    _ => {}
+                }
+            }
+            self.name(centre, seq, kept, keeps);
+        })
+    }
+
     fn name(&mut self, centre: &Centre, seq: u64, keeps: impl IntoIterator<Item = Keep>, into: &mut Vec<Kept>) {
         let mut nth = 0;
         for keep in keeps {
@@ -424,7 +490,7 @@ impl Records {
     }
 }
 
-fn tell_all(flushes: Vec<oneshot::Sender<()>>) {
+pub(crate) fn tell_all(flushes: Vec<oneshot::Sender<()>>) {
     for flush in flushes {
         flush.send(()).ok(); // a caller who left in between needs no telling
     }

@@ -20,16 +20,36 @@ use std::sync::Arc;
 pub struct Engines {
     modelled: Vec<bool>,
     model: ModelEngine,
-    local: Option<LocalEngine>,
+    local: Local,
     queue: Arc<Queue>,
+}
+
+/// What runs the processes of a centre's local site.
+pub enum Local {
+    /// This server's engine.
+    Here(LocalEngine),
+    /// Nothing: the centre has no such site, or its server was started without an engine.
+    None,
+    /// The engine of another machine's server, which cannot be reached from this one: nothing is started there, what
+    /// runs there is left alone, and what became of it is asked when that server leads again.
+    Away,
 }
 
 /// What a start names: site, run, what it holds, how long it may run.
 pub type Start<'a> = (SiteId, RunId, &'a Allocation, Span);
 
+impl Local {
+    fn here(&mut self) -> Option<&mut LocalEngine> {
+        match self {
+            Local::Here(local) => Some(local),
+            Local::None | Local::Away => None,
+        }
+    }
+}
+
 impl Engines {
     /// The engines of a centre, `local` for the site that runs real processes.
-    pub fn new(founding: &Founding, local: Option<LocalEngine>, queue: Arc<Queue>) -> Engines {
+    pub fn new(founding: &Founding, local: Local, queue: Arc<Queue>) -> Engines {
         let modelled = founding.sites.iter().map(|site| site.engine == EngineKind::Model).collect();
         Engines { modelled, model: ModelEngine::new(), local, queue }
     }
@@ -37,7 +57,8 @@ impl Engines {
     /// After a restart: what the core believes to run is compared with what engines know. A start that may not have
     /// left is sent again, for engines start a run once at most; so is a stop.
     pub fn take_up(&mut self, now: Time, centre: &Centre, journal: &Journal) -> Result<(), Trouble> {
-        let known: BTreeSet<RunId> = self.local.iter().flat_map(LocalEngine::known).collect();
+        let known: BTreeSet<RunId> =
+            self.local.here().map(|local| local.known().into_iter().collect()).unwrap_or_default();
         for job in centre.jobs() {
             let Some((run, on)) = job.state.holding() else { continue };
             let site = site_of(centre, on);
@@ -47,7 +68,7 @@ impl Engines {
                 JobState::Running { since, .. } if is_modelled => {
                     self.model.adopt(run, *since, job.limit(), job.model_on(on));
                 }
-                JobState::Running { .. } if !known.contains(&run) => {
+                JobState::Running { .. } if !known.contains(&run) && !matches!(self.local, Local::Away) => {
                     self.queue.report(Report::Unknown { run }.into());
                 }
                 JobState::Completing { since, cause, .. } => {
@@ -60,7 +81,7 @@ impl Engines {
             }
         }
         for run in known.into_iter().filter(|run| !is_current(centre, *run)) {
-            if let Some(local) = &mut self.local {
+            if let Some(local) = self.local.here() {
                 local.stop(run, StopCause::Stale);
             }
             self.let_go(run);
@@ -76,9 +97,13 @@ impl Engines {
             self.model.start(now, run, limit, job.model_on(on));
             return Ok(());
         }
+        if let Local::Away = self.local {
+            tracing::warn!("{run} is not started: its site belongs to a server that does not lead");
+            return Ok(());
+        }
         let blob = launch::name_of(job).map(|name| journal.blob(name)).transpose()?.flatten();
         let launched = blob.and_then(|blob| serde_json::from_slice::<Launched>(&blob).ok());
-        match (&mut self.local, launched) {
+        match (self.local.here(), launched) {
             (Some(local), Some(launched)) => local.start(order(centre, job, launched, (run, on, limit))),
             _ => {
                 tracing::error!("failed to start {run}: this server has no engine or no launch for it");
@@ -93,15 +118,16 @@ impl Engines {
         let is_modelled = self.is_modelled(site);
         match &mut self.local {
             _ if is_modelled => self.model.stop(now, run, cause),
-            Some(local) => local.stop(run, cause),
-            None => self.queue.report(Report::Unknown { run }.into()),
+            Local::Here(local) => local.stop(run, cause),
+            Local::Away => {}
+            Local::None => self.queue.report(Report::Unknown { run }.into()),
         }
     }
 
     /// A run may run this long from its start.
     pub fn limit(&mut self, centre: &Centre, site: SiteId, run: RunId, limit: Span) {
         if !self.is_modelled(site) {
-            return self.local.iter_mut().for_each(|local| local.set_limit(run, limit));
+            return self.local.here().into_iter().for_each(|local| local.set_limit(run, limit));
         }
         if let Some(job) = centre.job(run.job)
             && let JobState::Starting { since, on, .. } | JobState::Running { since, on, .. } = &job.state
@@ -113,7 +139,7 @@ impl Engines {
     /// The holder of an allocation is done with it.
     pub fn release(&mut self, site: SiteId, run: RunId, exit: i32) {
         if !self.is_modelled(site) {
-            self.local.iter_mut().for_each(|local| local.release(run, exit));
+            self.local.here().into_iter().for_each(|local| local.release(run, exit));
         }
     }
 
@@ -122,14 +148,14 @@ impl Engines {
         let is_modelled = self.is_modelled(site);
         match &mut self.local {
             _ if is_modelled => self.model.signal(now, run, signal),
-            Some(local) => local.signal(run, signal, shell),
-            None => {}
+            Local::Here(local) => local.signal(run, signal, shell),
+            Local::Away | Local::None => {}
         }
     }
 
     /// The end of a run is on the disk: its engine need not remember it.
     pub fn let_go(&mut self, run: RunId) {
-        if let Some(local) = &mut self.local {
+        if let Some(local) = self.local.here() {
             local.forget(run);
         }
     }

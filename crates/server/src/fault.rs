@@ -47,6 +47,11 @@ impl Fault {
     pub fn busy(detail: impl Into<String>) -> Fault {
         Fault::new(503, "busy", detail).hint("try again in a second")
     }
+    /// This server stands by for another.
+    pub fn standby(active: &str) -> Fault {
+        let fault = Fault::new(503, "standby", format!("this server stands by: the centre is led by {active}"));
+        fault.hint("send it there; reading is answered here as well")
+    }
     /// The server failed; its log says how.
     pub fn internal() -> Fault {
         Fault::new(500, "internal", "the server failed to do this; its log says why")

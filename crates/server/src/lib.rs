@@ -16,6 +16,7 @@ pub mod demo;
 pub mod engines;
 pub mod estate;
 pub mod fault;
+pub mod follow;
 pub mod http;
 pub mod launch;
 pub mod queue;

@@ -1,25 +1,26 @@
 //! A server in one piece: the folder, the core's thread, the engines, HTTP. What `up` runs, and what tests start.
 
-use crate::auth::Passes;
 use crate::bug::{self, Entry};
 use crate::clock::{Clock, Wall};
-use crate::core::{Core, Parts, Shared, named, restore};
-use crate::engines::Engines;
+use crate::core::{Core, Parts, Restored, Shared, named, restore};
+use crate::engines::{Engines, Local};
 use crate::estate::Estate;
+use crate::follow::{Follower, Stood};
 use crate::http::{self, App};
 use crate::queue::{Queue, Seen};
-use crate::store::{Batch, Folder, Journal, Kept, Readers, Snapshots};
+use crate::store::{Batch, Folder, Journal, Kept, Place, Snapshots, Store, pg};
 use crate::trouble::Trouble;
 use madang_centre::{Centre, Effect, Input, Report, Signed};
 use madang_engine::{EngineReport, LocalEngine, Options};
-use madang_model::{EngineKind, Founding, Time};
+use madang_model::{EngineKind, Founding, Health, Time};
 use madang_sim::Load;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
@@ -33,6 +34,8 @@ pub type Loads = fn(&Centre, bool) -> Vec<Load>;
 pub struct Settings {
     /// The data folder.
     pub data: PathBuf,
+    /// Where the journal, snapshots, projections and tokens are.
+    pub store: Place,
     /// Where it answers; port 0 is any free one.
     pub listen: SocketAddr,
     /// What to found the centre as when the folder is new.
@@ -45,8 +48,6 @@ pub struct Settings {
     pub loads: Loads,
     /// Where wall time comes from.
     pub wall: Wall,
-    /// Bounds the journal to this many pages of 4 KiB, so that a test can fill the disk.
-    pub most_pages: Option<u32>,
 }
 
 /// A server that runs.
@@ -57,6 +58,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// True when this start founded the centre.
     pub is_new: bool,
+    /// True once this server leads: at once, unless another one does.
+    pub leads: watch::Receiver<bool>,
     /// Tells when the core has ended by itself.
     pub ended: Option<oneshot::Receiver<()>>,
     folder: Folder,
@@ -73,36 +76,40 @@ impl Server {
         let address = listener.local_addr().map_err(|error| unreachable_address(settings.listen, &error))?;
         let url = format!("http://{}", visible(address));
         folder.sign(&url)?;
-        let Settings { local, founding, first, loads, wall, most_pages, .. } = settings;
-        let mut journal = Journal::open(folder.path())?;
-        journal.verify_last(CHECKED)?;
-        if let Some(pages) = most_pages {
-            journal.limit_pages(pages)?;
-        }
-        let snapshots = Snapshots::open(folder.path())?;
-        let (mut centre, snapshot_at) = restore(&mut journal, &snapshots)?;
-        let mut clock = Clock::new(wall, journal.head().at);
-        let is_new = centre.founding().is_none();
+        let Settings { store: place, local, founding, first, loads, wall, .. } = settings;
+        let mut store = Store::open(&place, &folder, &url)?;
+        store.journal.verify_last(CHECKED)?;
+        let (mut restored, leads) = stand(&mut store).await?;
+        let mut clock = Clock::new(wall, restored.head.at);
+        let is_new = restored.centre.founding().is_none();
         if is_new {
-            found(&mut centre, &mut journal, clock.now(), (founding, first))?;
+            found(&mut restored.centre, &mut store.journal, clock.now(), (founding, first))?;
+            restored.head = store.journal.head();
         }
-        let loads = loads(&centre, is_new);
+        let Restored { centre, head, snapshot_at, keeps } = restored;
         let estate = Estate::new(centre.founding().cloned().ok_or_else(|| Trouble::new("the centre was not founded"))?);
-        let shared = Arc::new(Shared::new(centre, journal.head()));
-        let local = match local {
-            Some(options) if estate.local_site().is_some() => Some(open_engine(&folder, options, &shared.queue)?),
-            _ => None,
-        };
-        let engines = Engines::new(&estate.founding, local, Arc::clone(&shared.queue));
-        let readers = Arc::new(Readers::open(folder.path())?);
-        let passes = Passes::open(folder.path())?;
+        let estate = Arc::new(estate);
+        let Store { journal, snapshots, readers, passes, lease } = store;
+        let (readers, passes) = (Arc::new(readers), Arc::new(passes));
+        let shared = Arc::new(Shared::new(centre, head, lease.clone()));
+        let lead =
+            Lead { dir: folder.path().join("engine"), identity: folder.identity()?, place, local, loads, is_new };
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(Arc::clone(&shared), Arc::new(estate), (readers, passes), url, stopping.clone());
-        let app = Arc::new(app);
-        let core = Core::new(Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at });
-        let (core, ended) = spawn(core)?;
+        let app = (Arc::clone(&shared), Arc::clone(&estate), (readers, Arc::clone(&passes)), url, stopping.clone());
+        let app = Arc::new(App::new(app.0, app.1, app.2, app.3, app.4));
+        let parts = Unled { shared, estate, journal, snapshots, clock, snapshot_at };
+        let (leading, led) = watch::channel(leads);
+        let role = match (leads, lease) {
+            (false, Some(lease)) => {
+                *parts.shared.active.lock() = Some(lease.active()?);
+                let shared = Arc::clone(&parts.shared);
+                Role::Stands(parts, lead, Follower { shared, passes, lease, head, keeps }, leading)
+            }
+            _ => Role::Leads(Box::new(lead.core(parts)?), leading),
+        };
+        let (core, ended) = spawn(Arc::clone(&app.shared), role)?;
         let serving = tokio::spawn(http::serve(listener, http::router(&app), stopping));
-        Ok(Server { app, address, is_new, ended: Some(ended), folder, core, serving, stop })
+        Ok(Server { app, address, is_new, leads: led, ended: Some(ended), folder, core, serving, stop })
     }
 
     /// The data folder.
@@ -124,6 +131,106 @@ impl Server {
             Ok(Ok(done)) => done,
             _ => Err(Trouble::new("the core stopped on a bug; the log above says which")
                 .hint("nothing that was answered is lost: start it again, and report the lines above")),
+        }
+    }
+}
+
+/// How often a new store is looked at that another server is just founding.
+const FOUNDING: Duration = Duration::from_millis(100);
+
+/// Puts the centre together to be led, or, while another server leads, to be followed; true when it is to be led.
+async fn stand(store: &mut Store) -> Result<(Restored, bool), Trouble> {
+    loop {
+        let leads = store.try_lead()?;
+        store.journal.refresh()?;
+        let journal = &store.journal;
+        let mut keep = |keeps: &[Kept]| if leads { journal.keep(keeps) } else { Ok(()) };
+        let restored = restore(journal, &store.snapshots, &mut keep)?;
+        if leads || restored.centre.founding().is_some() {
+            return Ok((restored, leads));
+        }
+        tokio::time::sleep(FOUNDING).await;
+    }
+}
+
+/// A centre put together, before anybody leads it.
+struct Unled {
+    shared: Arc<Shared>,
+    estate: Arc<Estate>,
+    journal: Journal,
+    snapshots: Snapshots,
+    clock: Clock,
+    snapshot_at: u64,
+}
+
+/// What is only needed once this server leads.
+struct Lead {
+    dir: PathBuf,
+    identity: String,
+    place: Place,
+    local: Option<Options>,
+    loads: Loads,
+    is_new: bool,
+}
+
+impl Lead {
+    /// The core of a centre that this server leads.
+    fn core(self, parts: Unled) -> Result<Core, Trouble> {
+        let Unled { shared, estate, journal, snapshots, clock, snapshot_at } = parts;
+        let is_away = match &self.place {
+            Place::Postgres(address) if estate.local_site().is_some() => {
+                pg::local_owner(address, &self.identity)? != self.identity
+            }
+            _ => false,
+        };
+        let local = match self.local {
+            _ if is_away => Local::Away,
+            Some(options) if estate.local_site().is_some() => {
+                Local::Here(open_engine(&self.dir, options, &shared.queue)?)
+            }
+            _ => Local::None,
+        };
+        let first = farewell_or_welcome(&shared.centre.read(), &estate, is_away);
+        let loads = (self.loads)(&shared.centre.read(), self.is_new);
+        let engines = Engines::new(&estate.founding, local, Arc::clone(&shared.queue));
+        Ok(Core::new(Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at, first }))
+    }
+}
+
+/// Why a node takes no work while its machine's server does not lead.
+const AWAY: &str = "the server on this machine does not lead the centre";
+
+/// Nodes of the local site take no work while their server does not lead, and take it again when it does.
+fn farewell_or_welcome(centre: &Centre, estate: &Estate, is_away: bool) -> Vec<Input> {
+    let nodes = estate.founding.nodes.iter().filter(|node| Some(node.site) == estate.local_site());
+    let change = |node: &madang_model::Node| match centre.health(node.id) {
+        Health::Up if is_away => Some(Input::Drain { node: node.name.clone(), why: AWAY.into() }),
+        Health::Drain { why } if !is_away && why == AWAY => Some(Input::Resume { node: node.name.clone() }),
+        _ => None,
+    };
+    nodes.filter_map(change).collect()
+}
+
+/// What the core's thread begins as.
+enum Role {
+    /// It leads.
+    Leads(Box<Core>, watch::Sender<bool>),
+    /// It stands by, and leads when the lease is its own.
+    Stands(Unled, Lead, Follower, watch::Sender<bool>),
+}
+
+impl Role {
+    fn run(self) -> Result<(), Trouble> {
+        match self {
+            Role::Leads(core, _leading) => core.run(),
+            Role::Stands(mut parts, lead, mut follower, leading) => {
+                if follower.stand_by(&mut parts.journal, &mut parts.clock)? == Stood::Stopped {
+                    return Ok(());
+                }
+                let core = lead.core(parts)?;
+                leading.send_replace(true);
+                core.run()
+            }
         }
     }
 }
@@ -179,10 +286,9 @@ fn numbered((at, input): (usize, Input)) -> Signed {
     Signed { ticket: at as u64 + 1, ..Signed::own(input) }
 }
 
-fn open_engine(folder: &Folder, options: Options, queue: &Arc<Queue>) -> Result<LocalEngine, Trouble> {
+fn open_engine(dir: &Path, options: Options, queue: &Arc<Queue>) -> Result<LocalEngine, Trouble> {
     let (reports, seen) = std::sync::mpsc::channel();
-    let dir = folder.path().join("engine");
-    let engine = LocalEngine::open(&dir, options, reports).map_err(|error| {
+    let engine = LocalEngine::open(dir, options, reports).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         Trouble::new(format!("{error}{cause}"))
     })?;
@@ -208,12 +314,12 @@ fn pass_on(seen: &Receiver<EngineReport>, queue: &Queue) {
 /// A core's thread, and what is told when it ends.
 type Spawned = (JoinHandle<Result<(), Trouble>>, oneshot::Receiver<()>);
 
-fn spawn(core: Core) -> Result<Spawned, Trouble> {
+fn spawn(shared: Arc<Shared>, role: Role) -> Result<Spawned, Trouble> {
     let (end, ended) = oneshot::channel();
     let work = move || {
         // Dropped last, whether the core ends well, on an error or on a bug: nobody is left waiting.
-        let _end = End { shared: core.shared(), _told: end };
-        let done = core.run();
+        let _end = End { shared, _told: end };
+        let done = role.run();
         if let Err(error) = &done {
             tracing::error!("the server stops: {error}");
         }

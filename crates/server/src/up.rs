@@ -3,6 +3,7 @@
 use crate::auth::NoPass;
 use crate::demo;
 use crate::server::{Loads, Server, Settings, has_local_site};
+use crate::store::Place;
 use crate::trouble::Trouble;
 use madang_centre::Input;
 use madang_charter::{Machine, Order};
@@ -43,6 +44,8 @@ pub enum CentreChoice {
 pub struct UpOptions {
     /// The data folder.
     pub data: PathBuf,
+    /// Where the store is: `postgres://…`, or `None` for the data folder.
+    pub store: Option<String>,
     /// Where to answer.
     pub listen: SocketAddr,
     /// Which centre a new folder gets; not looked at with `demo`.
@@ -82,16 +85,30 @@ async fn run(options: UpOptions) -> anyhow::Result<()> {
     let mut server = Server::start(settings).await?;
     let holds = &server.app.estate.founding.name;
     if *holds != asked {
-        let note = "--centre and --demo are read when a folder is new";
-        say(&mut std::io::stderr(), &format!("note: this folder holds the centre {holds}; {note}\n"));
+        let note = "--centre and --demo are read when a store is new";
+        say(&mut std::io::stderr(), &format!("note: this store holds the centre {holds}; {note}\n"));
     }
-    let greeted = greet(&server, &options).await;
-    if greeted.is_ok() {
-        let ended = server.ended.take();
+    let (ended, mut leads) = (server.ended.take(), server.leads.clone());
+    let end = async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             () = async { if let Some(ended) = ended { ended.await.ok(); } } => {}
+        }
+    };
+    tokio::pin!(end);
+    let mut greeted = sign(&server);
+    if greeted.is_ok() {
+        tell_standby(&server);
+        let led = tokio::select! {
+            () = &mut end => false,
+            found = leads.wait_for(|leads| *leads) => found.is_ok(),
+        };
+        if led {
+            greeted = greet(&server, &options).await;
+        }
+        if led && greeted.is_ok() {
+            end.await;
         }
         say(&mut std::io::stderr(), "stopping; running jobs go on\n");
     }
@@ -100,6 +117,22 @@ async fn run(options: UpOptions) -> anyhow::Result<()> {
     std::fs::remove_file(file).ok();
     greeted?;
     Ok(stopped?)
+}
+
+/// Leaves the server's address in the folder, for commands to find it.
+fn sign(server: &Server) -> Result<(), Trouble> {
+    let file = ServerFile { address: server.app.address.clone(), pid: std::process::id() };
+    server.folder().write_private("server.json", &serde_json::to_string(&file).unwrap_or_default())
+}
+
+/// Says that another server leads, if one does.
+fn tell_standby(server: &Server) {
+    let active = server.app.shared.active.lock().clone();
+    if let Some(active) = active {
+        let (title, own) = (&server.app.estate.founding.title, &server.app.address);
+        let text = format!("{title} is led by {active}; {own} answers readers and takes over when that one ends\n");
+        say(&mut std::io::stdout(), &text);
+    }
 }
 
 /// What a server is made of for these options.
@@ -116,16 +149,17 @@ pub fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
         cgroup: madang_engine::cgroup::find(),
         ..madang_engine::Options::default()
     };
+    let store = options.store.as_deref().map_or(Ok(Place::Folder(None)), Place::parse)?;
     let loads: Loads = if options.demo { demo::loads } else { |_, _| Vec::new() };
     Ok(Settings {
         data,
+        store,
         listen: options.listen,
         local: has_local_site(&founding).then_some(engine),
         founding,
         first,
         loads,
         wall: Box::new(crate::clock::system),
-        most_pages: None,
     })
 }
 
@@ -220,8 +254,6 @@ async fn greet(server: &Server, options: &UpOptions) -> Result<(), Trouble> {
     let (app, folder) = (&server.app, server.folder());
     let admin = admin_of(server);
     token_file(server, &admin)?;
-    let file = ServerFile { address: app.address.clone(), pid: std::process::id() };
-    folder.write_private("server.json", &serde_json::to_string(&file).unwrap_or_default())?;
     if server.is_new && options.demo {
         demo::submit_scripts(app, folder.path(), &admin).await;
     }

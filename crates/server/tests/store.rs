@@ -1,8 +1,8 @@
 //! What the disk may do to a centre: restarts, damage, no room, a second server, a clock that steps back.
 mod common;
 
-use common::{Client, Dir, Up, job, settings};
-use rusqlite::Connection;
+use common::{Client, Dir, ON_POSTGRES, Up, copy, execute, job, number, settings};
+use madang_server::store::Place;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -50,6 +50,9 @@ fn a_restart_keeps_everything() {
 
 #[test]
 fn the_past_can_be_tried_again() {
+    if ON_POSTGRES {
+        return; // it is read from a folder
+    }
     use madang_sim::trial::{Policy, figures, past};
     let dir = Dir::new();
     let up = Up::start(&dir.0);
@@ -78,16 +81,6 @@ fn the_past_can_be_tried_again() {
     assert!(nowhere.fact.contains("is no data folder"), "{nowhere}");
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("writable");
-    for entry in std::fs::read_dir(from).expect("listed").flatten() {
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &to.join(entry.file_name())),
-            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied")),
-        }
-    }
-}
-
 #[test]
 fn a_crash_loses_nothing_that_was_answered() {
     let (dir, crashed) = (Dir::new(), Dir::new());
@@ -102,10 +95,6 @@ fn a_crash_loses_nothing_that_was_answered() {
     up.stop().expect("a clean stop");
 }
 
-fn journal(dir: &Path) -> Connection {
-    Connection::open(dir.join("journal.db")).expect("a database")
-}
-
 fn refused(dir: &Path) -> String {
     let (settings, wall) = settings(dir);
     match Up::with(settings, wall) {
@@ -114,29 +103,28 @@ fn refused(dir: &Path) -> String {
     }
 }
 
+/// A hash that is none.
+const HASH: &str = if ON_POSTGRES { "hash = decode(repeat('00', 32), 'hex')" } else { "hash = zeroblob(32)" };
+
 #[test]
 fn a_damaged_journal_is_refused_with_its_place() {
     let dir = Dir::new();
     let up = Up::start(&dir.0);
     some_work(&up);
     up.stop().expect("a clean stop");
-    let rows: i64 = journal(&dir.0).query_row("SELECT max(seq) FROM journal", [], |row| row.get(0)).expect("rows");
+    let rows = number(&dir.0, "SELECT max(seq) FROM journal");
     for seq in [2, rows] {
-        for damage in [
-            "UPDATE journal SET body = replace(body, 'a', 'b') || ' ' WHERE seq = ?1",
-            "UPDATE journal SET at_ms = at_ms + 1 WHERE seq = ?1",
-            "UPDATE journal SET hash = zeroblob(32) WHERE seq = ?1",
-        ] {
+        for damage in ["body = replace(body, 'a', 'b') || ' '", "at_ms = at_ms + 1", HASH] {
             let copied = Dir::new();
             copy(&dir.0, &copied.0);
-            assert_eq!(journal(&copied.0).execute(damage, [seq]).expect("changed"), 1);
+            assert_eq!(execute(&copied.0, &format!("UPDATE journal SET {damage} WHERE seq = {seq}")), 1);
             let told = refused(&copied.0);
             assert!(told.contains(&format!("damaged at entry {seq}")) && told.contains("\nhint: "), "{told}");
         }
     }
     let copied = Dir::new();
     copy(&dir.0, &copied.0);
-    journal(&copied.0).execute("DELETE FROM journal WHERE seq = ?1", [rows - 1]).expect("deleted");
+    execute(&copied.0, &format!("DELETE FROM journal WHERE seq = {}", rows - 1));
     let told = refused(&copied.0);
     assert!(told.contains(&format!("damaged at entry {}", rows - 1)), "{told}");
 }
@@ -148,14 +136,32 @@ fn what_is_no_journal_or_of_a_newer_release_is_refused() {
     up.stop().expect("a clean stop");
     let newer = Dir::new();
     copy(&dir.0, &newer.0);
-    journal(&newer.0).execute("UPDATE meta SET value = '2' WHERE key = 'format'", []).expect("changed");
+    execute(&newer.0, "UPDATE meta SET value = '2' WHERE key = 'format'");
     let told = refused(&newer.0);
     assert!(told.contains("is of format 2, this release reads 1") && told.contains("\nhint: "), "{told}");
+    if ON_POSTGRES {
+        return; // there is no file to be garbage
+    }
     let garbage = Dir::new();
     copy(&dir.0, &garbage.0);
     std::fs::write(garbage.0.join("journal.db"), [7; 10_000]).expect("written");
     let told = refused(&garbage.0);
     assert!(told.contains("journal.db") && told.contains("hint: the file is damaged"), "{told}");
+}
+
+fn damage_snapshots(dir: &Path) {
+    if ON_POSTGRES {
+        let middle = "octet_length(body) / 2";
+        let flipped = format!("set_byte(body, {middle}, get_byte(body, {middle}) # 1)");
+        assert_eq!(execute(dir, &format!("UPDATE snapshots SET body = {flipped}")), 1);
+        return;
+    }
+    let snapshots = std::fs::read_dir(dir.join("snapshots")).expect("listed").flatten();
+    let path = snapshots.map(|entry| entry.path()).next().expect("a snapshot");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
 }
 
 #[test]
@@ -165,12 +171,7 @@ fn a_damaged_snapshot_is_passed_over() {
     some_work(&up);
     let before = everything(&up.client("root"));
     up.stop().expect("a clean stop");
-    let snapshots = std::fs::read_dir(dir.0.join("snapshots")).expect("listed").flatten();
-    let path = snapshots.map(|entry| entry.path()).next().expect("a snapshot");
-    let mut bytes = std::fs::read(&path).expect("readable");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&path, bytes).expect("written");
+    damage_snapshots(&dir.0);
     let up = Up::start(&dir.0);
     assert_eq!(everything(&up.client("root")), before);
     up.stop().expect("a clean stop");
@@ -190,12 +191,15 @@ fn a_second_server_is_told_who_holds_the_folder() {
 
 #[test]
 fn a_full_disk_stops_the_server_and_loses_nothing_that_was_answered() {
+    if ON_POSTGRES {
+        return; // its disk cannot be bounded from here
+    }
     let dir = Dir::new();
     let up = Up::start(&dir.0);
     up.stop().expect("a clean stop");
-    let pages: u32 = journal(&dir.0).query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number");
+    let pages = u32::try_from(number(&dir.0, "SELECT page_count FROM pragma_page_count")).expect("few");
     let (mut limited, wall) = settings(&dir.0);
-    limited.most_pages = Some(pages + 40);
+    limited.store = Place::Folder(Some(pages + 40));
     let mut up = Up::with(limited, wall).unwrap_or_else(|trouble| panic!("{trouble}"));
     let ann = up.client("ann");
     let mut accepted = Vec::new();
@@ -231,12 +235,15 @@ fn a_journal_that_lost_its_end_is_refused() {
     let up = Up::start(&dir.0);
     some_work(&up);
     up.stop().expect("a clean stop");
-    let rows: i64 = journal(&dir.0).query_row("SELECT max(seq) FROM journal", [], |row| row.get(0)).expect("rows");
-    journal(&dir.0).execute("DELETE FROM journal WHERE seq = ?1", [rows]).expect("deleted");
+    let rows = number(&dir.0, "SELECT max(seq) FROM journal");
+    execute(&dir.0, &format!("DELETE FROM journal WHERE seq = {rows}"));
     let told = refused(&dir.0);
     let wanted = format!("ends at entry {}, but ", rows - 1);
     assert!(told.contains(&wanted) && told.contains(&format!("was made at entry {rows}")), "{told}");
-    std::fs::remove_file(dir.0.join("journal.db")).expect("removed");
+    match ON_POSTGRES {
+        true => drop(execute(&dir.0, "DELETE FROM journal")),
+        false => std::fs::remove_file(dir.0.join("journal.db")).expect("removed"),
+    }
     let told = refused(&dir.0);
     assert!(told.contains("ends at entry 0, but ") && told.contains("\nhint: "), "{told}");
 }
@@ -254,7 +261,7 @@ fn a_bug_in_the_core_is_told_with_its_entry_and_again_at_the_next_start() {
     assert!(told.contains("a bug stopped the core at journal entry 1") && told.contains("\nhint: "), "{told}");
     let told = refused(&dir.0);
     assert!(told.contains("replaying journal entry 1 (") && told.contains("WHERE seq = 1"), "{told}");
-    journal(&dir.0).execute("DELETE FROM journal WHERE seq = 1", []).expect("deleted");
+    execute(&dir.0, "DELETE FROM journal WHERE seq = 1");
     Up::start(&dir.0).stop().expect("a clean stop");
 }
 
@@ -275,12 +282,9 @@ fn a_clock_that_steps_back_stands_still() {
     ann.until(&format!("/api/v1/jobs/{third}"), |job| job["state"] == "COMPLETED");
     assert_eq!(up.client("root").get("/api/v1/audit").ok()["violations"], json!([]));
     up.stop().expect("a clean stop");
-    let back: i64 = journal(&dir.0)
-        .query_row(
-            "SELECT count(*) FROM journal AS one JOIN journal AS next ON next.seq = one.seq + 1 WHERE next.at_ms < one.at_ms",
-            [],
-            |row| row.get(0),
-        )
-        .expect("a number");
+    let back = number(
+        &dir.0,
+        "SELECT count(*) FROM journal AS one JOIN journal AS next ON next.seq = one.seq + 1 WHERE next.at_ms < one.at_ms",
+    );
     assert_eq!(back, 0);
 }

@@ -19,6 +19,10 @@ pub struct Up {
     /// Centre file for a new data folder [default: this machine alone]
     #[arg(long, value_name = "FILE")]
     centre: Option<PathBuf>,
+    /// PostgreSQL to keep the centre in, postgres://USER@HOST/DATABASE; a second server with it stands by [default: the
+    /// data folder]
+    #[arg(long, value_name = "URL", env = "MADANG_STORE", hide_env_values = true)]
+    store: Option<String>,
     /// Address to answer at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
     listen: SocketAddr,
@@ -47,6 +51,7 @@ pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
     let shims = shims::link_all(&links).is_ok().then_some(links);
     let options = UpOptions {
         data,
+        store: up.store,
         listen: up.listen,
         centre: up.centre.map_or(CentreChoice::Here, CentreChoice::File),
         demo: up.demo,

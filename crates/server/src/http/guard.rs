@@ -126,6 +126,9 @@ async fn authorize(
     params: &RawPathParams,
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Entry, Fault> {
+    if !method.is_safe() {
+        gate.app.leads()?;
+    }
     let access = gate.operation.access;
     let by_cookie = caller.as_ref().is_some_and(|caller| caller.by_cookie);
     if by_cookie || access == Access::Public {

@@ -63,7 +63,7 @@ pub struct App {
     /// The past.
     pub readers: Arc<Readers>,
     /// Tokens and sessions.
-    pub passes: Passes,
+    pub passes: Arc<Passes>,
     /// Where a browser finds this server: `http://127.0.0.1:6817`.
     pub address: String,
     /// Turns true when the server stops, so that streams end.
@@ -78,7 +78,7 @@ impl App {
     pub fn new(
         shared: Arc<Shared>,
         estate: Arc<Estate>,
-        (readers, passes): (Arc<Readers>, Passes),
+        (readers, passes): (Arc<Readers>, Arc<Passes>),
         address: String,
         stopping: watch::Receiver<bool>,
     ) -> App {
@@ -89,6 +89,7 @@ impl App {
 
     /// Hands an input to the core and waits for its answer, which comes when it is on the disk.
     pub async fn ask(&self, by: &str, key: Option<Key>, input: Input, blob: Option<Blob>) -> Result<Reply, Fault> {
+        self.leads()?;
         let (answer, answered) = oneshot::channel();
         let signed = Signed { ticket: 0, by: by.to_owned(), key, input };
         self.shared.queue.ask(Ask { signed, blob, answer }).map_err(|not| match not {
@@ -100,6 +101,11 @@ impl App {
                 .hint("look, or send it again with the same Idempotency-Key once the server is back")
         };
         Ok(answered.await.map_err(|_| lost())??)
+    }
+
+    /// Refuses what only the active server does, if this one stands by.
+    pub fn leads(&self) -> Result<(), Fault> {
+        self.shared.active.lock().as_deref().map_or(Ok(()), |active| Err(Fault::standby(active)))
     }
 
     /// Waits until what was answered so far is in the projections.

@@ -17,6 +17,10 @@ pub(super) async fn healthz() -> Response {
 }
 
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    app.leads()?;
+    if app.shared.lease.as_ref().is_some_and(|lease| !lease.is_sure()) {
+        return Err(Fault::busy("the store does not answer: the lease on the centre is not renewed"));
+    }
     if app.shared.is_up.load(Ordering::Relaxed) {
         return Ok(([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response());
     }

@@ -60,6 +60,22 @@ impl Folder {
         &self.path
     }
 
+    /// A name that no other folder has: drawn at the first need of it, and with it where the folder is, so that a copy of
+    /// it on another machine is another.
+    pub fn identity(&self) -> Result<String, Trouble> {
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        let place = format!("{} {}", host.to_string_lossy(), self.path.display());
+        if let Ok(drawn) = std::fs::read_to_string(self.path.join("identity")) {
+            return Ok(format!("{} {place}", drawn.trim()));
+        }
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Trouble::new(format!("failed to draw an identity from the system: {error}")))?;
+        let drawn = super::journal::hex(&bytes);
+        self.write_private("identity", &format!("{drawn}\n"))?;
+        Ok(format!("{drawn} {place}"))
+    }
+
     /// Writes a file that only its owner may read, whole or not at all.
     pub fn write_private(&self, name: &str, text: &str) -> Result<(), Trouble> {
         let (target, draft) = (self.path.join(name), self.path.join(format!(".{name}.new")));

@@ -3,20 +3,22 @@
 //! A row is one step, not one input, because a step decides on its whole batch: the replay must cut time where life
 //! did. An empty row says that only time passed. The chain is `hash = SHA-256(previous hash | seq | at | body)`.
 //!
-//! A row that does not fit its hash stops the opening, the last one included: SQLite's own log already takes away
-//! what a crash left half-written, so a bad last row is damage to something that somebody was told is safe.
+//! A row that does not fit its hash stops the opening, the last one included: the database's own log already takes
+//! away what a crash left half-written, so a bad last row is damage to something that somebody was told is safe.
+//!
+//! Chaining and checking are here, the same for every store; what writes and reads the rows is a [`Rows`].
 
-use super::keep::{self, Kept};
-use super::{connect, sick};
+use super::kept::Kept;
+use super::rows::{NewRow, Raw, Rows};
 use crate::trouble::Trouble;
 use madang_centre::input::Signed;
 use madang_model::Time;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
 
 /// The format of the journal that this release writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
+/// Rows read at a time while the chain is checked.
+const CHECKED_AT_A_TIME: u32 = 256;
 
 /// What a launch is stored as: a name (its SHA-256 in hex) and its bytes.
 #[derive(Clone, Debug)]
@@ -93,19 +95,15 @@ pub struct Step {
 
 /// The writer.
 pub struct Journal {
-    db: Connection,
-    path: PathBuf,
+    rows: Box<dyn Rows>,
     head: Head,
 }
 
 impl Journal {
-    /// Opens the journal of a folder, or makes a new one, and finds its head.
-    pub fn open(folder: &Path) -> Result<Journal, Trouble> {
-        let path = folder.join("journal.db");
-        let mut db = connect(&path)?;
-        prepare(&mut db, &path)?;
-        let head = read_head(&db).map_err(|error| sick("read", &path, &error))?;
-        Ok(Journal { db, path, head })
+    /// The journal that a store's rows are, and its head.
+    pub fn open(rows: Box<dyn Rows>) -> Result<Journal, Trouble> {
+        let head = rows.last()?;
+        Ok(Journal { rows, head })
     }
 
     /// Where it stands.
@@ -113,52 +111,45 @@ impl Journal {
         self.head
     }
 
-    /// Where its file is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Looks again where it stands, after another server wrote it.
+    pub fn refresh(&mut self) -> Result<Head, Trouble> {
+        self.head = self.rows.last()?;
+        Ok(self.head)
     }
 
-    /// Puts one step, the launches it names and projections of steps before on the disk: all of it or nothing.
+    /// What its store is called in messages.
+    pub fn name(&self) -> &str {
+        self.rows.name()
+    }
+
+    /// Makes one step, the launches it names and projections of steps before durable: all of it or nothing.
     pub fn append(&mut self, batch: &Batch<'_>, keeps: &[Kept]) -> Result<(), Trouble> {
         assert!(batch.now >= self.head.at, "the journal's moments do not decrease");
         let body = serde_json::to_string(batch.inputs)
             .map_err(|error| Trouble::new(format!("failed to write an input as JSON: {error}")))?;
-        let next = self.head.next(batch.now, batch.inputs.len() as u64, &body);
-        self.commit(|db| {
-            for blob in batch.blobs {
-                db.prepare_cached("INSERT OR IGNORE INTO blobs VALUES (?1, ?2)")?
-                    .execute(params![blob.name, blob.body])?;
-            }
-            db.prepare_cached("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-                next.seq.cast_signed(),
-                next.at.millis().cast_signed(),
-                next.inputs.cast_signed(),
-                body,
-                next.hash
-            ])?;
-            keep::write(db, keeps)
-        })?;
-        self.head = next;
+        let head = self.head.next(batch.now, batch.inputs.len() as u64, &body);
+        self.rows.append(&NewRow { head, body: &body, blobs: batch.blobs }, keeps)?;
+        self.head = head;
         Ok(())
     }
 
-    /// Puts projections on the disk without a step.
-    pub fn keep(&mut self, keeps: &[Kept]) -> Result<(), Trouble> {
+    /// Makes projections durable without a step.
+    pub fn keep(&self, keeps: &[Kept]) -> Result<(), Trouble> {
         match keeps {
             [] => Ok(()),
-            _ => self.commit(|db| keep::write(db, keeps)),
+            _ => self.rows.keep(keeps),
         }
     }
 
     /// At most `rows` steps after `from`, checked against the chain; none at the end.
     pub fn page(&self, from: Head, rows: u32) -> Result<Vec<Step>, Trouble> {
         let (mut head, mut steps) = (from, Vec::new());
-        walk(&self.db, &self.path, &mut head, rows.into(), &mut |next, body| {
+        for raw in self.rows.page(from.seq, rows)? {
+            let body = follow(self.name(), &mut head, raw)?;
             let inputs =
-                serde_json::from_str(body).map_err(|error| damaged(&self.path, next.seq, &error.to_string()))?;
-            steps.push(Step { head: next, inputs });
-            Ok(())
-        })?;
+                serde_json::from_str(&body).map_err(|error| damaged(self.name(), head.seq, &error.to_string()))?;
+            steps.push(Step { head, inputs });
+        }
         Ok(steps)
     }
 
@@ -168,127 +159,80 @@ impl Journal {
             0 => Some(Head::START),
             seq => self.head_at(seq)?,
         };
-        let from = from.ok_or_else(|| damaged(&self.path, self.head.seq.saturating_sub(rows), "it is missing"))?;
-        verify(&self.db, &self.path, from, self.head.seq).map(drop)
+        let from = from.ok_or_else(|| damaged(self.name(), self.head.seq.saturating_sub(rows), "it is missing"))?;
+        verify(self.name(), from, self.head.seq, &mut |after, rows| self.rows.page(after, rows)).map(drop)
     }
 
     /// The head as it was after row `seq`, as far as the row itself says.
     pub fn head_at(&self, seq: u64) -> Result<Option<Head>, Trouble> {
-        let read = self.db.query_row(
-            "SELECT seq, at_ms, inputs, hash FROM journal WHERE seq = ?1",
-            [seq.cast_signed()],
-            head_of,
-        );
-        read.optional().map_err(|error| sick("read", &self.path, &error))
+        self.rows.head_at(seq)
     }
 
     /// The bytes of a launch.
     pub fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
-        blob(&self.db, name).map_err(|error| sick("read", &self.path, &error))
+        self.rows.blob(name)
     }
 
-    /// Bounds the file to this many pages, so that a test can fill the disk.
-    pub fn limit_pages(&self, pages: u32) -> Result<(), Trouble> {
-        self.db.pragma_update(None, "max_page_count", pages).map_err(|error| sick("bound", &self.path, &error))
+    /// Fails when another server has taken over.
+    pub fn check(&self) -> Result<(), Trouble> {
+        self.rows.check()
     }
 
-    /// Folds SQLite's log into the file, so that a stopped centre is one file.
-    pub fn fold(&self) {
-        if let Err(error) = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
-            tracing::debug!("failed to fold the log of {}: {error}", self.path.display());
-        }
-    }
-
-    fn commit(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), Trouble> {
-        let path = &self.path;
-        let all = || -> rusqlite::Result<()> {
-            let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction)?;
-            transaction.commit()
-        };
-        all().map_err(|error| sick("write", path, &error))
+    /// Nothing is appended from now on.
+    pub fn close(&self) {
+        self.rows.close();
     }
 }
 
+/// Reads a page of rows after one.
+pub(super) type Pages<'a> = &'a mut dyn FnMut(u64, u32) -> Result<Vec<Raw>, Trouble>;
+
 /// Checks the chain of rows after `from` up to row `seq` without looking into them; gives the head reached.
-pub fn verify(db: &Connection, path: &Path, from: Head, seq: u64) -> Result<Head, Trouble> {
+pub(super) fn verify(name: &str, from: Head, seq: u64, pages: Pages<'_>) -> Result<Head, Trouble> {
     let mut head = from;
-    let rows = i64::try_from(seq.saturating_sub(from.seq)).unwrap_or(i64::MAX);
-    walk(db, path, &mut head, rows, &mut |_, _| Ok(()))?;
+    while head.seq < seq {
+        let left = u32::try_from(seq - head.seq).unwrap_or(u32::MAX);
+        let page = pages(head.seq, left.min(CHECKED_AT_A_TIME))?;
+        if page.is_empty() {
+            break;
+        }
+        for raw in page {
+            follow(name, &mut head, raw)?;
+        }
+    }
     Ok(head)
 }
 
-/// The bytes of a launch.
-pub(super) fn blob(db: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    db.prepare_cached("SELECT body FROM blobs WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
-}
-
-/// What is done with each good row: the head it makes and its body.
-type Visit<'a> = &'a mut dyn FnMut(Head, &str) -> Result<(), Trouble>;
-
-fn walk(db: &Connection, path: &Path, head: &mut Head, rows: i64, visit: Visit<'_>) -> Result<(), Trouble> {
-    let failed = |error: rusqlite::Error| sick("read", path, &error);
-    let mut found = db
-        .prepare("SELECT seq, at_ms, inputs, hash, body FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2")
-        .map_err(failed)?;
-    let mut rows = found.query(params![head.seq.cast_signed(), rows]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        let wanted = head.seq + 1;
-        let said = head_of(row).map_err(|error| damaged(path, wanted, &error.to_string()))?;
-        let body =
-            row.get_ref(4).map_err(failed)?.as_str().map_err(|error| damaged(path, wanted, &error.to_string()))?;
-        if said.seq != wanted {
-            return Err(damaged(path, wanted, &format!("it is missing, the next is {}", said.seq)));
-        }
-        let count = said.inputs.saturating_sub(head.inputs);
-        let found = head.next(said.at, count, body);
-        if found != said || said.at < head.at {
-            return Err(damaged(path, wanted, "it does not fit its hash"));
-        }
-        *head = found;
-        visit(found, body)?;
+/// Takes a head one row further, if the row fits the chain; gives the row's body.
+fn follow(name: &str, head: &mut Head, raw: Raw) -> Result<String, Trouble> {
+    let wanted = head.seq + 1;
+    let (said, body) = raw.map_err(|how| damaged(name, wanted, &how))?;
+    if said.seq != wanted {
+        return Err(damaged(name, wanted, &format!("it is missing, the next is {}", said.seq)));
     }
-    Ok(())
+    let found = head.next(said.at, said.inputs.saturating_sub(head.inputs), &body);
+    if found != said || said.at < head.at {
+        return Err(damaged(name, wanted, "it does not fit its hash"));
+    }
+    *head = found;
+    Ok(body)
 }
 
-fn damaged(path: &Path, seq: u64, how: &str) -> Trouble {
-    Trouble::new(format!("the journal {} is damaged at entry {seq}: {how}", path.display())).hint(format!(
-        "entries before {seq} are intact and nothing was changed; restore the folder from a backup, or move it away to \
-         start anew"
+fn damaged(name: &str, seq: u64, how: &str) -> Trouble {
+    Trouble::new(format!("the journal {name} is damaged at entry {seq}: {how}")).hint(format!(
+        "entries before {seq} are intact and nothing was changed; restore it from a backup, or move it away to start \
+         anew"
     ))
 }
 
-fn head_of(row: &Row<'_>) -> rusqlite::Result<Head> {
-    let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-    Ok(Head { seq: number(0)?, at: Time::from_millis(number(1)?), inputs: number(2)?, hash: row.get(3)? })
-}
-
-fn read_head(db: &Connection) -> rusqlite::Result<Head> {
-    let last = db.query_row("SELECT seq, at_ms, inputs, hash FROM journal ORDER BY seq DESC LIMIT 1", [], head_of);
-    Ok(last.optional()?.unwrap_or(Head::START))
-}
-
-/// Makes the tables of a new file; refuses one of a newer format.
-fn prepare(db: &mut Connection, path: &Path) -> Result<(), Trouble> {
-    let failed = |error: rusqlite::Error| sick("prepare", path, &error);
-    let made: bool = db
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get::<_, i64>(0))
-        .map_err(failed)?
-        > 0;
-    if !made {
-        let transaction = db.transaction().map_err(failed)?;
-        transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
-        transaction.execute("INSERT INTO meta VALUES ('format', ?1)", [FORMAT.to_string()]).map_err(failed)?;
-        return transaction.commit().map_err(failed);
-    }
-    let format: String =
-        db.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0)).map_err(failed)?;
+/// Says whether a store of this format can be read by this release.
+pub(super) fn check_format(name: &str, format: &str) -> Result<(), Trouble> {
     match format.parse::<u32>() {
         Ok(FORMAT) => Ok(()),
         Ok(newer) if newer > FORMAT => {
-            Err(Trouble::new(format!("{} is of format {newer}, this release reads {FORMAT}", path.display()))
+            Err(Trouble::new(format!("{name} is of format {newer}, this release reads {FORMAT}"))
                 .hint("start it with the release that wrote it, or a later one"))
         }
-        _ => Err(Trouble::new(format!("{} is of an unknown format, `{format}`", path.display()))),
+        _ => Err(Trouble::new(format!("{name} is of an unknown format, `{format}`"))),
     }
 }

@@ -1,10 +1,13 @@
 //! A server in this process, on an ephemeral port of loopback and a folder of its own, and a plain client.
 #![expect(dead_code, reason = "each test file uses a part of this")]
 
+pub mod postgres;
+
 use madang_centre::Input;
 use madang_charter::Machine;
 use madang_model::{Founding, GpuTime, Role, Time};
 use madang_server::server::{Server, Settings};
+use madang_server::store::Place;
 use madang_server::trouble::Trouble;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -153,13 +156,73 @@ pub struct Dir(pub PathBuf);
 
 impl Dir {
     pub fn new() -> Dir {
-        let name = format!("madang-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Test files that run in one process each have a count of their own.
+        let file = module_path!().replace("::", "-");
+        let name = format!("madang-test-{file}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Dir(std::env::temp_dir().join(name))
     }
 }
 impl Drop for Dir {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.0).ok();
+        if ON_POSTGRES {
+            postgres::shared().drop_database(&database(&self.0));
+        }
+    }
+}
+
+/// True in the binary that runs these tests again with PostgreSQL as the store.
+pub const ON_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"on_postgres");
+
+/// The database that goes with a folder.
+pub fn database(dir: &Path) -> String {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("none");
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
+/// Where the tests of this binary keep their centres.
+pub fn place(dir: &Path) -> Place {
+    if !ON_POSTGRES {
+        return Place::Folder(None);
+    }
+    let url = postgres::shared().database(&database(dir));
+    Place::parse(&url).unwrap_or_else(|trouble| panic!("{trouble}"))
+}
+
+/// Does something to a folder's store behind a server's back; gives the rows changed.
+pub fn execute(dir: &Path, sql: &str) -> usize {
+    if ON_POSTGRES {
+        let changed = postgres::shared().client(&database(dir)).execute(sql, &[]).expect("good SQL");
+        return usize::try_from(changed).expect("few");
+    }
+    let db = rusqlite::Connection::open(dir.join("journal.db")).expect("a database");
+    db.execute(sql, []).expect("good SQL")
+}
+
+/// A number from a folder's store.
+pub fn number(dir: &Path, sql: &str) -> i64 {
+    if ON_POSTGRES {
+        return postgres::shared().client(&database(dir)).query_one(sql, &[]).expect("good SQL").get(0);
+    }
+    let db = rusqlite::Connection::open(dir.join("journal.db")).expect("a database");
+    db.query_row(sql, [], |row| row.get(0)).expect("good SQL")
+}
+
+/// Copies a folder as it is at this moment, and the database that goes with it.
+pub fn copy(from: &Path, to: &Path) {
+    copy_files(from, to);
+    if ON_POSTGRES {
+        postgres::shared().copy_database(&database(from), &database(to));
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("writable");
+    for entry in std::fs::read_dir(from).expect("listed").flatten() {
+        match entry.path().is_dir() {
+            true => copy_files(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied")),
+        }
     }
 }
 
@@ -178,6 +241,7 @@ pub fn settings(dir: &Path) -> (Settings, Arc<AtomicU64>) {
     let began = Instant::now();
     let settings = Settings {
         data: dir.to_owned(),
+        store: place(dir),
         listen: ([127, 0, 0, 1], 0).into(),
         founding: founding(),
         first: first(),
@@ -188,10 +252,12 @@ pub fn settings(dir: &Path) -> (Settings, Arc<AtomicU64>) {
             let passed = u64::try_from(began.elapsed().as_millis()).expect("short");
             Time::from_millis((now + passed).wrapping_add(hand.load(Ordering::Relaxed)))
         }),
-        most_pages: None,
     };
     (settings, wall)
 }
+
+/// How long a server may take to lead.
+const LEAD: Duration = Duration::from_secs(15);
 
 impl Up {
     pub fn start(dir: &Path) -> Up {
@@ -202,6 +268,10 @@ impl Up {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
         let server = runtime.block_on(Server::start(settings))?;
+        let mut leads = server.leads.clone();
+        // A copy of a centre that is led still holds its lease, until that runs out.
+        let led = runtime.block_on(async { tokio::time::timeout(LEAD, leads.wait_for(|leads| *leads)).await.is_ok() });
+        assert!(led, "it does not come to lead");
         let base = format!("http://{}", server.address);
         Ok(Up { runtime, server: Some(server), base, wall })
     }

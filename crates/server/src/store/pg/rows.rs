@@ -1,0 +1,289 @@
+//! The writer: one statement a commit, refused under an epoch that is over.
+
+use super::lease::Lease;
+use super::link::{Address, Failure, Link, Session};
+use crate::store::kept::{Kept, day, spent};
+use crate::store::rows::{NewRow, Raw, Rows};
+use crate::store::{Blob, Head};
+use crate::trouble::Trouble;
+use ::postgres::types::ToSql;
+use ::postgres::{Error, Row};
+use madang_model::{JobState, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a write waits for a database that went away before the server gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The parts that every write begins with: the fence, and what is kept beside the journal. A row lock in the fence makes
+/// a taker wait for this statement and this statement for a taker.
+const KEEP: &str = "WITH fence AS (SELECT epoch FROM lease WHERE epoch = $1 FOR SHARE),
+    new_blobs AS (INSERT INTO blobs SELECT new.* FROM fence, unnest($2::text[], $3::bytea[]) AS new
+        ON CONFLICT DO NOTHING),
+    new_jobs AS (INSERT INTO jobs SELECT new.* FROM fence, unnest($4::bigint[], $5::text[], $6::text[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::text[]) AS new
+        ON CONFLICT (id) DO UPDATE SET \"user\" = excluded.\"user\", project = excluded.project,
+            array_id = excluded.array_id, task = excluded.task, submitted_ms = excluded.submitted_ms,
+            ended_ms = excluded.ended_ms, body = excluded.body),
+    new_notes AS (INSERT INTO notes SELECT new.* FROM fence, unnest($12::bigint[], $13::bigint[], $14::text[],
+            $15::bigint[], $16::bigint[]) AS new
+        ON CONFLICT DO NOTHING),
+    posted AS (INSERT INTO ledger SELECT new.* FROM fence, unnest($17::bigint[], $18::text[], $19::bigint[],
+            $20::text[]) AS new
+        ON CONFLICT DO NOTHING RETURNING id),
+    burnt AS (INSERT INTO burn SELECT new.project, new.day, CAST(sum(new.spent) AS BIGINT)
+        FROM posted JOIN unnest($17::bigint[], $18::text[], $21::bigint[], $22::bigint[])
+            AS new (id, project, day, spent) USING (id)
+        WHERE new.spent <> 0 GROUP BY new.project, new.day
+        ON CONFLICT (project, day_ms) DO UPDATE SET spent = burn.spent + excluded.spent),
+    new_anomalies AS (INSERT INTO anomalies SELECT new.* FROM fence, unnest($23::bigint[], $24::bigint[], $25::bigint[],
+            $26::text[]) AS new
+        ON CONFLICT DO NOTHING)";
+/// What a write that is only kept ends with: one row if the fence let it through.
+const ALONE: &str = " SELECT epoch FROM fence";
+/// What a step ends with.
+const STEP: &str = " INSERT INTO journal SELECT $27::bigint, $28::bigint, $29::bigint, $30::text, $31::bytea FROM fence
+    RETURNING seq";
+
+/// The journal in the database.
+pub struct Central {
+    link: Link,
+    lease: Arc<Lease>,
+    keep: String,
+    append: String,
+}
+
+impl Central {
+    /// The journal of a database whose tables are made.
+    pub fn new(address: &Address, lease: &Arc<Lease>) -> Central {
+        let (keep, append) = (format!("{KEEP}{ALONE}"), format!("{KEEP}{STEP}"));
+        Central { link: Link::new(address), lease: Arc::clone(lease), keep, append }
+    }
+
+    /// Its connection, for whoever copies whole tables.
+    pub(in crate::store) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Writes until it is known whether it is written. `is_there` looks whether an earlier try was, when its answer was
+    /// lost on the way.
+    fn write(
+        &self,
+        work: impl Fn(&mut Session) -> Result<Option<Row>, Error>,
+        is_there: impl Fn() -> Result<bool, Trouble>,
+    ) -> Result<(), Trouble> {
+        let began = Instant::now();
+        let mut was_lost = false;
+        loop {
+            match self.link.once("write", &work) {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => return Err(self.lease.taken_over()),
+                Err(Failure::Refused(trouble)) if !was_lost => return Err(trouble),
+                // What was sent before may just be committing, and this try have met it.
+                Err(Failure::Refused(trouble)) => return if is_there()? { Ok(()) } else { Err(trouble) },
+                Err(Failure::Lost(trouble)) if began.elapsed() > PATIENCE => return Err(trouble),
+                Err(Failure::Lost(trouble)) => {
+                    if !std::mem::replace(&mut was_lost, true) {
+                        tracing::warn!("a write waits: {trouble}");
+                    }
+                }
+            }
+            std::thread::sleep(PAUSE);
+            if is_there().unwrap_or(false) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Central {
+    fn drop(&mut self) {
+        self.lease.let_go();
+    }
+}
+
+impl Rows for Central {
+    fn name(&self) -> &str {
+        self.link.name()
+    }
+
+    fn last(&self) -> Result<Head, Trouble> {
+        let sql = "SELECT seq, at_ms, inputs, hash FROM journal ORDER BY seq DESC LIMIT 1";
+        let row = self.link.read("read", |session| session.maybe(sql, &[]))?;
+        row.map_or(Ok(Head::START), |row| head_of(&row).map_err(Trouble::new))
+    }
+
+    fn head_at(&self, seq: u64) -> Result<Option<Head>, Trouble> {
+        let sql = "SELECT seq, at_ms, inputs, hash FROM journal WHERE seq = $1";
+        let row = self.link.read("read", |session| session.maybe(sql, &[&seq.cast_signed()]))?;
+        row.map(|row| head_of(&row).map_err(Trouble::new)).transpose()
+    }
+
+    fn page(&self, after: u64, rows: u32) -> Result<Vec<Raw>, Trouble> {
+        page(&self.link, after, rows)
+    }
+
+    fn append(&self, row: &NewRow<'_>, keeps: &[Kept]) -> Result<(), Trouble> {
+        let columns = Columns::of(row.blobs, keeps)?;
+        let (epoch, head) = (self.lease.epoch(), row.head);
+        let (seq, at, inputs) = (head.seq.cast_signed(), head.at.millis().cast_signed(), head.inputs.cast_signed());
+        let hash = head.hash.as_slice();
+        let mut values = columns.values(&epoch);
+        values.extend([&seq as &(dyn ToSql + Sync), &at, &inputs, &row.body, &hash]);
+        let is_there = || Ok(self.head_at(head.seq)? == Some(head));
+        self.write(|session| session.maybe(&self.append, &values), is_there)
+    }
+
+    fn keep(&self, keeps: &[Kept]) -> Result<(), Trouble> {
+        let columns = Columns::of(&[], keeps)?;
+        let epoch = self.lease.epoch();
+        let values = columns.values(&epoch);
+        // Writing it twice is the same as once, so it is never looked for.
+        self.write(|session| session.maybe(&self.keep, &values), || Ok(false))
+    }
+
+    fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
+        blob(&self.link, name)
+    }
+
+    fn check(&self) -> Result<(), Trouble> {
+        self.lease.check()
+    }
+
+    fn close(&self) {
+        self.lease.release();
+    }
+}
+
+pub(super) fn blob(link: &Link, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
+    let row = link.read("read", |session| session.maybe("SELECT body FROM blobs WHERE name = $1", &[&name]))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+pub(super) fn page(link: &Link, after: u64, rows: u32) -> Result<Vec<Raw>, Trouble> {
+    let sql = "SELECT seq, at_ms, inputs, hash, body FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2";
+    let rows = link.read("read", |session| session.query(sql, &[&after.cast_signed(), &i64::from(rows)]))?;
+    Ok(rows.iter().map(|row| head_of(row).map(|head| (head, row.get(4)))).collect())
+}
+
+fn head_of(row: &Row) -> Result<Head, String> {
+    let number = |at: usize| row.get::<_, i64>(at).cast_unsigned();
+    let hash = row.get::<_, Vec<u8>>(3).try_into().map_err(|_| "its hash is not one".to_owned())?;
+    Ok(Head { seq: number(0), at: Time::from_millis(number(1)), inputs: number(2), hash })
+}
+
+/// What is to be written, column by column, in the order of [`KEEP`]'s values.
+#[derive(Default)]
+struct Columns<'a> {
+    blobs: (Vec<&'a str>, Vec<&'a [u8]>),
+    jobs: Jobs<'a>,
+    notes: (Vec<i64>, Vec<i64>, Vec<String>, Vec<i64>, Vec<i64>),
+    ledger: (Vec<i64>, Vec<&'a str>, Vec<i64>, Vec<String>, Vec<i64>, Vec<i64>),
+    anomalies: (Vec<i64>, Vec<i64>, Vec<i64>, Vec<String>),
+}
+
+#[derive(Default)]
+struct Jobs<'a> {
+    ids: Vec<i64>,
+    users: Vec<&'a str>,
+    projects: Vec<&'a str>,
+    arrays: Vec<Option<i64>>,
+    tasks: Vec<Option<i64>>,
+    submitted: Vec<i64>,
+    ended: Vec<i64>,
+    bodies: Vec<String>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(blobs: &'a [Blob], keeps: &'a [Kept]) -> Result<Columns<'a>, Trouble> {
+        let mut columns = Columns::default();
+        // One statement may write a row once only: of a job that is kept twice, the last counts.
+        let mut jobs = BTreeMap::new();
+        for blob in blobs {
+            columns.blobs.0.push(&blob.name);
+            columns.blobs.1.push(&blob.body);
+        }
+        for kept in keeps {
+            match kept {
+                Kept::Job { user, project, job } => drop(jobs.insert(job.id, (user, project, job))),
+                Kept::Note { run, note, peak_mib, cpu } => {
+                    columns.notes.0.push(run.job.number().cast_signed());
+                    columns.notes.1.push(run.attempt.into());
+                    columns.notes.2.push(text(note));
+                    columns.notes.3.push(peak_mib.cast_signed());
+                    columns.notes.4.push(cpu.millis().cast_signed());
+                }
+                Kept::Ledger { project, transaction } => {
+                    columns.ledger.0.push(transaction.id.number().cast_signed());
+                    columns.ledger.1.push(project);
+                    columns.ledger.2.push(transaction.at.millis().cast_signed());
+                    columns.ledger.3.push(json(transaction)?);
+                    columns.ledger.4.push(day(transaction).cast_signed());
+                    columns.ledger.5.push(spent(transaction));
+                }
+                Kept::Anomaly { seq, nth, at, text: said } => {
+                    columns.anomalies.0.push(seq.cast_signed());
+                    columns.anomalies.1.push((*nth).into());
+                    columns.anomalies.2.push(at.millis().cast_signed());
+                    columns.anomalies.3.push(text(said));
+                }
+            }
+        }
+        for (user, project, job) in jobs.into_values() {
+            let JobState::Ended { at, .. } = &job.state else { continue };
+            columns.jobs.ids.push(job.id.number().cast_signed());
+            columns.jobs.users.push(user);
+            columns.jobs.projects.push(project);
+            columns.jobs.arrays.push(job.task.map(|(array, _)| array.number().cast_signed()));
+            columns.jobs.tasks.push(job.task.map(|(_, task)| task.into()));
+            columns.jobs.submitted.push(job.submitted.millis().cast_signed());
+            columns.jobs.ended.push(at.millis().cast_signed());
+            columns.jobs.bodies.push(json(&**job)?);
+        }
+        Ok(columns)
+    }
+
+    fn values<'b>(&'b self, epoch: &'b i64) -> Vec<&'b (dyn ToSql + Sync)> {
+        let Columns { blobs, jobs, notes, ledger, anomalies } = self;
+        vec![
+            epoch,
+            &blobs.0,
+            &blobs.1,
+            &jobs.ids,
+            &jobs.users,
+            &jobs.projects,
+            &jobs.arrays,
+            &jobs.tasks,
+            &jobs.submitted,
+            &jobs.ended,
+            &jobs.bodies,
+            &notes.0,
+            &notes.1,
+            &notes.2,
+            &notes.3,
+            &notes.4,
+            &ledger.0,
+            &ledger.1,
+            &ledger.2,
+            &ledger.3,
+            &ledger.4,
+            &ledger.5,
+            &anomalies.0,
+            &anomalies.1,
+            &anomalies.2,
+            &anomalies.3,
+        ]
+    }
+}
+
+/// What a process wrote may hold a NUL, which PostgreSQL's texts may not.
+fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
+    serde_json::to_string(value).map_err(|error| Trouble::new(format!("failed to write a record as JSON: {error}")))
+}
