@@ -7,6 +7,7 @@ mod placement;
 mod reserve;
 mod shims;
 mod simulate;
+mod store;
 mod submit;
 mod up;
 
@@ -105,6 +106,11 @@ enum Command {
     Overview,
     /// Check every invariant of the centre now
     Audit,
+    /// Move a centre between its data folder and PostgreSQL, without a server
+    Store {
+        #[command(subcommand)]
+        command: store::Store,
+    },
     /// Try a job log, a GPU trace or a generated workload under policies, without a server
     Simulate(simulate::Simulate),
     /// Study placement policies on a cluster of shared GPUs, without a server
@@ -203,6 +209,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Whoami => centre::whoami(&context),
         Command::Overview => centre::overview(&context),
         Command::Audit => centre::audit(&context),
+        Command::Store { command } => store::store(&context, command),
         Command::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Command::Placement(placement) => placement::placement(&context, &placement),
         Command::Shims { dir } => shims::install(&dir),

@@ -70,7 +70,7 @@ fn private(data: &Path) {
 }
 
 /// A trouble's text has its advice on a line of its own.
-fn split(text: &str) -> Fail {
+pub(super) fn split(text: &str) -> Fail {
     match text.split_once("\nhint: ") {
         Some((fact, hint)) => Fail::new(fact).hint(hint),
         None => Fail::new(text),

@@ -117,6 +117,11 @@ impl Journal {
         Ok(self.head)
     }
 
+    /// What writes and reads its rows.
+    pub(super) fn rows(&self) -> &dyn Rows {
+        &*self.rows
+    }
+
     /// What its store is called in messages.
     pub fn name(&self) -> &str {
         self.rows.name()

@@ -6,6 +6,7 @@
 //! Invariants: an input is durable, with the blobs it names, before the core sees it; rows are hash-chained;
 //! projections only ever follow the journal and writing one twice is the same as once.
 
+pub mod copy;
 pub mod folder;
 pub mod history;
 pub mod journal;
@@ -65,10 +66,12 @@ pub struct Store {
 impl Store {
     /// Opens it for the server that holds this folder and answers at this address.
     pub fn open(place: &Place, folder: &Folder, own: &str) -> Result<Store, Trouble> {
-        match place {
-            Place::Folder(most_pages) => Store::in_folder(folder.path(), *most_pages),
-            Place::Postgres(address) => Store::in_postgres(address, &folder.identity()?, own),
-        }
+        let store = match place {
+            Place::Folder(most_pages) => Store::in_folder(folder.path(), *most_pages)?,
+            Place::Postgres(address) => Store::in_postgres(address, &folder.identity()?, own)?,
+        };
+        copy::none_is_half_done(&store.journal)?;
+        Ok(store)
     }
 
     /// The store in a data folder.

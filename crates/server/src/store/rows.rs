@@ -38,12 +38,74 @@ pub trait Rows: Send {
     fn keep(&self, keeps: &[Kept]) -> Result<(), Trouble>;
     /// The bytes of a launch.
     fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble>;
+    /// At most so many rows of a table after the row of this key (none: from the first), ascending by key.
+    fn dump(&self, table: &Table, after: Option<&[Cell]>, rows: u32) -> Result<Vec<Vec<Cell>>, Trouble>;
+    /// Writes rows of a table, in place of those of the same key.
+    fn load(&self, table: &Table, rows: Vec<Vec<Cell>>) -> Result<(), Trouble>;
+    /// What is said of the store itself under this key.
+    fn meta(&self, key: &str) -> Result<Option<String>, Trouble>;
+    /// Says something of the store itself; nothing at all for `None`.
+    fn set_meta(&self, key: &str, value: Option<&str>) -> Result<(), Trouble>;
     /// Fails when another server has taken over.
     fn check(&self) -> Result<(), Trouble> {
         Ok(())
     }
     /// Nothing is written from now on: leaves the store as the next server likes to find it.
     fn close(&self);
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Whole numbers.
+    Integers,
+    /// Texts.
+    Texts,
+    /// Bytes.
+    Bytes,
+}
+
+/// A table that both stores have, with the same columns in the same order.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns, those of the key first.
+    pub columns: &'static [(&'static str, Kind)],
+    /// How many columns the key has.
+    pub keys: usize,
+}
+
+impl Table {
+    /// The names of its columns, quoted, for one of them is a word of SQL.
+    pub fn names(&self) -> String {
+        quoted(self.columns)
+    }
+
+    /// The question of [`Rows::dump`] as SQL with a `?` for each value.
+    pub fn page(&self, is_first: bool) -> String {
+        let (names, keys) = (self.names(), quoted(&self.columns[..self.keys]));
+        let marks = vec!["?"; self.keys].join(", ");
+        let after = if is_first { String::new() } else { format!("WHERE ({keys}) > ({marks}) ") };
+        format!("SELECT {names} FROM {} {after}ORDER BY {keys} LIMIT ?", self.name)
+    }
+}
+
+fn quoted(columns: &[(&str, Kind)]) -> String {
+    columns.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// What is in one column of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
 }
 
 /// A value in a question to [`Tables`].

@@ -8,6 +8,7 @@
 //! Invariants: a commit that was reported is on the database's disk (`synchronous_commit` is never `off` here); nothing
 //! leans on the servers' clocks, only on the database's.
 
+mod bulk;
 mod lease;
 mod link;
 mod passes;

@@ -2,6 +2,7 @@
 
 use super::lease::Lease;
 use super::link::{Address, Link, Values};
+use super::rows::{ALONE, FENCE};
 use crate::store::rows::{PassRow, PassRows};
 use crate::trouble::Trouble;
 use std::sync::Arc;
@@ -20,10 +21,7 @@ impl Passes {
 
     /// Does something if the lease is held; it may be done twice.
     fn write(&self, change: &str, values: Values<'_>) -> Result<(), Trouble> {
-        let sql = format!(
-            "WITH fence AS (SELECT epoch FROM lease WHERE epoch = $1 FOR SHARE), change AS ({change}) \
-             SELECT epoch FROM fence"
-        );
+        let sql = format!("{FENCE}, change AS ({change}){ALONE}");
         let epoch = self.lease.epoch();
         let values = [&[&epoch as &(dyn ::postgres::types::ToSql + Sync)], values].concat();
         let done = self.link.read("write", |session| session.maybe(&sql, &values))?;

@@ -1,9 +1,10 @@
 //! The writer: one statement a commit, refused under an epoch that is over.
 
+use super::bulk;
 use super::lease::Lease;
 use super::link::{Address, Failure, Link, Session};
 use crate::store::kept::{Kept, day, spent};
-use crate::store::rows::{NewRow, Raw, Rows};
+use crate::store::rows::{Cell, NewRow, Raw, Rows, Table};
 use crate::store::{Blob, Head};
 use crate::trouble::Trouble;
 use ::postgres::types::ToSql;
@@ -18,9 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The parts that every write begins with: the fence, and what is kept beside the journal. A row lock in the fence makes
-/// a taker wait for this statement and this statement for a taker.
-const KEEP: &str = "WITH fence AS (SELECT epoch FROM lease WHERE epoch = $1 FOR SHARE),
+/// What every write begins with: a row if the epoch is still the newest. The lock on it makes a taker wait for the end of
+/// this statement, and this statement for the end of a taker's.
+pub(super) const FENCE: &str = "WITH fence AS (SELECT epoch FROM lease WHERE epoch = $1 FOR SHARE)";
+/// What is kept beside the journal.
+const KEEP: &str = ",
     new_blobs AS (INSERT INTO blobs SELECT new.* FROM fence, unnest($2::text[], $3::bytea[]) AS new
         ON CONFLICT DO NOTHING),
     new_jobs AS (INSERT INTO jobs SELECT new.* FROM fence, unnest($4::bigint[], $5::text[], $6::text[], $7::bigint[],
@@ -43,7 +46,7 @@ const KEEP: &str = "WITH fence AS (SELECT epoch FROM lease WHERE epoch = $1 FOR 
             $26::text[]) AS new
         ON CONFLICT DO NOTHING)";
 /// What a write that is only kept ends with: one row if the fence let it through.
-const ALONE: &str = " SELECT epoch FROM fence";
+pub(super) const ALONE: &str = " SELECT epoch FROM fence";
 /// What a step ends with.
 const STEP: &str = " INSERT INTO journal SELECT $27::bigint, $28::bigint, $29::bigint, $30::text, $31::bytea FROM fence
     RETURNING seq";
@@ -59,13 +62,8 @@ pub struct Central {
 impl Central {
     /// The journal of a database whose tables are made.
     pub fn new(address: &Address, lease: &Arc<Lease>) -> Central {
-        let (keep, append) = (format!("{KEEP}{ALONE}"), format!("{KEEP}{STEP}"));
+        let (keep, append) = (format!("{FENCE}{KEEP}{ALONE}"), format!("{FENCE}{KEEP}{STEP}"));
         Central { link: Link::new(address), lease: Arc::clone(lease), keep, append }
-    }
-
-    /// Its connection, for whoever copies whole tables.
-    pub(in crate::store) fn link(&self) -> &Link {
-        &self.link
     }
 
     /// Writes until it is known whether it is written. `is_there` looks whether an earlier try was, when its answer was
@@ -147,6 +145,37 @@ impl Rows for Central {
 
     fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, Trouble> {
         blob(&self.link, name)
+    }
+
+    fn dump(&self, table: &Table, after: Option<&[Cell]>, rows: u32) -> Result<Vec<Vec<Cell>>, Trouble> {
+        bulk::dump(&self.link, table, after, rows)
+    }
+
+    fn load(&self, table: &Table, rows: Vec<Vec<Cell>>) -> Result<(), Trouble> {
+        let (sql, columns) = bulk::load(table, rows);
+        let epoch = self.lease.epoch();
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&epoch];
+        values.extend(columns.iter().map(|column| &**column));
+        self.write(|session| session.maybe(&sql, &values), || Ok(false))
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, Trouble> {
+        let sql = "SELECT value FROM meta WHERE key = $1";
+        let row = self.link.read("read", |session| session.maybe(sql, &[&key]))?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    fn set_meta(&self, key: &str, value: Option<&str>) -> Result<(), Trouble> {
+        let change = match value {
+            Some(_) => {
+                "INSERT INTO meta SELECT $2::text, $3::text FROM fence ON CONFLICT (key) DO UPDATE SET value = \
+                 excluded.value"
+            }
+            None => "DELETE FROM meta WHERE key = $2::text AND $3::text IS NULL AND EXISTS (SELECT 1 FROM fence)",
+        };
+        let sql = format!("{FENCE}, change AS ({change}){ALONE}");
+        let epoch = self.lease.epoch();
+        self.write(|session| session.maybe(&sql, &[&epoch, &key, &value]), || Ok(false))
     }
 
     fn check(&self) -> Result<(), Trouble> {

@@ -72,7 +72,7 @@ fn as_value(value: &Value) -> &(dyn ToSql + Sync) {
 }
 
 /// `?` for each value becomes `$1`, `$2` and so on, which is how PostgreSQL wants them; no question holds a quoted `?`.
-fn numbered(sql: &str) -> String {
+pub(super) fn numbered(sql: &str) -> String {
     let mut pieces = sql.split('?');
     let mut numbered = pieces.next().unwrap_or_default().to_owned();
     for (at, piece) in pieces.enumerate() {

@@ -1,10 +1,11 @@
 //! The writer: one connection, one transaction a commit.
 
 use super::{blob, connect, head_of, journal, keep, page, sick};
-use crate::store::rows::{NewRow, Raw, Rows};
+use crate::store::rows::{Cell, NewRow, Raw, Rows, Table};
 use crate::store::{Head, Kept};
 use crate::trouble::Trouble;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, params, params_from_iter};
 use std::path::{Path, PathBuf};
 
 /// The journal's file.
@@ -29,16 +30,8 @@ impl File {
         self.db.pragma_update(None, "max_page_count", pages).map_err(|error| sick("bound", &self.path, &error))
     }
 
-    /// The connection, for whoever copies whole tables.
-    pub(in crate::store) fn connection(&self) -> &Connection {
-        &self.db
-    }
-
     /// Does something in one transaction.
-    pub(in crate::store) fn commit(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
-    ) -> Result<(), Trouble> {
+    fn commit(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), Trouble> {
         let all = || -> rusqlite::Result<()> {
             // Nothing else uses this connection meanwhile: it is the core's alone.
             let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
@@ -99,6 +92,41 @@ impl Rows for File {
         blob(&self.db, name).map_err(|error| self.failed(error))
     }
 
+    fn dump(&self, table: &Table, after: Option<&[Cell]>, rows: u32) -> Result<Vec<Vec<Cell>>, Trouble> {
+        let read = || -> rusqlite::Result<Vec<Vec<Cell>>> {
+            let mut statement = self.db.prepare_cached(&table.page(after.is_none()))?;
+            let limit = Cell::Integer(rows.into());
+            let values = after.unwrap_or_default().iter().chain([&limit]);
+            let row = |row: &Row<'_>| (0..table.columns.len()).map(|at| Ok(cell(row.get_ref(at)?))).collect();
+            statement.query_map(params_from_iter(values), row)?.collect()
+        };
+        read().map_err(|error| self.failed(error))
+    }
+
+    fn load(&self, table: &Table, rows: Vec<Vec<Cell>>) -> Result<(), Trouble> {
+        let marks = vec!["?"; table.columns.len()].join(", ");
+        let sql = format!("INSERT OR REPLACE INTO {} ({}) VALUES ({marks})", table.name, table.names());
+        self.commit(|db| {
+            let mut statement = db.prepare_cached(&sql)?;
+            rows.iter().try_for_each(|row| statement.execute(params_from_iter(row)).map(drop))
+        })
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, Trouble> {
+        let read = self.db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
+        read.optional().map_err(|error| self.failed(error))
+    }
+
+    fn set_meta(&self, key: &str, value: Option<&str>) -> Result<(), Trouble> {
+        self.commit(|db| {
+            match value {
+                Some(value) => db.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", [key, value]),
+                None => db.execute("DELETE FROM meta WHERE key = ?1", [key]),
+            }
+            .map(drop)
+        })
+    }
+
     /// Folds SQLite's log into the file, so that a stopped centre is one file.
     fn close(&self) {
         if let Err(error) = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
@@ -123,4 +151,24 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), Trouble> {
     let format: String =
         db.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0)).map_err(failed)?;
     journal::check_format(&path.display().to_string(), &format)
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null | ValueRef::Real(_) => Cell::Null, // no column is of real numbers
+        ValueRef::Integer(number) => Cell::Integer(number),
+        ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
+    }
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Cell::Null => ValueRef::Null,
+            Cell::Integer(number) => ValueRef::Integer(*number),
+            Cell::Text(text) => ValueRef::Text(text.as_bytes()),
+            Cell::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
 }

@@ -1,0 +1,219 @@
+//! Two servers on one PostgreSQL: the one that leads is killed, paused and stopped, again and again, under load; the
+//! other takes over in under five seconds, no acknowledged submission is lost, none is there twice, no run begins twice.
+//!
+//! Clients submit with idempotency keys and retry whatever was not answered, so at the end every key must be one job.
+#[path = "../../../server/tests/common/postgres.rs"]
+mod postgres;
+mod server;
+
+use nix::sys::signal::Signal;
+use postgres::Postgres;
+use serde_json::{Value, json};
+use server::{Client, Server};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Take-overs in this test; `MADANG_TAKEOVERS` asks for more or fewer.
+const TAKEOVERS: usize = 5;
+/// The longest that one may take: from the signal to the first submission that the other server acknowledges.
+const MOST: Duration = Duration::from_secs(5);
+
+/// What clients know: key to the answer, `None` while unanswered.
+type Log = Arc<Mutex<BTreeMap<u64, Option<Answer>>>>;
+
+/// An acknowledged submission.
+#[derive(Clone, Copy)]
+struct Answer {
+    job: u64,
+    at: Instant,
+    /// Which server gave it.
+    by: usize,
+}
+
+/// What clients share.
+#[derive(Clone)]
+struct Load {
+    client: Client,
+    log: Log,
+    roots: Arc<Mutex<[String; 2]>>,
+    done: Arc<AtomicBool>,
+}
+
+#[test]
+fn the_one_that_leads_is_killed_paused_and_stopped() {
+    let Some(postgres) = Postgres::start("takeover", &["-c", "fsync=on"]) else { postgres::skip() };
+    let takeovers = std::env::var("MADANG_TAKEOVERS").ok().and_then(|text| text.parse().ok()).unwrap_or(TAKEOVERS);
+    let folder = std::env::temp_dir().join(format!("madang-takeover-{}", std::process::id()));
+    drop(std::fs::remove_dir_all(&folder));
+    let store = postgres.database("centre");
+    let centre = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/centre.toml");
+    let start = |at: usize| Server::start(&folder.join(["a", "b"][at]), &store, &centre);
+    let first = start(0);
+    let client = Client::new(&first.token());
+    let mut servers = [first, start(1)];
+    stands_by(&client, &servers[1].root, &servers[0].root);
+    let roots = servers.each_ref().map(|server| server.root.clone());
+    let load = Load { client, log: Log::default(), roots: Arc::new(Mutex::new(roots)), done: Arc::default() };
+    let clients: Vec<_> = (0..4)
+        .map(|lane| {
+            let load = load.clone();
+            std::thread::spawn(move || load.submit_for_ever(lane))
+        })
+        .collect();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(300));
+        let cut = postgres.sql("postgres", CUT);
+        assert_ne!(cut, "0", "no connection was cut");
+    }
+    assert_eq!(servers[0].said().matches("has taken over").count(), 0, "{}", servers[0].said());
+    for round in 0..takeovers {
+        std::thread::sleep(Duration::from_millis(600 + 137 * (round as u64 % 7)));
+        let leader = round % 2;
+        let signal = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGSTOP, Signal::SIGTERM][round % 4];
+        let took = take_over(&load, &mut servers[leader], leader, signal);
+        println!("{signal} of the active server: the other one acknowledges after {} ms", took.as_millis());
+        assert!(took < MOST, "it took {took:?}");
+        servers[leader] = start(leader);
+        load.roots.lock().expect("no client panics")[leader] = servers[leader].root.clone();
+        stands_by(&load.client, &servers[leader].root, &servers[1 - leader].root);
+    }
+    load.done.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.join().expect("clients end in good order");
+    }
+    settle_accounts(&load, &servers[takeovers % 2].root);
+    assert_eq!(postgres.sql("centre", STARTED_TWICE), "", "runs began twice");
+    drop(servers);
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+/// Cuts every connection of the servers, amid commits too.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'madang'";
+
+/// Runs that the journal says began more than once.
+const STARTED_TWICE: &str = "SELECT run FROM (SELECT jsonb_path_query(body::jsonb, '$[*].input.report.started.run') AS run \
+                             FROM madang.journal) AS started GROUP BY run HAVING count(*) > 1";
+
+/// Ends or pauses the server that leads; gives the time until the other one acknowledged a submission.
+fn take_over(load: &Load, leader: &mut Server, which: usize, signal: Signal) -> Duration {
+    let began = Instant::now();
+    leader.signal(signal);
+    let answered = loop {
+        let log = load.log.lock().expect("no client panics");
+        let by_other = log.values().flatten().filter(|answer| answer.by != which && answer.at > began);
+        let first = by_other.map(|answer| answer.at).min();
+        drop(log);
+        if let Some(first) = first {
+            break first;
+        }
+        assert!(began.elapsed() < MOST * 4, "nobody takes over");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    if signal == Signal::SIGSTOP {
+        leader.signal(Signal::SIGCONT);
+        assert!(!leader.wait().success(), "one that was paused ends when it wakes");
+        let said = leader.said();
+        assert!(said.contains("has taken over") && said.contains("hint: "), "{said}");
+    } else {
+        assert_eq!(leader.wait().success(), signal == Signal::SIGTERM, "{}", leader.said());
+    }
+    answered - began
+}
+
+/// A server that stands by answers readers, refuses writers, and says who leads.
+fn stands_by(client: &Client, standby: &str, active: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let (status, text) = client.get(&format!("{standby}/readyz")).unwrap_or_default();
+        if status == 503 && text.contains(active) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{status} {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(client.get(&format!("{standby}/healthz")).map(|(status, _)| status), Some(200));
+    client.ask(&format!("{standby}/api/v1/overview"));
+    let refused = client.post(&format!("{standby}/api/v1/jobs"), "refused", &job(0));
+    let (status, problem) = refused.expect("it answers");
+    assert_eq!((status, &problem["code"]), (503, &json!("standby")), "{problem}");
+}
+
+impl Load {
+    /// One client: a new key each time, the same key until it is answered, at one server after the other.
+    fn submit_for_ever(&self, lane: u64) {
+        let mut at = 0;
+        for count in 0.. {
+            if self.done.load(Ordering::SeqCst) {
+                return;
+            }
+            let key = lane * 1_000_000 + count;
+            self.log.lock().expect("no client panics").insert(key, None);
+            let id = loop {
+                let root = self.roots.lock().expect("no client panics")[at].clone();
+                match self.client.post(&format!("{root}/api/v1/jobs"), &format!("key-{key}"), &job(key)) {
+                    Some((201 | 200, answer)) => break answer["job"].as_u64().expect("an id"),
+                    Some((503, _)) | None => {
+                        at = 1 - at;
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    Some((status, answer)) => panic!("submission refused: {status} {answer}"),
+                }
+            };
+            self.log
+                .lock()
+                .expect("no client panics")
+                .insert(key, Some(Answer { job: id, at: Instant::now(), by: at }));
+            std::thread::sleep(Duration::from_millis(15));
+        }
+    }
+}
+
+/// Most jobs are short; every tenth runs over a take-over.
+fn job(key: u64) -> Value {
+    let runtime = if key.is_multiple_of(10) { 6_000 } else { 40 };
+    json!({
+        "name": format!("key-{key}"),
+        "limit_secs": 600,
+        "parts": [{"gpus_total": 1}],
+        "model": {"runtime_ms": runtime},
+    })
+}
+
+fn settle_accounts(load: &Load, root: &str) {
+    let (client, deadline) = (&load.client, Instant::now() + Duration::from_secs(120));
+    loop {
+        let overview = client.ask(&format!("{root}/api/v1/overview"));
+        if overview["running"] == 0 && overview["waiting"] == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "jobs did not end in 120 s: {overview}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let log = load.log.lock().expect("no client panics");
+    for (key, answered) in log.iter() {
+        let job = answered.expect("clients retry until they are answered").job;
+        let view = client.ask(&format!("{root}/api/v1/jobs/{job}"));
+        assert_eq!(view["name"], format!("key-{key}"));
+        assert_eq!(view["state"], "COMPLETED", "key {key}: {view}");
+        assert_eq!(view["attempts"], 1, "key {key}: {view}");
+    }
+    let audit = client.ask(&format!("{root}/api/v1/audit"));
+    assert_eq!((&audit["violations"], &audit["anomalies"]), (&json!([]), &json!(0)), "{audit}");
+    let ids: std::collections::BTreeSet<u64> = log.values().flatten().map(|answer| answer.job).collect();
+    assert_eq!(ids.len(), log.len(), "two keys are one job");
+    let mut count = 0;
+    let mut after = String::new();
+    loop {
+        let page = client.ask(&format!("{root}/api/v1/jobs?state=all&limit=1000{after}"));
+        count += page["items"].as_array().expect("a list").len();
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(count, log.len(), "jobs are there that nobody asked for");
+    println!("{} jobs accounted for", log.len());
+}
