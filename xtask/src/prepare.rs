@@ -1,5 +1,5 @@
 //! Getting what the tests need beyond Rust: a Chromium for the console, Python's `submitit` for the Slurm commands,
-//! valgrind for instruction counts.
+//! PostgreSQL for servers that share a store, valgrind for instruction counts.
 //!
 //! As root on Debian or Ubuntu the packages are installed; otherwise the command to type is printed and the run goes
 //! on, and the tests that need the missing thing say that they were skipped.
@@ -59,6 +59,9 @@ pub fn everything(root: &Path) -> Prepared {
     if shell::find(&["valgrind"]).is_none() {
         wanted.push("valgrind");
     }
+    if !has_postgres() {
+        wanted.push("postgresql");
+    }
     if !wanted.is_empty()
         && let Err(error) = install(&wanted)
     {
@@ -79,6 +82,9 @@ pub fn everything(root: &Path) -> Prepared {
     if shell::find(&["valgrind"]).is_none() {
         prepared.missing.push("valgrind: instruction counts are skipped".into());
     }
+    if !has_postgres() {
+        prepared.missing.push("postgresql: tests of servers that share a store are skipped".into());
+    }
     prepared
 }
 
@@ -87,6 +93,13 @@ fn look(root: &Path) -> Prepared {
     let python = venv(root).join("bin/python");
     let python = has_packages(&python).then_some(python);
     Prepared { browser: shell::find(&BROWSERS), driver: shell::find(&["chromedriver"]), python, missing: Vec::new() }
+}
+
+/// Debian keeps PostgreSQL's own programs off the path.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let is_there = |version: std::fs::DirEntry| version.path().join("bin/initdb").is_file();
+    versions.into_iter().any(is_there) || shell::find(&["initdb"]).is_some()
 }
 
 fn venv(root: &Path) -> PathBuf {

@@ -78,26 +78,33 @@ impl Kind {
 
 /// The passes of a centre.
 pub struct Passes {
-    inner: Mutex<Inner>,
+    /// Where they are stored. Who changes some holds this lock all the while, and the other one only to look or to note
+    /// what was done: who asks whether a pass is good never waits for the store.
+    rows: Mutex<Box<dyn PassRows>>,
+    known: Mutex<Known>,
 }
 
-struct Inner {
-    rows: Box<dyn PassRows>,
+/// What is remembered of the store.
+#[derive(Default)]
+struct Known {
     by_hash: HashMap<[u8; 32], Pass>,
     next: u64,
 }
 
-impl Inner {
-    fn read(&mut self) -> Result<(), Trouble> {
+impl Known {
+    fn of(rows: Vec<PassRow>) -> Known {
         let pass = |row: PassRow| {
             let (made, until) = (Time::from_millis(row.made_ms), Time::from_millis(row.until_ms));
             (row.hash, Pass { id: row.id, user: row.user, note: row.note, made, until, kind: Kind::of(row.kind) })
         };
-        self.by_hash = self.rows.all()?.into_iter().map(pass).collect();
-        self.next = self.by_hash.values().map(|pass| pass.id).max().unwrap_or(0) + 1;
-        Ok(())
+        let by_hash: HashMap<[u8; 32], Pass> = rows.into_iter().map(pass).collect();
+        let next = by_hash.values().map(|pass| pass.id).max().unwrap_or(0) + 1;
+        Known { by_hash, next }
     }
 }
+
+/// The store, held by whoever changes it.
+type Held<'a> = parking_lot::MutexGuard<'a, Box<dyn PassRows>>;
 
 /// Why no more passes are made.
 #[derive(Debug, thiserror::Error)]
@@ -113,25 +120,24 @@ pub enum NoPass {
 impl Passes {
     /// The passes that a store holds.
     pub fn open(rows: Box<dyn PassRows>) -> Result<Passes, Trouble> {
-        let mut inner = Inner { rows, by_hash: HashMap::new(), next: 1 };
-        inner.read()?;
-        Ok(Passes { inner: Mutex::new(inner) })
+        let known = Known::of(rows.all()?);
+        Ok(Passes { rows: Mutex::new(rows), known: Mutex::new(known) })
     }
 
     /// Reads them again, after another server changed them.
     pub fn refresh(&self) -> Result<(), Trouble> {
-        self.inner.lock().read()
+        let rows = self.rows.lock();
+        let known = Known::of(rows.all()?);
+        *self.known.lock() = known;
+        Ok(())
     }
 
     /// Puts all of them in place of those of another store; gives how many there are.
     pub fn copy_to(&self, other: &Passes) -> Result<u64, Trouble> {
-        let rows = self.inner.lock().rows.all()?;
-        let mut target = other.inner.lock();
-        for row in target.rows.all()? {
-            target.rows.delete(row.id)?;
-        }
-        rows.iter().try_for_each(|row| target.rows.insert(row))?;
-        target.read()?;
+        let rows = self.rows.lock().all()?;
+        let target = other.rows.lock();
+        target.all()?.iter().try_for_each(|row| target.delete(row.id))?;
+        rows.iter().try_for_each(|row| target.insert(row))?;
         Ok(rows.len() as u64)
     }
 
@@ -147,19 +153,12 @@ impl Passes {
 
     /// Swaps a code for a session; `None` when the code is not (or no longer) good.
     pub fn sign_in(&self, now: Time, code: &str) -> Result<Option<(Pass, Secret)>, NoPass> {
-        let user = {
-            let mut inner = self.inner.lock();
-            let hash = hashed(code);
-            match inner.by_hash.get(&hash) {
-                Some(pass) if pass.kind == Kind::Code && now < pass.until => {
-                    let (id, user) = (pass.id, pass.user.clone());
-                    self.delete(&mut inner, hash, id)?;
-                    user
-                }
-                _ => return Ok(None),
-            }
-        };
-        self.make(now, Kind::Session, &user, "", now + SESSION).map(Some)
+        let rows = self.rows.lock();
+        let hash = hashed(code);
+        let found = self.known.lock().by_hash.get(&hash).cloned();
+        let Some(pass) = found.filter(|pass| pass.kind == Kind::Code && now < pass.until) else { return Ok(None) };
+        self.delete(&rows, hash, pass.id)?;
+        self.make_held(&rows, now, (Kind::Session, &pass.user, ""), now + SESSION).map(Some)
     }
 
     /// The user of a bearer token that is good now.
@@ -174,13 +173,13 @@ impl Passes {
 
     /// The pass of this number while it has neither ended nor been revoked.
     pub fn find(&self, now: Time, id: u64) -> Option<Pass> {
-        self.inner.lock().by_hash.values().find(|pass| pass.id == id && now < pass.until).cloned()
+        self.known.lock().by_hash.values().find(|pass| pass.id == id && now < pass.until).cloned()
     }
 
     /// All bearer tokens that have not ended, ascending by number.
     pub fn tokens(&self, now: Time) -> Vec<Pass> {
-        let inner = self.inner.lock();
-        let good = inner.by_hash.values().filter(|pass| pass.kind == Kind::Token && now < pass.until);
+        let known = self.known.lock();
+        let good = known.by_hash.values().filter(|pass| pass.kind == Kind::Token && now < pass.until);
         let mut tokens: Vec<Pass> = good.cloned().collect();
         tokens.sort_unstable_by_key(|pass| pass.id);
         tokens
@@ -188,27 +187,35 @@ impl Passes {
 
     /// Ends a pass at once; false when there is none of that number.
     pub fn revoke(&self, id: u64) -> Result<bool, Trouble> {
-        let mut inner = self.inner.lock();
-        let Some(hash) = inner.by_hash.iter().find(|(_, pass)| pass.id == id).map(|(hash, _)| *hash) else {
-            return Ok(false);
-        };
-        self.delete(&mut inner, hash, id)?;
+        let rows = self.rows.lock();
+        let hash = self.known.lock().by_hash.iter().find(|(_, pass)| pass.id == id).map(|(hash, _)| *hash);
+        let Some(hash) = hash else { return Ok(false) };
+        self.delete(&rows, hash, id)?;
         Ok(true)
     }
 
     fn good(&self, now: Time, kind: Kind, secret: &str) -> Option<Pass> {
-        let inner = self.inner.lock();
-        inner.by_hash.get(&hashed(secret)).filter(|pass| pass.kind == kind && now < pass.until).cloned()
+        let hash = hashed(secret);
+        self.known.lock().by_hash.get(&hash).filter(|pass| pass.kind == kind && now < pass.until).cloned()
     }
 
     fn make(&self, now: Time, kind: Kind, user: &str, note: &str, until: Time) -> Result<(Pass, Secret), NoPass> {
+        self.make_held(&self.rows.lock(), now, (kind, user, note), until)
+    }
+
+    fn make_held(
+        &self,
+        rows: &Held<'_>,
+        now: Time,
+        (kind, user, note): (Kind, &str, &str),
+        until: Time,
+    ) -> Result<(Pass, Secret), NoPass> {
         let secret = Secret::new(if kind == Kind::Token { "mdg_" } else { "" })?;
-        let mut inner = self.inner.lock();
-        self.make_room(&mut inner, now, kind, user)?;
-        let hash = hashed(secret.reveal());
-        let pass = Pass { id: inner.next, user: user.into(), note: note.into(), made: now, until, kind };
-        inner.rows.insert(&PassRow {
-            id: pass.id,
+        self.make_room(rows, now, kind, user)?;
+        let (hash, id) = (hashed(secret.reveal()), self.known.lock().next);
+        let pass = Pass { id, user: user.into(), note: note.into(), made: now, until, kind };
+        rows.insert(&PassRow {
+            id,
             kind: kind as i64,
             hash,
             user: pass.user.clone(),
@@ -216,21 +223,24 @@ impl Passes {
             made_ms: pass.made.millis(),
             until_ms: pass.until.millis(),
         })?;
-        inner.next += 1;
-        inner.by_hash.insert(hash, pass.clone());
+        let mut known = self.known.lock();
+        known.next += 1;
+        known.by_hash.insert(hash, pass.clone());
         Ok((pass, secret))
     }
 
     /// Drops what has ended, then checks the bounds.
-    fn make_room(&self, inner: &mut Inner, now: Time, kind: Kind, user: &str) -> Result<(), NoPass> {
-        if inner.by_hash.values().any(|pass| pass.until <= now) {
-            inner.rows.delete_ended(now.millis())?;
-            inner.by_hash.retain(|_, pass| now < pass.until);
+    fn make_room(&self, rows: &Held<'_>, now: Time, kind: Kind, user: &str) -> Result<(), NoPass> {
+        let has_ended = self.known.lock().by_hash.values().any(|pass| pass.until <= now);
+        if has_ended {
+            rows.delete_ended(now.millis())?;
+            self.known.lock().by_hash.retain(|_, pass| now < pass.until);
         }
+        let known = self.known.lock();
         let same = |pass: &&Pass| (pass.kind == Kind::Token) == (kind == Kind::Token);
         let (count, most) = match kind {
-            Kind::Token => (inner.by_hash.values().filter(same).filter(|pass| pass.user == user).count(), MOST_TOKENS),
-            _ => (inner.by_hash.values().filter(same).count(), MOST_SHORT),
+            Kind::Token => (known.by_hash.values().filter(same).filter(|pass| pass.user == user).count(), MOST_TOKENS),
+            _ => (known.by_hash.values().filter(same).count(), MOST_SHORT),
         };
         if count < most {
             return Ok(());
@@ -238,9 +248,9 @@ impl Passes {
         Err(NoPass::TooMany(format!("there are {count} already, the most there may be")))
     }
 
-    fn delete(&self, inner: &mut Inner, hash: [u8; 32], id: u64) -> Result<(), Trouble> {
-        inner.rows.delete(id)?;
-        inner.by_hash.remove(&hash);
+    fn delete(&self, rows: &Held<'_>, hash: [u8; 32], id: u64) -> Result<(), Trouble> {
+        rows.delete(id)?;
+        self.known.lock().by_hash.remove(&hash);
         Ok(())
     }
 }

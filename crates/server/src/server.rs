@@ -103,7 +103,8 @@ impl Server {
             (false, Some(lease)) => {
                 *parts.shared.active.lock() = Some(lease.active()?);
                 let shared = Arc::clone(&parts.shared);
-                Role::Stands(parts, lead, Follower { shared, passes, lease, head, keeps }, leading)
+                let follower = Follower { shared, passes, lease, head, keeps };
+                Role::Stands(Box::new((parts, lead, follower)), leading)
             }
             _ => Role::Leads(Box::new(lead.core(parts)?), leading),
         };
@@ -216,14 +217,15 @@ enum Role {
     /// It leads.
     Leads(Box<Core>, watch::Sender<bool>),
     /// It stands by, and leads when the lease is its own.
-    Stands(Unled, Lead, Follower, watch::Sender<bool>),
+    Stands(Box<(Unled, Lead, Follower)>, watch::Sender<bool>),
 }
 
 impl Role {
     fn run(self) -> Result<(), Trouble> {
         match self {
             Role::Leads(core, _leading) => core.run(),
-            Role::Stands(mut parts, lead, mut follower, leading) => {
+            Role::Stands(standby, leading) => {
+                let (mut parts, lead, mut follower) = *standby;
                 if follower.stand_by(&mut parts.journal, &mut parts.clock)? == Stood::Stopped {
                     return Ok(());
                 }

@@ -125,6 +125,7 @@ fn jobs_outlive_the_server() {
 fn the_demo_comes_up_at_full_size() {
     let dir = Dir::new();
     let options = UpOptions {
+        store: None,
         data: dir.0.clone(),
         listen: ([127, 0, 0, 1], 0).into(),
         centre: CentreChoice::Here,

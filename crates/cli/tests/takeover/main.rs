@@ -50,7 +50,7 @@ fn the_one_that_leads_is_killed_paused_and_stopped() {
     drop(std::fs::remove_dir_all(&folder));
     let store = postgres.database("centre");
     let centre = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/centre.toml");
-    let start = |at: usize| Server::start(&folder.join(["a", "b"][at]), &store, &centre);
+    let start = |at: usize| Server::start(&folder.join(["a", "b"][at]), &store, Some(&centre));
     let first = start(0);
     let client = Client::new(&first.token());
     let mut servers = [first, start(1)];
@@ -88,6 +88,87 @@ fn the_one_that_leads_is_killed_paused_and_stopped() {
     assert_eq!(postgres.sql("centre", STARTED_TWICE), "", "runs began twice");
     drop(servers);
     drop(std::fs::remove_dir_all(&folder));
+}
+
+#[test]
+fn what_runs_on_a_machine_waits_for_its_server() {
+    let Some(postgres) = Postgres::start("machine", &[]) else { postgres::skip() };
+    let folder = std::env::temp_dir().join(format!("madang-machine-{}", std::process::id()));
+    drop(std::fs::remove_dir_all(&folder));
+    let store = postgres.database("centre");
+    let start = |name: &str| Server::start(&folder.join(name), &store, None);
+    let mut here = start("here");
+    let client = Client::new(&here.token());
+    let mut other = start("other");
+    stands_by(&client, &other.root, &here.root);
+    let first = real_job(&client, &here.root, "first", &folder);
+    until(&client, &format!("{}/api/v1/jobs/{first}", here.root), |job| job["state"] == "RUNNING");
+
+    here.signal(Signal::SIGKILL);
+    here.wait();
+    until(&client, &format!("{}/readyz", other.root), |ready| ready.is_string());
+    let away = |node: &Value| node["items"][0]["state"].as_str().is_some_and(|state| state.starts_with("DRAIN"));
+    until(&client, &format!("{}/api/v1/nodes", other.root), away);
+    let second = real_job(&client, &other.root, "second", &folder);
+    let ended = |job: &Value| job["state"] == "COMPLETED";
+    let evidence = || std::fs::read_to_string(folder.join("evidence")).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !evidence().contains("end first") {
+        assert!(Instant::now() < deadline, "the job goes on without its server: {}", evidence());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (job, state) in [(first, "RUNNING"), (second, "PENDING")] {
+        let view = client.ask(&format!("{}/api/v1/jobs/{job}", other.root));
+        assert_eq!(view["state"], state, "{view}");
+    }
+
+    let here = start("here");
+    stands_by(&client, &here.root, &other.root);
+    other.signal(Signal::SIGTERM);
+    assert!(other.wait().success());
+    until(&client, &format!("{}/readyz", here.root), |ready| ready.is_string());
+    for job in [first, second] {
+        let view = until(&client, &format!("{}/api/v1/jobs/{job}", here.root), ended);
+        assert_eq!(view["attempts"], 1, "{view}");
+    }
+    assert_eq!(evidence(), "begin first\nend first\nbegin second\nend second\n");
+    let audit = client.ask(&format!("{}/api/v1/audit", here.root));
+    assert_eq!((&audit["violations"], &audit["anomalies"]), (&json!([]), &json!(0)), "{audit}");
+    drop(here);
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+/// A job with a process, long enough to be running when its server is killed.
+fn real_job(client: &Client, root: &str, name: &str, folder: &Path) -> u64 {
+    let script = format!("echo begin {name} >> evidence; sleep 2; echo end {name} >> evidence\n");
+    let body = json!({
+        "name": name,
+        "limit_secs": 600,
+        "parts": [{"cpus_per_task": 1, "memory_mib": 1}],
+        "batch": {
+            "script": script,
+            "cwd": folder.display().to_string(),
+            "stdout": "/dev/null",
+            "env": [["PATH", "/usr/bin:/bin"]],
+        },
+    });
+    let (status, answer) = client.post(&format!("{root}/api/v1/jobs"), name, &body).expect("it answers");
+    assert_eq!(status, 201, "{answer}");
+    answer["job"].as_u64().expect("an id")
+}
+
+/// Asks until the answer fits, for at most twenty seconds.
+fn until(client: &Client, url: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (status, text) = client.get(url).unwrap_or_default();
+        let answer = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
+        if status == 200 && fits(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{url} stayed at {status} {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Cuts every connection of the servers, amid commits too.

@@ -18,13 +18,13 @@ pub struct Server {
 
 impl Server {
     /// Starts one with this folder and store, and waits until it answers.
-    pub fn start(folder: &Path, store: &str, centre: &Path) -> Server {
+    pub fn start(folder: &Path, store: &str, centre: Option<&Path>) -> Server {
         drop(std::fs::remove_file(folder.join("server.json")));
         std::fs::create_dir_all(folder).expect("the temporary folder is writable");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stderr"));
         let child = Command::new(env!("CARGO_BIN_EXE_madang"))
-            .args(["up", "--listen", "127.0.0.1:0", "--store", store, "--centre"])
-            .arg(centre)
+            .args(["up", "--listen", "127.0.0.1:0", "--store", store])
+            .args(centre.map(|centre| ["--centre".as_ref(), centre.as_os_str()]).into_iter().flatten())
             .arg("--data")
             .arg(folder)
             .stdout(Stdio::null())

@@ -9,6 +9,7 @@
 //! leans on the servers' clocks, only on the database's.
 
 mod bulk;
+mod columns;
 mod lease;
 mod link;
 mod passes;
@@ -33,6 +34,14 @@ const MAKING: i64 = 0x6d61_6461_6e67;
 /// Makes the tables of a new database; refuses one of a newer format.
 pub fn prepare(address: &Address) -> Result<(), Trouble> {
     let link = Link::new(address);
+    let (encoding, fsync) = link.read("prepare", |session| {
+        let row = session.one("SELECT current_setting('server_encoding'), current_setting('fsync')", &[])?;
+        Ok((row.get::<_, String>(0), row.get::<_, String>(1)))
+    })?;
+    if encoding != "UTF8" {
+        return Err(Trouble::new(format!("the database {} is encoded as {encoding}", address.name()))
+            .hint("make one with: createdb --encoding UTF8 --template template0 NAME"));
+    }
     let format = link.read("prepare", |session| {
         let mut transaction = session.transaction()?;
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MAKING])?;
@@ -47,14 +56,6 @@ pub fn prepare(address: &Address) -> Result<(), Trouble> {
         Ok(format)
     })?;
     journal::check_format(address.name(), &format)?;
-    let (encoding, fsync) = link.read("prepare", |session| {
-        let row = session.one("SELECT current_setting('server_encoding'), current_setting('fsync')", &[])?;
-        Ok((row.get::<_, String>(0), row.get::<_, String>(1)))
-    })?;
-    if encoding != "UTF8" {
-        return Err(Trouble::new(format!("the database {} is encoded as {encoding}", address.name()))
-            .hint("make one with: createdb --encoding UTF8 --template template0 NAME"));
-    }
     if fsync != "on" {
         tracing::warn!("{} runs with fsync = {fsync}: a loss of power may take back what was answered", address.name());
     }

@@ -1,16 +1,15 @@
 //! The writer: one statement a commit, refused under an epoch that is over.
 
 use super::bulk;
+use super::columns::Columns;
 use super::lease::Lease;
 use super::link::{Address, Failure, Link, Session};
-use crate::store::kept::{Kept, day, spent};
 use crate::store::rows::{Cell, NewRow, Raw, Rows, Table};
-use crate::store::{Blob, Head};
+use crate::store::{Head, Kept};
 use crate::trouble::Trouble;
 use ::postgres::types::ToSql;
 use ::postgres::{Error, Row};
-use madang_model::{JobState, Time};
-use std::collections::BTreeMap;
+use madang_model::Time;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -202,117 +201,4 @@ fn head_of(row: &Row) -> Result<Head, String> {
     let number = |at: usize| row.get::<_, i64>(at).cast_unsigned();
     let hash = row.get::<_, Vec<u8>>(3).try_into().map_err(|_| "its hash is not one".to_owned())?;
     Ok(Head { seq: number(0), at: Time::from_millis(number(1)), inputs: number(2), hash })
-}
-
-/// What is to be written, column by column, in the order of [`KEEP`]'s values.
-#[derive(Default)]
-struct Columns<'a> {
-    blobs: (Vec<&'a str>, Vec<&'a [u8]>),
-    jobs: Jobs<'a>,
-    notes: (Vec<i64>, Vec<i64>, Vec<String>, Vec<i64>, Vec<i64>),
-    ledger: (Vec<i64>, Vec<&'a str>, Vec<i64>, Vec<String>, Vec<i64>, Vec<i64>),
-    anomalies: (Vec<i64>, Vec<i64>, Vec<i64>, Vec<String>),
-}
-
-#[derive(Default)]
-struct Jobs<'a> {
-    ids: Vec<i64>,
-    users: Vec<&'a str>,
-    projects: Vec<&'a str>,
-    arrays: Vec<Option<i64>>,
-    tasks: Vec<Option<i64>>,
-    submitted: Vec<i64>,
-    ended: Vec<i64>,
-    bodies: Vec<String>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(blobs: &'a [Blob], keeps: &'a [Kept]) -> Result<Columns<'a>, Trouble> {
-        let mut columns = Columns::default();
-        // One statement may write a row once only: of a job that is kept twice, the last counts.
-        let mut jobs = BTreeMap::new();
-        for blob in blobs {
-            columns.blobs.0.push(&blob.name);
-            columns.blobs.1.push(&blob.body);
-        }
-        for kept in keeps {
-            match kept {
-                Kept::Job { user, project, job } => drop(jobs.insert(job.id, (user, project, job))),
-                Kept::Note { run, note, peak_mib, cpu } => {
-                    columns.notes.0.push(run.job.number().cast_signed());
-                    columns.notes.1.push(run.attempt.into());
-                    columns.notes.2.push(text(note));
-                    columns.notes.3.push(peak_mib.cast_signed());
-                    columns.notes.4.push(cpu.millis().cast_signed());
-                }
-                Kept::Ledger { project, transaction } => {
-                    columns.ledger.0.push(transaction.id.number().cast_signed());
-                    columns.ledger.1.push(project);
-                    columns.ledger.2.push(transaction.at.millis().cast_signed());
-                    columns.ledger.3.push(json(transaction)?);
-                    columns.ledger.4.push(day(transaction).cast_signed());
-                    columns.ledger.5.push(spent(transaction));
-                }
-                Kept::Anomaly { seq, nth, at, text: said } => {
-                    columns.anomalies.0.push(seq.cast_signed());
-                    columns.anomalies.1.push((*nth).into());
-                    columns.anomalies.2.push(at.millis().cast_signed());
-                    columns.anomalies.3.push(text(said));
-                }
-            }
-        }
-        for (user, project, job) in jobs.into_values() {
-            let JobState::Ended { at, .. } = &job.state else { continue };
-            columns.jobs.ids.push(job.id.number().cast_signed());
-            columns.jobs.users.push(user);
-            columns.jobs.projects.push(project);
-            columns.jobs.arrays.push(job.task.map(|(array, _)| array.number().cast_signed()));
-            columns.jobs.tasks.push(job.task.map(|(_, task)| task.into()));
-            columns.jobs.submitted.push(job.submitted.millis().cast_signed());
-            columns.jobs.ended.push(at.millis().cast_signed());
-            columns.jobs.bodies.push(json(&**job)?);
-        }
-        Ok(columns)
-    }
-
-    fn values<'b>(&'b self, epoch: &'b i64) -> Vec<&'b (dyn ToSql + Sync)> {
-        let Columns { blobs, jobs, notes, ledger, anomalies } = self;
-        vec![
-            epoch,
-            &blobs.0,
-            &blobs.1,
-            &jobs.ids,
-            &jobs.users,
-            &jobs.projects,
-            &jobs.arrays,
-            &jobs.tasks,
-            &jobs.submitted,
-            &jobs.ended,
-            &jobs.bodies,
-            &notes.0,
-            &notes.1,
-            &notes.2,
-            &notes.3,
-            &notes.4,
-            &ledger.0,
-            &ledger.1,
-            &ledger.2,
-            &ledger.3,
-            &ledger.4,
-            &ledger.5,
-            &anomalies.0,
-            &anomalies.1,
-            &anomalies.2,
-            &anomalies.3,
-        ]
-    }
-}
-
-/// What a process wrote may hold a NUL, which PostgreSQL's texts may not.
-fn text(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, Trouble> {
-    serde_json::to_string(value).map_err(|error| Trouble::new(format!("failed to write a record as JSON: {error}")))
 }

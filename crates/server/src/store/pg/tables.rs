@@ -6,32 +6,36 @@ use crate::store::rows::{Raw, Tables, Value};
 use crate::trouble::Trouble;
 use ::postgres::types::ToSql;
 use ::postgres::{Error, Row};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
-/// Most connections kept open for the next reader.
-const IDLE: usize = 4;
+/// Connections for reading; who comes when all are busy waits, for the database has room for so many only.
+const READERS: usize = 6;
 
 /// Connections for reading.
 pub struct Readers {
     address: Address,
     idle: Mutex<Vec<Link>>,
+    bell: Condvar,
 }
 
 impl Readers {
     /// Readers of a database.
     pub fn new(address: &Address) -> Readers {
-        Readers { address: address.clone(), idle: Mutex::default() }
+        let idle = (0..READERS).map(|_| Link::new(address)).collect();
+        Readers { address: address.clone(), idle: Mutex::new(idle), bell: Condvar::new() }
     }
 
     fn with<T>(&self, work: impl FnOnce(&Link) -> Result<T, Trouble>) -> Result<T, Trouble> {
-        let idle = self.idle.lock().pop();
-        let link = idle.unwrap_or_else(|| Link::new(&self.address));
-        let done = work(&link);
         let mut idle = self.idle.lock();
-        if idle.len() < IDLE {
-            idle.push(link);
-        }
-        done
+        let link = loop {
+            match idle.pop() {
+                Some(link) => break link,
+                None => self.bell.wait(&mut idle),
+            }
+        };
+        drop(idle);
+        let lent = Lent { to: self, link: Some(link) };
+        work(lent.link.as_ref().expect("it is taken when it goes back, not before"))
     }
 
     fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Trouble> {
@@ -39,6 +43,19 @@ impl Readers {
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(as_value).collect();
         let ask = |session: &mut Session| -> Result<Vec<Row>, Error> { session.query(&sql, &values) };
         self.with(|link| link.read("read", ask))
+    }
+}
+
+/// A connection that goes back when its user is done, in whatever way.
+struct Lent<'a> {
+    to: &'a Readers,
+    link: Option<Link>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.to.idle.lock().extend(self.link.take());
+        self.to.bell.notify_one();
     }
 }
 
