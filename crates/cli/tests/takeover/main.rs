@@ -2,18 +2,21 @@
 //! other takes over in under five seconds, no acknowledged submission is lost, none is there twice, no run begins twice.
 //!
 //! Clients submit with idempotency keys and retry whatever was not answered, so at the end every key must be one job.
+mod network;
 #[path = "../../../server/tests/common/postgres.rs"]
 mod postgres;
 mod server;
 
+use network::Network;
 use nix::sys::signal::Signal;
 use postgres::Postgres;
 use serde_json::{Value, json};
-use server::{Client, Server};
+use server::{Client, Server, Start};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Take-overs in this test; `MADANG_TAKEOVERS` asks for more or fewer.
@@ -50,19 +53,12 @@ fn the_one_that_leads_is_killed_paused_and_stopped() {
     drop(std::fs::remove_dir_all(&folder));
     let store = postgres.database("centre");
     let centre = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/centre.toml");
-    let start = |at: usize| Server::start(&folder.join(["a", "b"][at]), &store, Some(&centre));
-    let first = start(0);
-    let client = Client::new(&first.token());
-    let mut servers = [first, start(1)];
-    stands_by(&client, &servers[1].root, &servers[0].root);
-    let roots = servers.each_ref().map(|server| server.root.clone());
-    let load = Load { client, log: Log::default(), roots: Arc::new(Mutex::new(roots)), done: Arc::default() };
-    let clients: Vec<_> = (0..4)
-        .map(|lane| {
-            let load = load.clone();
-            std::thread::spawn(move || load.submit_for_ever(lane))
-        })
-        .collect();
+    let start = |at: usize| {
+        let folder = folder.join(["a", "b"][at]);
+        Server::start(Start { folder: &folder, store: &store, centre: Some(&centre), within: None })
+    };
+    let mut servers = [start(0), start(1)];
+    let (load, clients) = Load::begin(&servers);
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(300));
         let cut = postgres.sql("postgres", CUT);
@@ -80,12 +76,41 @@ fn the_one_that_leads_is_killed_paused_and_stopped() {
         load.roots.lock().expect("no client panics")[leader] = servers[leader].root.clone();
         stands_by(&load.client, &servers[leader].root, &servers[1 - leader].root);
     }
-    load.done.store(true, Ordering::SeqCst);
-    for client in clients {
-        client.join().expect("clients end in good order");
-    }
-    settle_accounts(&load, &servers[takeovers % 2].root);
-    assert_eq!(postgres.sql("centre", STARTED_TWICE), "", "runs began twice");
+    load.end(clients, &servers[takeovers % 2].root, &postgres);
+    drop(servers);
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+#[test]
+fn the_one_that_leads_is_cut_off_from_the_database() {
+    let Some(network) = Network::make() else {
+        return println!("skipped: network namespaces need root and ip (Debian: apt-get install iproute2)");
+    };
+    let listen = format!("listen_addresses={}", network.database);
+    let Some(postgres) = Postgres::start("cut", &["-c", &listen]) else { postgres::skip() };
+    let folder = std::env::temp_dir().join(format!("madang-cut-{}", std::process::id()));
+    drop(std::fs::remove_dir_all(&folder));
+    postgres.database("centre");
+    let store = format!("postgres://madang@{}/centre", network.database);
+    let centre = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/centre.toml");
+    let listen = format!("{}:0", network.server);
+    let start = |name: &str, within| {
+        Server::start(Start { folder: &folder.join(name), store: &store, centre: Some(&centre), within })
+    };
+    let first = start("a", Some((network.name.as_str(), listen.as_str())));
+    first.token();
+    let mut servers = [first, start("b", None)];
+    let (load, clients) = Load::begin(&servers);
+    std::thread::sleep(Duration::from_millis(800));
+    let began = Instant::now();
+    network.cut();
+    let took = load.taken_over(0, began);
+    println!("the active server is cut off: the other one acknowledges after {} ms", took.as_millis());
+    assert!(took < MOST, "it took {took:?}");
+    network.mend();
+    assert!(!servers[0].wait().success(), "one that was cut off ends when it is back");
+    assert!(servers[0].said().contains("has taken over"), "{}", servers[0].said());
+    load.end(clients, &servers[1].root, &postgres);
     drop(servers);
     drop(std::fs::remove_dir_all(&folder));
 }
@@ -96,7 +121,8 @@ fn what_runs_on_a_machine_waits_for_its_server() {
     let folder = std::env::temp_dir().join(format!("madang-machine-{}", std::process::id()));
     drop(std::fs::remove_dir_all(&folder));
     let store = postgres.database("centre");
-    let start = |name: &str| Server::start(&folder.join(name), &store, None);
+    let start =
+        |name: &str| Server::start(Start { folder: &folder.join(name), store: &store, centre: None, within: None });
     let mut here = start("here");
     let client = Client::new(&here.token());
     let mut other = start("other");
@@ -182,17 +208,7 @@ const STARTED_TWICE: &str = "SELECT run FROM (SELECT jsonb_path_query(body::json
 fn take_over(load: &Load, leader: &mut Server, which: usize, signal: Signal) -> Duration {
     let began = Instant::now();
     leader.signal(signal);
-    let answered = loop {
-        let log = load.log.lock().expect("no client panics");
-        let by_other = log.values().flatten().filter(|answer| answer.by != which && answer.at > began);
-        let first = by_other.map(|answer| answer.at).min();
-        drop(log);
-        if let Some(first) = first {
-            break first;
-        }
-        assert!(began.elapsed() < MOST * 4, "nobody takes over");
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let took = load.taken_over(which, began);
     if signal == Signal::SIGSTOP {
         leader.signal(Signal::SIGCONT);
         assert!(!leader.wait().success(), "one that was paused ends when it wakes");
@@ -201,7 +217,7 @@ fn take_over(load: &Load, leader: &mut Server, which: usize, signal: Signal) -> 
     } else {
         assert_eq!(leader.wait().success(), signal == Signal::SIGTERM, "{}", leader.said());
     }
-    answered - began
+    took
 }
 
 /// A server that stands by answers readers, refuses writers, and says who leads.
@@ -223,6 +239,43 @@ fn stands_by(client: &Client, standby: &str, active: &str) {
 }
 
 impl Load {
+    /// Four clients of two servers, the first of which leads.
+    fn begin(servers: &[Server; 2]) -> (Load, Vec<JoinHandle<()>>) {
+        let client = Client::new(&servers[0].token());
+        stands_by(&client, &servers[1].root, &servers[0].root);
+        let roots = servers.each_ref().map(|server| server.root.clone());
+        let load = Load { client, log: Log::default(), roots: Arc::new(Mutex::new(roots)), done: Arc::default() };
+        let client = |lane| {
+            let load = load.clone();
+            std::thread::spawn(move || load.submit_for_ever(lane))
+        };
+        let clients = (0..4).map(client).collect();
+        (load, clients)
+    }
+
+    /// Ends the clients and settles accounts with the server that leads.
+    fn end(&self, clients: Vec<JoinHandle<()>>, root: &str, postgres: &Postgres) {
+        self.done.store(true, Ordering::SeqCst);
+        clients.into_iter().for_each(|client| client.join().expect("clients end in good order"));
+        settle_accounts(self, root);
+        assert_eq!(postgres.sql("centre", STARTED_TWICE), "", "runs began twice");
+    }
+
+    /// Waits until another server than this one acknowledged a submission after that moment; gives how long it took.
+    fn taken_over(&self, from: usize, began: Instant) -> Duration {
+        loop {
+            let log = self.log.lock().expect("no client panics");
+            let by_other = log.values().flatten().filter(|answer| answer.by != from && answer.at > began);
+            let first = by_other.map(|answer| answer.at).min();
+            drop(log);
+            if let Some(first) = first {
+                return first - began;
+            }
+            assert!(began.elapsed() < MOST * 4, "nobody takes over");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// One client: a new key each time, the same key until it is answered, at one server after the other.
     fn submit_for_ever(&self, lane: u64) {
         let mut at = 0;

@@ -16,21 +16,37 @@ pub struct Server {
     pub root: String,
 }
 
+/// How a server is started.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// Its data folder.
+    pub folder: &'a Path,
+    /// The store.
+    pub store: &'a str,
+    /// The centre file; this machine alone without.
+    pub centre: Option<&'a Path>,
+    /// Where it answers, and the network namespace it is in.
+    pub within: Option<(&'a str, &'a str)>,
+}
+
 impl Server {
-    /// Starts one with this folder and store, and waits until it answers.
-    pub fn start(folder: &Path, store: &str, centre: Option<&Path>) -> Server {
+    /// Starts one and waits until it answers.
+    pub fn start(start: Start<'_>) -> Server {
+        let Start { folder, store, centre, within } = start;
         drop(std::fs::remove_file(folder.join("server.json")));
         std::fs::create_dir_all(folder).expect("the temporary folder is writable");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("stderr"));
-        let child = Command::new(env!("CARGO_BIN_EXE_madang"))
-            .args(["up", "--listen", "127.0.0.1:0", "--store", store])
-            .args(centre.map(|centre| ["--centre".as_ref(), centre.as_os_str()]).into_iter().flatten())
-            .arg("--data")
-            .arg(folder)
-            .stdout(Stdio::null())
-            .stderr(log.expect("the temporary folder is writable"))
-            .spawn()
-            .expect("the binary under test runs");
+        let binary = env!("CARGO_BIN_EXE_madang");
+        let mut command = Command::new(if within.is_some() { "ip" } else { binary });
+        if let Some((namespace, _)) = within {
+            command.args(["netns", "exec", namespace, binary]);
+        }
+        let listen = within.map_or("127.0.0.1:0", |(_, listen)| listen);
+        command.args(["up", "--listen", listen, "--store", store]);
+        command.args(centre.map(|centre| ["--centre".as_ref(), centre.as_os_str()]).into_iter().flatten());
+        command.arg("--data").arg(folder).stdout(Stdio::null());
+        let child = command.stderr(log.expect("the temporary folder is writable")).spawn();
+        let child = child.expect("the binary under test runs");
         let deadline = Instant::now() + START;
         let mut server = Server { child, folder: folder.to_owned(), root: String::new() };
         loop {

@@ -55,7 +55,12 @@ impl Address {
             let login = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
             config.user(login.as_ref().map_or("postgres", |user| user.name.as_str()));
         }
-        config.connect_timeout(CONNECT).keepalives_idle(SILENCE).tcp_user_timeout(SILENCE).application_name("madang");
+        config.connect_timeout(CONNECT).application_name("madang");
+        config
+            .keepalives_idle(SILENCE / 2)
+            .keepalives_interval(SILENCE / 4)
+            .keepalives_retries(2)
+            .tcp_user_timeout(SILENCE);
         let name = named(&config).into();
         let address = Address { config: Arc::new(config), name };
         if address.crosses_a_network() {
