@@ -84,8 +84,8 @@ fn told(entry: Entry<'_>, how: &str) -> Trouble {
         "replaying journal entry {seq} ({kinds}) stops the core, by a bug of this release: {how}"
     ));
     let away = format!(
-        "nobody was answered for it: use a release that mends this, or copy the folder and take the entry out with: \
-         sqlite3 journal.db 'DELETE FROM journal WHERE seq = {seq}'"
+        "nobody was answered for it: use a release that mends this, or back the store up and take the entry out with \
+         sqlite3 journal.db 'DELETE FROM journal WHERE seq = {seq}', in PostgreSQL from madang.journal"
     );
     let stay = "entries before it are intact and nothing was changed: use a release that mends this, or the one that \
                 wrote it; entries follow, so it cannot be taken out";

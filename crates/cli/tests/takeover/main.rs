@@ -76,7 +76,12 @@ fn the_one_that_leads_is_killed_paused_and_stopped() {
         load.roots.lock().expect("no client panics")[leader] = servers[leader].root.clone();
         stands_by(&load.client, &servers[leader].root, &servers[1 - leader].root);
     }
-    load.end(clients, &servers[takeovers % 2].root, &postgres);
+    let [active, standby] = if takeovers % 2 == 0 { [0, 1] } else { [1, 0] };
+    load.end(clients, &servers[active].root, &postgres);
+    for which in [standby, active] {
+        servers[which].signal(Signal::SIGTERM);
+        assert!(servers[which].wait().success(), "{}", servers[which].said());
+    }
     drop(servers);
     drop(std::fs::remove_dir_all(&folder));
 }
@@ -112,6 +117,37 @@ fn the_one_that_leads_is_cut_off_from_the_database() {
     assert!(servers[0].said().contains("has taken over"), "{}", servers[0].said());
     load.end(clients, &servers[1].root, &postgres);
     drop(servers);
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+#[test]
+fn the_database_crashes_under_load() {
+    let Some(postgres) = Postgres::start("crash", &["-c", "fsync=on"]) else { postgres::skip() };
+    let folder = std::env::temp_dir().join(format!("madang-crash-{}", std::process::id()));
+    drop(std::fs::remove_dir_all(&folder));
+    let store = postgres.database("centre");
+    let centre = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/centre.toml");
+    let start = Start { folder: &folder, store: &store, centre: Some(&centre), within: None };
+    let mut server = Server::start(start);
+    let client = Client::new(&server.token());
+    let (load, clients) = Load::on(client, [server.root.clone(), server.root.clone()]);
+    for _ in 0..3 {
+        let before = load.log.lock().expect("no client panics").len();
+        std::thread::sleep(Duration::from_millis(500));
+        postgres.crash();
+        let after = load.log.lock().expect("no client panics").len();
+        assert!(after > before + 4, "the crash fell into no load");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    load.end(clients, &server.root, &postgres);
+    // Killed and started again on its own folder it need not wait for the lease of its former life.
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    let began = Instant::now();
+    let server = Server::start(start);
+    until(&load.client, &format!("{}/readyz", server.root), |ready| ready.is_string());
+    assert!(began.elapsed() < Duration::from_millis(2_500), "it took {:?}", began.elapsed());
+    drop(server);
     drop(std::fs::remove_dir_all(&folder));
 }
 
@@ -243,7 +279,10 @@ impl Load {
     fn begin(servers: &[Server; 2]) -> (Load, Vec<JoinHandle<()>>) {
         let client = Client::new(&servers[0].token());
         stands_by(&client, &servers[1].root, &servers[0].root);
-        let roots = servers.each_ref().map(|server| server.root.clone());
+        Load::on(client, servers.each_ref().map(|server| server.root.clone()))
+    }
+
+    fn on(client: Client, roots: [String; 2]) -> (Load, Vec<JoinHandle<()>>) {
         let load = Load { client, log: Log::default(), roots: Arc::new(Mutex::new(roots)), done: Arc::default() };
         let client = |lane| {
             let load = load.clone();

@@ -82,8 +82,7 @@ impl Postgres {
         std::fs::set_permissions(&folder, mode).expect("it is ours");
         let mut script = Command::new("sh");
         script.args(["-c", KEEP, "keep"]).arg(&bin).arg(&folder).args(settings);
-        if nix::unistd::geteuid().is_root() {
-            let user = nix::unistd::User::from_name("postgres").ok().flatten().expect("the package makes the user");
+        if let Some(user) = as_whom() {
             nix::unistd::chown(&folder, Some(user.uid), Some(user.gid)).expect("root may");
             script.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
@@ -158,6 +157,17 @@ impl Postgres {
         ::postgres::Client::connect(&url, ::postgres::NoTls).expect("it is up")
     }
 
+    /// Lets it crash, with all that it does, and starts it again.
+    pub fn crash(&self) {
+        let mut command = Command::new(self.bin.join("pg_ctl"));
+        command.args(["restart", "-w", "-s", "-m", "immediate", "-l"]).arg(self.folder.join("log"));
+        command.arg("-D").arg(self.folder.join("data")).current_dir(&self.folder);
+        if let Some(user) = as_whom() {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        assert!(command.stdout(Stdio::null()).status().is_ok_and(|status| status.success()), "it starts again");
+    }
+
     /// The folder, which is also where its socket is.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -173,6 +183,12 @@ impl Drop for Postgres {
     }
 }
 
+/// The user that it runs as, where that is not the one who asks.
+fn as_whom() -> Option<nix::unistd::User> {
+    let named = || nix::unistd::User::from_name("postgres").ok().flatten().expect("the package makes the user");
+    nix::unistd::geteuid().is_root().then(named)
+}
+
 /// Makes and keeps a PostgreSQL: $1 its programs, $2 its folder, then settings. Ends it when its standard input ends.
 const KEEP: &str = r#"
 bin=$1 folder=$2; shift 2
@@ -180,9 +196,8 @@ bin=$1 folder=$2; shift 2
 echo "host all all 10.0.0.0/8 trust" >>"$folder/data/pg_hba.conf"
 set -- -c max_connections=200 -c listen_addresses= -c fsync=off "$@"
 "$bin/postgres" -D "$folder/data" -k "$folder" "$@" >>"$folder/log" 2>&1 </dev/null &
-pid=$!
 cat >/dev/null
-kill -QUIT $pid
-wait $pid
+"$bin/pg_ctl" -D "$folder/data" stop -w -s -m immediate
+wait
 rm -rf "$folder"/* "$folder"
 "#;
