@@ -11,7 +11,7 @@ use std::io::Read;
 use trade::{Kind, Panel, Point};
 
 /// Seeds of each row.
-const SEEDS: [u64; 3] = [1, 2, 3];
+const SEEDS: [u64; 6] = [1, 2, 3, 4, 5, 6];
 /// Days that a recipe is generated for.
 const DAYS: u32 = 14;
 /// Nodes of eight GPUs for recipes, and the load that they are given, in percent.
@@ -27,7 +27,7 @@ This page is written by `cargo run --release -p madang-sim --example queueing --
 the table of Philly its section is left out. Everything is modelled: the same jobs, with the same run times, limits and
 checkpoints, meet the centre's own scheduler (the code that serves) and policies of the field, written from their
 documents (`crates/sim/src/trial/peers`). What each figure means is in [simulate](simulate.md); a figure is the mean over
-seeds 1 to 3, with the farthest of them behind ±. Bold is the best of a column.
+seeds 1 to 6, with the farthest of them behind ±. Bold is the best of a column.
 
 - **fifo**, **easy**: one queue for all owners; under EASY the head has a reservation and others must not delay it.
 - **multifactor**: Slurm's priority/multifactor and sched/backfill, with fair share between owners.
@@ -46,7 +46,7 @@ the dashed line joins those that nobody betters in both.
 ";
 
 const CLOSING: &str = "\
-Points close together are not told apart by three seeds: on Philly a small change moves the mean wait by a tenth.
+Points close together are not told apart by six seeds: on Philly a small change moves the mean wait by a tenth.
 
 ## Reading it
 
