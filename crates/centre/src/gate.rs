@@ -186,7 +186,8 @@ impl Centre {
         }
     }
 
-    /// What a job asks for now: after the loss of no more nodes than it had spares it goes on without these.
+    /// What a job asks for now: after the loss of no more nodes than it had spares it goes on without these, and with no
+    /// more nodes than it has left.
     fn request_of(&self, job: &Job) -> Request {
         let request = &job.spec.request;
         let spares = request.topology.spares;
@@ -205,6 +206,8 @@ impl Centre {
         let mut fewer = request.clone();
         fewer.topology.spares -= lost;
         fewer.parts[0].nodes -= lost;
+        // How many of more nodes are spares is told from what was asked for at first.
+        fewer.elastic = None;
         fewer
     }
 
