@@ -131,15 +131,17 @@ impl Address {
     }
 }
 
+/// The address as a person would write it, without the password.
 fn named(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".into(),
-    };
+    let user = config.get_user().unwrap_or_default();
+    let database = config.get_dbname().unwrap_or(user);
     let port = config.get_ports().first().filter(|port| **port != 5432).map(|port| format!(":{port}"));
-    let (user, port) = (config.get_user().unwrap_or_default(), port.unwrap_or_default());
-    format!("postgres://{user}@{host}{port}/{}", config.get_dbname().unwrap_or(user))
+    let port = port.unwrap_or_default();
+    match config.get_hosts().first() {
+        Some(Host::Unix(path)) => format!("postgres://{user}@{port}/{database}?host={}", path.display()),
+        Some(Host::Tcp(name)) => format!("postgres://{user}@{name}{port}/{database}"),
+        None => format!("postgres://{user}@localhost{port}/{database}"),
+    }
 }
 
 /// Why a statement was not done, as far as is known.
