@@ -11,7 +11,6 @@ use madang_server::store::{Batch, Blob, Head, Place, Store};
 use madang_server::trouble::Trouble;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A database of this test alone; gone at its end.
 struct Database(String);
@@ -85,32 +84,33 @@ fn who_was_taken_over_writes_nothing() {
     assert!(good(three.try_lead()));
 }
 
+/// Makes each row of the journal take half a second between the look at the lease and the commit.
+const SLOWLY: &str = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); \
+                      RETURN NEW; END $$; CREATE TRIGGER slowly BEFORE INSERT ON madang.journal FOR EACH ROW EXECUTE \
+                      FUNCTION slowly()";
+
 #[test]
 fn nothing_follows_what_the_next_one_reads() {
     let database = Database::new("race");
-    let clock = AtomicU64::new(1);
-    let mut leader = database.server("first");
-    assert!(good(leader.try_lead()));
-    for round in 0..10 {
-        let done = AtomicBool::new(false);
-        let mut next = database.server(&format!("next-{round}"));
-        let seen: Head = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                // Appends for as long as it may, as one does that does not know yet.
-                while append(&mut leader, clock.fetch_add(1, Ordering::SeqCst)).is_ok() {}
-                done.store(true, Ordering::SeqCst);
-            });
-            std::thread::sleep(std::time::Duration::from_millis(30));
-            database.run_out();
-            while !good(next.try_lead()) {
-                database.run_out();
-            }
-            good(next.journal.refresh())
-        });
-        assert!(done.load(Ordering::SeqCst) && seen.seq > round);
-        assert_eq!(good(next.journal.refresh()), seen, "a row came after the lease was taken");
-        leader = next;
-    }
+    let (mut one, mut two) = (database.server("one"), database.server("two"));
+    assert!(good(one.try_lead()));
+    good(append(&mut one, 1));
+    postgres::shared().sql(&database.0, SLOWLY);
+    let (appended, seen): (Result<(), Trouble>, Head) = std::thread::scope(|scope| {
+        let appends = scope.spawn(|| append(&mut one, 2));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        // The lease runs out amid the append, which the change of it must wait for, as a taker must.
+        database.run_out();
+        while !good(two.try_lead()) {
+            database.run_out(); // it was just renewed
+        }
+        let seen = good(two.journal.refresh());
+        (appends.join().expect("no panic"), seen)
+    });
+    good(appended);
+    assert_eq!(seen.seq, 2, "what was written under the old epoch is there when the new one begins");
+    assert!(append(&mut one, 3).is_err());
+    assert_eq!(good(two.journal.refresh()), seen, "a row came after the lease was taken");
 }
 
 fn everything(root: &Client) -> Value {
