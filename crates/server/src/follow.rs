@@ -80,8 +80,7 @@ impl Follower {
             self.passes.refresh()?;
             *self.shared.active.lock() = Some(self.lease.active()?);
         }
-        let centre = self.shared.centre.read();
-        self.shared.chart.lock().sample(self.shared.now(), &centre);
+        self.shared.chart.lock().sample(self.shared.now(), &self.shared.centre.read());
         Ok(taken)
     }
 
