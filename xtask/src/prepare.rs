@@ -1,5 +1,5 @@
 //! Getting what the tests need beyond Rust: a Chromium for the console, Python's `submitit` for the Slurm commands,
-//! PostgreSQL for servers that share a store, valgrind for instruction counts.
+//! PostgreSQL for servers that share a store, valgrind for instruction counts, a Slurm for its engine.
 //!
 //! As root on Debian or Ubuntu the packages are installed; otherwise the command to type is printed and the run goes
 //! on, and the tests that need the missing thing say that they were skipped.
@@ -12,6 +12,9 @@ use std::process::{Command, Stdio};
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /// What Python needs to have; a release that the tests are written for.
 const PACKAGES: [&str; 1] = ["submitit==1.5.4"];
+
+/// Slurm's daemons and commands, which tests start by themselves; Debian's have a longer name than others'.
+const SLURM: [&[&str]; 4] = [&["munged"], &["slurmctld-wlm", "slurmctld"], &["slurmd-wlm", "slurmd"], &["sbatch"]];
 
 /// What tests find in their environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +65,9 @@ pub fn everything(root: &Path) -> Prepared {
     if !has_postgres() {
         wanted.push("postgresql");
     }
+    if !has_slurm() {
+        wanted.extend(["munge", "slurmctld", "slurmd", "slurm-client"]);
+    }
     if !wanted.is_empty()
         && let Err(error) = install(&wanted)
     {
@@ -85,7 +91,16 @@ pub fn everything(root: &Path) -> Prepared {
     if !has_postgres() {
         prepared.missing.push("postgresql: tests of servers that share a store are skipped".into());
     }
+    if !has_slurm() {
+        prepared.missing.push("munge, slurmctld, slurmd, slurm-client: the Slurm engine's tests are skipped".into());
+    }
     prepared
+}
+
+/// True where a test can start a Slurm. Its daemons are often not on a user's own path.
+fn has_slurm() -> bool {
+    let beside = |name: &&str| Path::new("/usr/sbin").join(name).is_file();
+    SLURM.iter().all(|names| shell::find(names).is_some() || names.iter().any(beside))
 }
 
 /// What is there without doing anything.

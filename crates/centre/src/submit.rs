@@ -11,8 +11,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use madang_model::choice::MOST_KINDS;
 use madang_model::{
-    Blocked, Dependency, Elastic, EngineKind, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition,
-    PartitionId, Progress, ProjectId, Request, Role, Site, SiteId, Span, Time, UserId,
+    Blocked, Dependency, Elastic, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition, PartitionId,
+    Progress, ProjectId, Request, Role, Site, SiteId, Span, Time, UserId,
 };
 
 pub(crate) const NAME_MOST: usize = 1024;
@@ -261,8 +261,8 @@ impl Centre {
 
     /// A site that runs real processes needs something to run.
     fn check_engines(&self, sites: &[SiteId], submission: &Submission) -> Result<(), Refusal> {
-        let local = |id: &&SiteId| self.base().sites[id.index()].engine == EngineKind::Local;
-        let Some(site) = sites.iter().find(local) else { return Ok(()) };
+        let real = |id: &&SiteId| self.base().sites[id.index()].engine.is_real();
+        let Some(site) = sites.iter().find(real) else { return Ok(()) };
         let name = &self.base().sites[site.index()].name;
         if submission.launch.is_none() {
             return Err(Refusal::new(Code::Invalid, format!("site {name} runs real processes and there is no script"))

@@ -4,8 +4,8 @@
 use crate::levels::{self, Levels};
 use crate::policy;
 use crate::reader::{At, Fields, Sheet, Spot, Wrong};
-use crate::values::{self, NamePattern, Nodes};
-use madang_model::{EngineKind, Policy, Span, Time, Won};
+use crate::values::{self, EngineWord, NamePattern, Nodes};
+use madang_model::{EngineKind, Policy, SlurmSite, Span, Time, Won};
 use toml::de::DeTable;
 
 /// A whole file whose shape is sound.
@@ -255,13 +255,37 @@ fn site(mut fields: Fields<'_>) -> Option<SiteEntry> {
     let name = fields.need("name", values::name);
     let titles = titles(&mut fields);
     let operator = fields.need("operator", values::name);
-    let engine = fields.need("engine", values::engine);
+    let engine = engine(&mut fields);
     let shares = fields.need_map("shares", values::percent);
     let source = fields.need("source", values::title);
     let islands = each(fields.need_tables("island"), island);
     fields.finish();
     let (operator, engine, source) = (operator?, engine?, source?.value);
     Some(SiteEntry { spot, name: name?, titles: titles?, operator, engine, shares, source, islands })
+}
+
+/// The engine, and what a Slurm cluster's needs to be reached.
+fn engine(fields: &mut Fields<'_>) -> Option<At<EngineKind>> {
+    let At { value: word, spot } = fields.need("engine", values::engine)?;
+    let value = match word {
+        EngineWord::Local => EngineKind::Local,
+        EngineWord::Model => EngineKind::Model,
+        EngineWord::Slurm => EngineKind::Slurm(slurm(fields.need_table("slurm")?)?),
+    };
+    Some(At { value, spot })
+}
+
+/// `[site.slurm]`
+fn slurm(mut fields: Fields<'_>) -> Option<SlurmSite> {
+    let partition = fields.need("partition", values::slurm_name);
+    let spool = fields.need("spool", values::path);
+    let conf = fields.may("conf", values::path).map(|conf| conf.value);
+    let commands = fields.may("commands", values::path).map(|commands| commands.value);
+    let account = fields.may("account", values::slurm_name).map(|account| account.value);
+    let qos = fields.may("qos", values::slurm_name).map(|qos| qos.value);
+    fields.may("mode", values::slurm_mode);
+    fields.finish();
+    Some(SlurmSite { partition: partition?.value, spool: spool?.value, conf, commands, account, qos })
 }
 
 fn island(mut fields: Fields<'_>) -> Option<IslandEntry> {

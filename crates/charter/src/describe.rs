@@ -104,9 +104,10 @@ fn write_policy(page: &mut String, founding: &Founding) -> fmt::Result {
 }
 
 fn write_site(page: &mut String, founding: &Founding, site: &Site, sizes: &BTreeMap<u32, Size>) -> fmt::Result {
-    let engine = match site.engine {
-        EngineKind::Local => "this machine",
-        EngineKind::Model => "modelled",
+    let engine = match &site.engine {
+        EngineKind::Local => "this machine".to_owned(),
+        EngineKind::Model => "modelled".to_owned(),
+        EngineKind::Slurm(slurm) => format!("Slurm, partition {}", slurm.partition),
     };
     let name = |party: PartyId| founding.parties[party.index()].name.as_str();
     let islands: Vec<&Island> = founding.islands.iter().filter(|island| island.site == site.id).collect();

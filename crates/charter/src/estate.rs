@@ -32,6 +32,7 @@ pub(crate) struct Estate {
 pub(crate) fn estate(sheet: &Sheet<'_>, file: &CentreFile, parties: &Names<'_>, machine: &Machine) -> Estate {
     Names::of(sheet, "island", file.sites.iter().flat_map(|site| &site.islands).map(|island| &island.name));
     check_local(sheet, file);
+    check_slurm(sheet, file);
     if !check_size(sheet, file) {
         return Estate::default();
     }
@@ -53,10 +54,12 @@ fn check_local(sheet: &Sheet<'_>, file: &CentreFile) {
     for site in &file.sites {
         let name = &site.name.value;
         let here = |island: &IslandEntry| matches!(island.nodes, NodesEntry::ThisMachine);
-        match site.engine.value {
-            EngineKind::Model => {
+        match &site.engine.value {
+            EngineKind::Model | EngineKind::Slurm(_) => {
+                let is_modelled = site.engine.value == EngineKind::Model;
+                let what = if is_modelled { "modelled" } else { "a Slurm cluster" };
                 for island in site.islands.iter().filter(|island| here(island)) {
-                    let fact = format!("island {} is this machine, but site {name} is modelled", island.name.value);
+                    let fact = format!("island {} is this machine, but site {name} is {what}", island.name.value);
                     sheet.wrong(&island.spot, Wrong::new(fact).hint("a site of this machine has engine = \"local\""));
                 }
             }
@@ -70,6 +73,18 @@ fn check_local(sheet: &Sheet<'_>, file: &CentreFile) {
                     sheet.wrong(&site.spot, Wrong::new(fact).hint("a site that is described has engine = \"model\""));
                 }
                 local = Some(name);
+            }
+        }
+    }
+}
+
+/// Slurm hands out whole GPUs here: which part of one a job holds cannot be told to it.
+fn check_slurm(sheet: &Sheet<'_>, file: &CentreFile) {
+    for site in file.sites.iter().filter(|site| matches!(site.engine.value, EngineKind::Slurm(_))) {
+        for island in &site.islands {
+            if island.parts.shards > 0 || !island.parts.profiles.is_empty() {
+                let fact = format!("island {} shares or cuts GPUs, and Slurm hands out whole ones", island.name.value);
+                sheet.wrong(&island.spot, Wrong::new(fact).hint("leave out shards_per_gpu and gpu_profiles"));
             }
         }
     }
@@ -106,7 +121,7 @@ fn resolve_site(sheet: &Sheet<'_>, id: SiteId, entry: &SiteEntry, parties: &Name
         title: entry.titles.english.clone(),
         title_ko: entry.titles.korean.clone(),
         operator: PartyId::new(operator?),
-        engine: entry.engine.value,
+        engine: entry.engine.value.clone(),
         shares,
         source: entry.source.clone(),
     })

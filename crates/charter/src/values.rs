@@ -2,7 +2,7 @@
 use crate::calendar;
 use crate::reader::Wrong;
 use madang_model::share::is_profile_name;
-use madang_model::{EngineKind, Span, Time, Won};
+use madang_model::{Span, Time, Won};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;
 
@@ -146,14 +146,57 @@ pub(crate) fn span(value: &DeValue) -> Parsed<Span> {
     Ok(span)
 }
 
+/// What a file calls what carries out a site's effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EngineWord {
+    Local,
+    Model,
+    Slurm,
+}
+
 /// What carries out a site's effects.
-pub(crate) fn engine(value: &DeValue) -> Parsed<EngineKind> {
+pub(crate) fn engine(value: &DeValue) -> Parsed<EngineWord> {
     match text(value)? {
-        "model" => Ok(EngineKind::Model),
-        "local" => Ok(EngineKind::Local),
+        "model" => Ok(EngineWord::Model),
+        "local" => Ok(EngineWord::Local),
+        "slurm" => Ok(EngineWord::Slurm),
         other => Err(Wrong::new(format!("cannot be {}", quoted(other)))
-            .hint("\"model\" for a modelled site, \"local\" for this machine")),
+            .hint("\"model\" for a modelled site, \"local\" for this machine, \"slurm\" for a Slurm cluster")),
     }
+}
+
+/// Who places a Slurm site's jobs: so far only the core.
+pub(crate) fn slurm_mode(value: &DeValue) -> Parsed<()> {
+    match text(value)? {
+        "placed" => Ok(()),
+        "delegated" => {
+            Err(Wrong::new("cannot be \"delegated\" yet").hint("mode = \"placed\": the core chooses the nodes"))
+        }
+        other => Err(Wrong::new(format!("cannot be {}", quoted(other))).hint("\"placed\"")),
+    }
+}
+
+/// A path from the root, without characters that Slurm or a shell would read as something else.
+pub(crate) fn path(value: &DeValue) -> Parsed<String> {
+    const MOST: usize = 200;
+    let text = text(value)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@=:".contains(&b);
+    if text.starts_with('/') && text.len() <= MOST && text.bytes().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("is not a path from the root: {}", quoted(text)))
+        .hint("letters, digits and /._-+@=: only, 200 at most"))
+}
+
+/// A name of Slurm's: of a partition, an account, a QOS.
+pub(crate) fn slurm_name(value: &DeValue) -> Parsed<String> {
+    let text = text(value)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    let starts = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if starts && text.len() <= 64 && text.bytes().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("is not a name of Slurm's: {}", quoted(text))))
 }
 
 /// How a count of nodes is named: a first number in braces, as `"na{0001}"`, which keeps its width.

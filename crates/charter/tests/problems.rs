@@ -205,7 +205,7 @@ fn shape() {
 
             engine = "model" > engine = "kubernetes"
             x.toml:26:10: engine cannot be "kubernetes"
-              hint: "model" for a modelled site, "local" for this machine
+              hint: "model" for a modelled site, "local" for this machine, "slurm" for a Slurm cluster
 
             rate = "7.5%" > rate = 7.5
             x.toml:19:8: rate must be a percentage, not a number with a point
@@ -657,6 +657,37 @@ fn policies() {
 
     "#]]
     .assert_eq(&shown);
+}
+
+#[test]
+fn a_site_on_slurm() {
+    let with = |lines: &str| {
+        let text = SOUND.replace("engine = \"model\"", "engine = \"slurm\"");
+        text.replacen("[[site.island]]", &format!("{lines}\n\n[[site.island]]"), 1)
+    };
+    let check = |lines: &str, want: Expect| want.assert_eq(&said(&with(lines)));
+    let sound = "[site.slurm]\npartition = \"gpu\"\nspool = \"/shared/madang\"\nmode = \"placed\"";
+    check(sound, expect!["nothing is wrong"]);
+    check("", expect!["x.toml:22:1: missing table slurm in site[0]"]);
+    check(
+        "[site.slurm]\npartition = \"g pu\"\nspool = \"shared\"",
+        expect![[r#"
+        x.toml:31:13: partition is not a name of Slurm's: "g pu"
+        x.toml:32:9: spool is not a path from the root: "shared"
+          hint: letters, digits and /._-+@=: only, 200 at most"#]],
+    );
+    check(
+        &sound.replace("placed", "delegated"),
+        expect![[r#"
+        x.toml:33:8: mode cannot be "delegated" yet
+          hint: mode = "placed": the core chooses the nodes"#]],
+    );
+    expect![[r#"
+        x.toml:35:1: island a shares or cuts GPUs, and Slurm hands out whole ones
+          hint: leave out shards_per_gpu and gpu_profiles"#]]
+    .assert_eq(&said(&with(sound).replace("cpus_per_node", "shards_per_gpu = 4\ncpus_per_node")));
+    let founding = load(&with(sound), "x.toml", &machine()).expect("sound");
+    assert!(madang_charter::describe(&founding).contains("site one (Slurm, partition gpu)"));
 }
 
 #[test]

@@ -14,9 +14,12 @@ fn main() -> ExitCode {
     if slurm::NAMES.contains(&called.as_str()) {
         return ExitCode::from(slurm::run(&called, &words[1..]));
     }
-    // The nursery is entered before anything starts a thread: it forks.
+    // The nursery and the shepherd are entered before anything starts a thread: they fork.
     if words.get(1).is_some_and(|word| word == "nursery") {
         madang_engine::nursery_main();
+    }
+    if words.get(1).is_some_and(|word| word == "slurm-run") {
+        madang_engine::slurm_run_main(&words[2..]);
     }
     if words.get(1).is_some_and(|word| word == slurm::srun::exec::WORD) {
         return ExitCode::from(slurm::srun::exec::become_task(&words[2..]));

@@ -2,7 +2,7 @@
 //!
 //! Each job is a shell script of one line, run with everything a real one has: folder, output file, environment, limits,
 //! records of its start and end.
-use madang_engine::{EngineReport, LaunchSpec, LocalEngine, NodeShare, Options, Order, PartInfo, nursery_main};
+use madang_engine::{Engine, EngineReport, LaunchSpec, LocalEngine, NodeShare, Options, Order, PartInfo, nursery_main};
 use madang_model::{JobId, Outcome, RunId, Span};
 use std::sync::mpsc::channel;
 use std::time::Instant;

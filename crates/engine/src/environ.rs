@@ -115,6 +115,58 @@ pub fn environment(order: &Order, here: &Surroundings, mark: &str, start: Time) 
     env.0.into_iter().collect()
 }
 
+/// Beginnings of names that Slurm sets for a job and its own commands rely on within it.
+const SLURMS: [&str; 8] = [
+    "SLURM_",
+    "SLURMD_",
+    "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",
+    "GPU_DEVICE_ORDINAL",
+    "TMPDIR",
+    "PMIX_",
+];
+
+/// The number of a job with the centre, where `SLURM_JOB_ID` is another one.
+const OWN_JOB: &str = "MADANG_JOB_ID";
+
+/// The environment of a batch script that Slurm has started: the user's own, over it what Slurm has set in
+/// `inherited` (its ids, its nodes, the devices that it really gave), over that what only the centre knows.
+pub fn within_slurm(
+    order: &Order,
+    here: &Surroundings,
+    mark: &str,
+    inherited: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let mut env = Env::of(order);
+    login(&mut env, here);
+    for (name, value) in inherited.iter().filter(|(name, _)| SLURMS.iter().any(|start| name.starts_with(start))) {
+        env.set(name, value);
+    }
+    let devices = env.0.get("CUDA_VISIBLE_DEVICES").cloned().unwrap_or_default();
+    if order.nodes.iter().all(|node| node.devices.is_empty()) {
+        // Slurm names no devices to a job that has none, which would leave it all of them where nothing contains it.
+        for name in ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"] {
+            env.set(name, "");
+        }
+    }
+    env.set("NVIDIA_VISIBLE_DEVICES", if devices.is_empty() { "void" } else { &devices });
+    env.set("SLURM_JOB_NAME", &order.job_name);
+    env.set("SLURM_SUBMIT_DIR", &order.spec.submit_dir);
+    env.set("SLURM_SUBMIT_HOST", &order.spec.submit_host);
+    env.set("SLURM_RESTART_COUNT", order.restart_count);
+    env.set("ENVIRONMENT", "BATCH");
+    env.set(OWN_JOB, order.run.job.number());
+    spares(&mut env, order);
+    sizes(&mut env, order);
+    array(&mut env, order);
+    env.set(MARK, mark);
+    for (name, value) in &here.extra {
+        env.set(name, value);
+    }
+    env.0.into_iter().collect()
+}
+
 /// Variables by name. A name that no environment can hold is dropped.
 struct Env(BTreeMap<String, String>);
 

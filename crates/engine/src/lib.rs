@@ -1,6 +1,6 @@
-//! Engines carry out effects and report back. Here: real processes on this machine.
+//! Engines carry out effects and report back: real processes on this machine, or on the nodes of a Slurm cluster.
 //!
-//! Three kinds of process, each with one task, so that none has to be trusted to live:
+//! On this machine there are three kinds of process, each with one task, so that none has to be trusted to live:
 //!
 //! - the **server** holds a [`LocalEngine`], which writes orders and reads reports;
 //! - the **nursery** ([`nursery_main`]) forks a shepherd for each order, because forking something small is cheap;
@@ -25,6 +25,7 @@ mod procfs;
 mod reader;
 mod record;
 mod shepherd;
+mod slurm;
 mod spares;
 mod strays;
 mod sys;
@@ -33,4 +34,5 @@ mod wire;
 
 pub use local::{Error, LocalEngine, Options};
 pub use nursery::nursery_main;
-pub use order::{ArrayInfo, EngineReport, Kind, LaunchSpec, NodeShare, Order, PartInfo};
+pub use order::{ArrayInfo, Engine, EngineReport, Kind, LaunchSpec, NodeShare, Order, PartInfo};
+pub use slurm::{Expected, SAYS, SlurmEngine, SlurmOptions, slurm_run_main};

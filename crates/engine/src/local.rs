@@ -10,7 +10,7 @@ use crate::cpus::Cpus;
 use crate::environ::Surroundings;
 use crate::keeper::Keeper;
 use crate::nursery::RUNS;
-use crate::order::{EngineReport, Order};
+use crate::order::{Engine, EngineReport, Order};
 use crate::reader;
 use crate::record::{EndRecord, Files, Sealed};
 use crate::spares::Spares;
@@ -181,64 +181,6 @@ impl LocalEngine {
         Ok(LocalEngine { inner, reader: Some(reader.map_err(Error::Reader)?), wake })
     }
 
-    /// Runs that are here: running, or ended and not yet forgotten.
-    pub fn known(&self) -> Vec<RunId> {
-        self.inner.state().runs.keys().copied().collect()
-    }
-
-    /// Starts a run, unless it was started before. What stands in the way is reported as its end.
-    pub fn start(&mut self, order: Order) {
-        let mut state = self.inner.state();
-        let run = order.run;
-        if state.runs.contains_key(&run) {
-            return;
-        }
-        if let Err(error) = self.inner.launch(&mut state, order) {
-            state.settle(run, EndRecord::never_began(format!("this machine could not start it: {error}")));
-        }
-    }
-
-    /// Ends a run: `TERM`, its grace period, `KILL`.
-    pub fn stop(&mut self, run: RunId, cause: StopCause) {
-        self.command(run, &Command::Stop(cause));
-    }
-
-    /// Signals a run's script alone, or its steps. `KILL` to the steps reaches everything.
-    pub fn signal(&mut self, run: RunId, signal: i32, shell_only: bool) {
-        self.command(run, &Command::Signal { signal, shell: shell_only });
-    }
-
-    /// Changes how long a run may run, counted from its start.
-    pub fn set_limit(&mut self, run: RunId, limit: Span) {
-        self.command(run, &Command::Limit(limit));
-    }
-
-    /// Ends a held allocation as its user's shell ended. Runs with a script are not touched.
-    pub fn release(&mut self, run: RunId, exit: i32) {
-        self.command(run, &Command::Release(exit));
-    }
-
-    /// Reports again where a run stands, or that it is unknown: then it never began, and will not of itself.
-    pub fn confirm(&self, run: RunId) {
-        let state = self.inner.state();
-        match state.runs.get(&run) {
-            None => state.report(EngineReport::Unknown { run }),
-            Some(Run { ended: Some(record), .. }) => state.report_end(run, record),
-            Some(Run { started: Some(at), .. }) => state.report(EngineReport::Started { run, at: *at }),
-            Some(_) => {}
-        }
-    }
-
-    /// Cleans up after a run whose end is journalled. A run that has not ended is left alone.
-    pub fn forget(&mut self, run: RunId) {
-        let mut state = self.inner.state();
-        if state.runs.get(&run).is_some_and(|known| known.ended.is_some()) {
-            let spare = state.runs.remove(&run).and_then(|known| known.spare);
-            let spare = state.spares.put_back(spare);
-            self.inner.files(run).clear(spare);
-        }
-    }
-
     /// Process id of the nursery, for tests and diagnosis.
     pub fn nursery_pid(&self) -> Option<u32> {
         self.inner.state().keeper.pid()
@@ -258,6 +200,58 @@ impl LocalEngine {
         if let Some(link) = &known.link {
             // A stream that is broken or full is a shepherd that is dead or dying; the reader finds out.
             wire::say(&link.stream, command).ok();
+        }
+    }
+}
+
+impl Engine for LocalEngine {
+    fn known(&self) -> Vec<RunId> {
+        self.inner.state().runs.keys().copied().collect()
+    }
+
+    fn start(&mut self, order: Order) {
+        let mut state = self.inner.state();
+        let run = order.run;
+        if state.runs.contains_key(&run) {
+            return;
+        }
+        if let Err(error) = self.inner.launch(&mut state, order) {
+            state.settle(run, EndRecord::never_began(format!("this machine could not start it: {error}")));
+        }
+    }
+
+    fn stop(&mut self, run: RunId, cause: StopCause) {
+        self.command(run, &Command::Stop(cause));
+    }
+
+    fn signal(&mut self, run: RunId, signal: i32, shell_only: bool) {
+        self.command(run, &Command::Signal { signal, shell: shell_only });
+    }
+
+    fn set_limit(&mut self, run: RunId, limit: Span) {
+        self.command(run, &Command::Limit(limit));
+    }
+
+    fn release(&mut self, run: RunId, exit: i32) {
+        self.command(run, &Command::Release(exit));
+    }
+
+    fn confirm(&mut self, run: RunId) {
+        let state = self.inner.state();
+        match state.runs.get(&run) {
+            None => state.report(EngineReport::Unknown { run }),
+            Some(Run { ended: Some(record), .. }) => state.report_end(run, record),
+            Some(Run { started: Some(at), .. }) => state.report(EngineReport::Started { run, at: *at }),
+            Some(_) => {}
+        }
+    }
+
+    fn forget(&mut self, run: RunId) {
+        let mut state = self.inner.state();
+        if state.runs.get(&run).is_some_and(|known| known.ended.is_some()) {
+            let spare = state.runs.remove(&run).and_then(|known| known.spare);
+            let spare = state.spares.put_back(spare);
+            self.inner.files(run).clear(spare);
         }
     }
 }
@@ -288,7 +282,8 @@ impl Inner {
         let spare = state.spares.take();
         let known = state.runs.entry(run).or_default();
         known.spare = Some(spare);
-        let sealed = serde_json::to_vec(&Sealed { mark: self.mark(run), order, cpus, cgroup, spare })?;
+        let (mark, outside_grace) = (self.mark(run), Span::ZERO);
+        let sealed = serde_json::to_vec(&Sealed { mark, order, cpus, cgroup, spare, outside_grace })?;
         // In memory, so that neither the script nor what the environment may hold lies on a disk twice.
         let file = File::from(memfd_create(c"madang-order", MFdFlags::MFD_CLOEXEC)?);
         file.write_all_at(&sealed, 0)?;
@@ -377,7 +372,8 @@ impl State {
     }
 }
 
-fn surroundings(options: &Options) -> Surroundings {
+/// What is the same for every job of this server.
+pub(crate) fn surroundings(options: &Options) -> Surroundings {
     let login = User::from_uid(getuid()).ok().flatten();
     let login = login.map(|user| (user.name, user.dir.display().to_string(), user.shell.display().to_string()));
     Surroundings {

@@ -63,7 +63,8 @@ fn serve(single: SingleThread, engine: OwnedFd, lock: File, hello: &Hello) -> io
         let (Some(run), Ok([stream, order])) = (run, <[OwnedFd; 2]>::try_from(carried)) else { continue };
         if let Ok(ForkResult::Child) = fork(single) {
             drop(engine);
-            let told = Told { run, dir: hello.dir.join(RUNS), engine: stream.into(), order: order.into(), lock };
+            let (engine, order, lock) = (Some(stream.into()), order.into(), Some(lock));
+            let told = Told { run, dir: hello.dir.join(RUNS), engine, order, lock };
             shepherd::main(single, told, hello);
         }
         // A fork that failed is told by the stream's end: the engine finds no shepherd and tells the run again.

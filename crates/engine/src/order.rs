@@ -1,5 +1,5 @@
 //! What the engine is told: a run, what to run, and on which nodes and devices. An order leaves no choice open.
-use madang_model::{Outcome, RunId, Span, Time, Warning};
+use madang_model::{Health, Outcome, RunId, Span, StopCause, Time, Warning};
 use serde::{Deserialize, Serialize};
 
 /// What to run; kept by the server beside the journal and named there by [`madang_model::Launch`].
@@ -175,4 +175,31 @@ pub enum EngineReport {
         /// Which.
         run: RunId,
     },
+    /// How a node fares by the engine's word. Told again and again, changed or not.
+    Node {
+        /// The node's name.
+        node: String,
+        /// Whether it takes work, and why not.
+        health: Health,
+    },
+}
+
+/// What every engine does for the server. Calls hand over and never wait; answers are reports.
+pub trait Engine: Send {
+    /// Runs that are here: told to start, running, or ended and not yet forgotten.
+    fn known(&self) -> Vec<RunId>;
+    /// Starts a run, unless it was started before. What stands in the way is reported as its end.
+    fn start(&mut self, order: Order);
+    /// Ends a run: `TERM`, its grace period, `KILL`. Always answered.
+    fn stop(&mut self, run: RunId, cause: StopCause);
+    /// Signals a run's script alone, or its steps.
+    fn signal(&mut self, run: RunId, signal: i32, shell_only: bool);
+    /// Changes how long a run may run, counted from its start.
+    fn set_limit(&mut self, run: RunId, limit: Span);
+    /// Ends a held allocation as its user's shell ended.
+    fn release(&mut self, run: RunId, exit: i32);
+    /// Reports again where a run stands, or that it is unknown.
+    fn confirm(&mut self, run: RunId);
+    /// Cleans up after a run whose end is journalled. A run that has not ended is left alone.
+    fn forget(&mut self, run: RunId);
 }

@@ -37,6 +37,9 @@ pub struct Sealed {
     pub cgroup: Option<PathBuf>,
     /// The number of the spare files to use.
     pub spare: u64,
+    /// The longest time between signals where somebody else than the engine ends the run.
+    #[serde(default)]
+    pub outside_grace: Span,
 }
 
 /// One line of a record.
@@ -60,6 +63,9 @@ pub struct Claim {
     pub cpus: Vec<usize>,
     /// The number of its spare files, which it may not have used up yet.
     pub spare: u64,
+    /// The Slurm job that it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm_job: Option<String>,
 }
 
 /// When and as what the script began.
@@ -90,13 +96,21 @@ pub struct EndRecord {
     pub cpu: Span,
     /// What people should know.
     pub note: String,
+    /// True when neither the run nor the engine ended it: Slurm did, and knows why.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub outside: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl EndRecord {
     /// The end of a run that this machine could not begin.
     pub fn never_began(note: String) -> EndRecord {
         let (started, at, outcome) = (None, now(), Outcome::LaunchFailed);
-        EndRecord { started, at, outcome, exit: 0, signal: 0, peak_bytes: 0, cpu: Span::ZERO, note }
+        let outside = false;
+        EndRecord { started, at, outcome, exit: 0, signal: 0, peak_bytes: 0, cpu: Span::ZERO, note, outside }
     }
 }
 
@@ -270,7 +284,7 @@ mod tests {
     use madang_model::JobId;
 
     fn claim(spare: u64) -> Claim {
-        Claim { shepherd: Identity { boot: "b".into(), pid: 10, start: 1 }, cpus: vec![1], spare }
+        Claim { shepherd: Identity { boot: "b".into(), pid: 10, start: 1 }, cpus: vec![1], spare, slurm_job: None }
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! Invariants: the right to start is claimed before anything else; the end is written before it is told; when it is
 //! told nothing of the run is left. Durations come from a clock that nobody sets.
 use crate::cgroup::Cgroup;
-use crate::environ;
+use crate::environ::{self, Surroundings};
 use crate::launch::{self, Launch};
 use crate::order::Kind;
 use crate::procfs::Identity;
 use crate::record::{Claim, EndRecord, Files, Keeping, Line, Sealed, StartRecord, Writer, now};
+use crate::slurm::inside;
+use crate::slurm::mail::{FROM_SLURM, Mailbox, POKE};
 use crate::sys::{self, Reaped, SingleThread};
 use crate::tree;
 use crate::wire::{Command, Hello, Lines, Look, Notice, say};
@@ -40,12 +42,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Told {
     pub run: RunId,
     pub dir: PathBuf,
-    /// The stream to the engine.
-    pub engine: UnixStream,
+    /// The stream to the engine, where that is on the same machine.
+    pub engine: Option<UnixStream>,
     /// The order, in a file of memory.
     pub order: File,
     /// The folder's lock, to be let go of once the right to start is taken.
-    pub lock: File,
+    pub lock: Option<File>,
 }
 
 /// The life of a shepherd; entered in a fresh fork of the nursery.
@@ -70,13 +72,33 @@ fn live(single: SingleThread, told: Told, hello: &Hello) -> io::Result<()> {
     let sealed = read_order(&told.order)?;
     let shepherd = Identity::own().ok_or_else(|| io::Error::other("/proc does not know this process"))?;
     let files = Files::new(&told.dir, told.run);
-    let record = match files.claim(Claim { shepherd, cpus: sealed.cpus.clone(), spare: sealed.spare }) {
+    let record = match files.claim(Claim { shepherd, cpus: sealed.cpus.clone(), spare: sealed.spare, slurm_job: None })
+    {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         other => other?,
     };
     drop((told.lock, told.order));
-    let mut shepherd = Shepherd::new(files, record, sealed, told.engine)?;
-    shepherd.begin(single, hello);
+    let mut shepherd = Shepherd::new(files, record, sealed, told.engine, None)?;
+    shepherd.begin(single, &hello.surroundings);
+    while !shepherd.is_over() {
+        shepherd.wait()?;
+    }
+    shepherd.finish().map(drop)
+}
+
+/// The life of a shepherd that Slurm has started, once it has the right to start the run: how the run ended. Its
+/// process is the root of what Slurm contains, so it stays in the session that it was given.
+pub(crate) fn live_in_slurm(
+    single: SingleThread,
+    (files, record): (Files, Writer),
+    sealed: Sealed,
+    (mailbox, surroundings): (Mailbox, &Surroundings),
+) -> io::Result<EndRecord> {
+    sys::keep_children();
+    SigSet::all().thread_set_mask()?;
+    prctl::set_child_subreaper(true)?;
+    let mut shepherd = Shepherd::new(files, record, sealed, None, Some(mailbox))?;
+    shepherd.begin(single, surroundings);
     while !shepherd.is_over() {
         shepherd.wait()?;
     }
@@ -96,6 +118,7 @@ struct Shepherd {
     signals: SignalFd,
     listener: Option<UnixListener>,
     peers: Vec<Peer>,
+    mailbox: Option<Mailbox>,
     cgroup: Option<Cgroup>,
     clock: Instant,
     started: Time,
@@ -133,17 +156,23 @@ struct Stopping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
     Told(StopCause),
+    /// Slurm wants it to end, for a reason of its own.
+    Outside,
     Memory,
 }
 
 impl Shepherd {
-    fn new(files: Files, record: Writer, sealed: Sealed, engine: UnixStream) -> io::Result<Shepherd> {
-        let mut watched = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM] {
-            watched.add(signal);
-        }
+    fn new(
+        files: Files,
+        record: Writer,
+        sealed: Sealed,
+        engine: Option<UnixStream>,
+        mailbox: Option<Mailbox>,
+    ) -> io::Result<Shepherd> {
+        let mut watched: SigSet = [Signal::SIGCHLD, Signal::SIGTERM].into_iter().collect();
+        watched.extend(mailbox.iter().flat_map(|_| FROM_SLURM));
         let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        engine.set_nonblocking(true)?;
+        engine.iter().try_for_each(|engine| engine.set_nonblocking(true))?;
         let clock = Instant::now();
         Ok(Shepherd {
             files,
@@ -152,7 +181,8 @@ impl Shepherd {
             sealed,
             signals,
             listener: None,
-            peers: vec![Peer { stream: engine, lines: Lines::default() }],
+            peers: engine.into_iter().map(|stream| Peer { stream, lines: Lines::default() }).collect(),
+            mailbox,
             cgroup: None,
             clock,
             started: now(),
@@ -166,9 +196,9 @@ impl Shepherd {
     }
 
     /// Starts the script. A job that cannot start has started and failed, as in Slurm.
-    fn begin(&mut self, single: SingleThread, hello: &Hello) {
+    fn begin(&mut self, single: SingleThread, surroundings: &Surroundings) {
         if self.sealed.order.spec.kind == Kind::Batch {
-            self.script = match self.start(single, hello) {
+            self.script = match self.start(single, surroundings) {
                 Ok(pid) => Script::Runs(pid),
                 Err(note) => {
                     self.note = note;
@@ -183,7 +213,7 @@ impl Shepherd {
         self.tell(&Notice::Started(self.started));
     }
 
-    fn start(&mut self, single: SingleThread, hello: &Hello) -> Result<i32, String> {
+    fn start(&mut self, single: SingleThread, surroundings: &Surroundings) -> Result<i32, String> {
         let order = &self.sealed.order;
         let cwd = launch::working_folder(order);
         let (stdin, stdout, stderr) = launch::open_files(order, &cwd)?;
@@ -191,7 +221,10 @@ impl Shepherd {
             .write_script(self.sealed.spare, &order.spec.script)
             .map_err(|error| format!("could not write the script: {error}"))?;
         let argv = launch::argv(&order.spec.script, &self.files.script(), &order.spec.args);
-        let env = environ::environment(order, &hello.surroundings, &self.sealed.mark, self.started);
+        let env = match &self.mailbox {
+            None => environ::environment(order, surroundings, &self.sealed.mark, self.started),
+            Some(_) => environ::within_slurm(order, surroundings, &self.sealed.mark, std::env::vars().collect()),
+        };
         let memory = order.nodes.iter().map(|node| node.memory_mib).sum();
         let cpus = order.nodes.iter().map(|node| node.cpus).sum();
         self.cgroup = self.sealed.cgroup.as_deref().and_then(|path| Cgroup::create(path, memory, cpus).ok());
@@ -220,7 +253,7 @@ impl Shepherd {
     /// Waits for whatever comes next and deals with it. Ended children first: a script that ended by itself ended so,
     /// even if an order to stop it came in the same moment.
     fn wait(&mut self) -> io::Result<()> {
-        if self.peers.is_empty() && self.listener.is_none() {
+        if self.wants_listener() {
             self.listener = self.listen().ok();
         }
         let timeout = self.deadline().map_or(PollTimeout::NONE, |at| {
@@ -239,6 +272,7 @@ impl Shepherd {
         if !self.is_over() {
             self.take_peers();
             self.take_commands();
+            self.take_mail(Mailbox::read_in_time);
             self.take_time();
         }
         Ok(())
@@ -252,11 +286,16 @@ impl Shepherd {
             None => self.warning_at().or(self.limit_at()),
         };
         let look = self.watches_memory().then_some(self.look_at);
-        let listen = (self.peers.is_empty() && self.listener.is_none()).then(|| Instant::now() + AGAIN);
-        due.into_iter().chain(look).chain(listen).min()
+        let listen = self.wants_listener().then(|| Instant::now() + AGAIN);
+        let mail = self.mailbox.as_ref().map(Mailbox::look_at);
+        due.into_iter().chain(look).chain(listen).chain(mail).min()
     }
 
-    /// With the server gone the next one must find a way in.
+    /// Without a stream to the engine the next one must find a way in; by mail it has one.
+    fn wants_listener(&self) -> bool {
+        self.peers.is_empty() && self.listener.is_none() && self.mailbox.is_none()
+    }
+
     fn listen(&self) -> io::Result<UnixListener> {
         let listener = UnixListener::bind(self.files.socket_name())?;
         listener.set_nonblocking(true)?;
@@ -280,9 +319,17 @@ impl Shepherd {
 
     fn take_signals(&mut self) {
         while let Ok(Some(info)) = self.signals.read_signal() {
-            if info.ssi_signo == Signal::SIGTERM as u32 {
+            match (Signal::try_from(info.ssi_signo as i32), &self.mailbox) {
                 // The machine is going down, or an operator wants it so.
-                self.stop(Why::Told(StopCause::NodeLost));
+                (Ok(Signal::SIGTERM), None) => self.stop(Why::Told(StopCause::NodeLost)),
+                (Ok(Signal::SIGTERM), Some(_)) => {
+                    // What the engine wants comes first: it may be why Slurm says so.
+                    self.take_mail(Mailbox::read);
+                    self.stop(Why::Outside);
+                }
+                (Ok(POKE), Some(_)) => self.take_mail(Mailbox::read),
+                (Ok(Signal::SIGCHLD), _) | (Err(_), _) => {}
+                (Ok(other), _) => self.signal(other as i32, true),
             }
         }
         let script = &mut self.script;
@@ -317,6 +364,12 @@ impl Shepherd {
         }
     }
 
+    fn take_mail(&mut self, read: impl Fn(&mut Mailbox) -> Vec<Command>) {
+        for command in self.mailbox.as_mut().map(read).unwrap_or_default() {
+            self.obey(command);
+        }
+    }
+
     fn obey(&mut self, command: Command) {
         match (command, self.script) {
             (Command::Stop(cause), _) => self.stop(Why::Told(cause)),
@@ -335,6 +388,7 @@ impl Shepherd {
         match self.script {
             Script::Runs(pid) if shell => drop(sys::kill(pid, signal)),
             _ if shell => {}
+            _ if self.mailbox.is_some() => inside::signal_steps(signal),
             _ => tree::signal_steps(signal),
         }
     }
@@ -348,6 +402,8 @@ impl Shepherd {
             Why::Memory => Span::ZERO,
             Why::Told(StopCause::Preempted { grace, .. } | StopCause::Moved { grace }) => grace,
             Why::Told(_) => self.sealed.order.grace,
+            // Slurm does not wait longer than that before it kills; the end must be written by then.
+            Why::Outside => self.sealed.order.grace.min(self.sealed.outside_grace),
         };
         let now = Instant::now();
         let kill_at = now.checked_add(Duration::from_millis(grace.millis())).unwrap_or(now);
@@ -384,7 +440,10 @@ impl Shepherd {
     }
 
     fn look_at_memory(&mut self) {
-        let limit = self.sealed.order.nodes.iter().map(|node| node.memory_mib).sum::<u64>().saturating_mul(1 << 20);
+        // Under Slurm the other nodes' processes are not below this one.
+        let seen = if self.mailbox.is_some() { 1 } else { usize::MAX };
+        let limit = self.sealed.order.nodes.iter().take(seen).map(|node| node.memory_mib).sum::<u64>();
+        let limit = limit.saturating_mul(1 << 20);
         let memory = tree::memory(limit);
         self.peak_bytes = self.peak_bytes.max(memory);
         if limit > 0 && memory > limit {
@@ -398,10 +457,11 @@ impl Shepherd {
             // A peer that is gone asks again, or reads the record.
             say(&peer.stream, notice).ok();
         }
+        self.mailbox.iter().for_each(Mailbox::announce);
     }
 
     /// Ends what is left, writes down the end, tells it.
-    fn finish(mut self) -> io::Result<()> {
+    fn finish(mut self) -> io::Result<EndRecord> {
         tree::end_all(&self.signals, self.cgroup.as_ref());
         let record = self.end_record();
         if let Some(cgroup) = &self.cgroup {
@@ -413,7 +473,7 @@ impl Shepherd {
         let keeping = if self.peers.is_empty() { Keeping::Synced } else { Keeping::Cached };
         let line = Line::Ended(record.clone());
         let mut written = self.record.append(&line, keeping);
-        self.tell(&Notice::Ended(record));
+        self.tell(&Notice::Ended(record.clone()));
         // A full disk: the end was told to whoever listens, and the record waits for room until it is cleared away.
         while written.is_err() {
             std::thread::sleep(AGAIN);
@@ -425,7 +485,7 @@ impl Shepherd {
         if self.listener.is_some() {
             std::fs::remove_file(self.files.socket_name()).ok();
         }
-        written
+        written.map(|()| record)
     }
 
     fn end_record(&self) -> EndRecord {
@@ -444,13 +504,14 @@ impl Shepherd {
             peak_bytes: peak,
             cpu: Span::from_millis(cpu),
             note: self.note.clone(),
+            outside: matches!(self.stopping, Some(Stopping { why: Why::Outside, .. })),
         }
     }
 
     fn outcome(&self, exit: i32, signal: i32) -> Outcome {
         match self.stopping.as_ref().map(|stopping| stopping.why) {
             Some(Why::Memory) => Outcome::OutOfMemory,
-            Some(Why::Told(StopCause::Cancelled | StopCause::Stale)) => Outcome::Cancelled,
+            Some(Why::Told(StopCause::Cancelled | StopCause::Stale) | Why::Outside) => Outcome::Cancelled,
             Some(Why::Told(StopCause::Limit)) => Outcome::TimedOut,
             Some(Why::Told(StopCause::Requeue)) => Outcome::Requeued,
             Some(Why::Told(StopCause::Preempted { .. } | StopCause::Moved { .. })) => Outcome::Preempted,

@@ -35,6 +35,7 @@ pub(crate) fn bury(record: &Record, mark: &str) -> EndRecord {
         peak_bytes: 0,
         cpu: Span::ZERO,
         note,
+        outside: false,
     }
 }
 

@@ -7,13 +7,43 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What carries out a site's effects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineKind {
     /// Real processes on this machine.
     Local,
     /// Modelled: jobs take the time they say, nothing runs. Labelled so everywhere a person sees it.
     Model,
+    /// Real processes on the nodes of a Slurm cluster: the core places, Slurm launches and contains.
+    Slurm(SlurmSite),
+}
+
+impl EngineKind {
+    /// True where something really runs.
+    pub fn is_real(&self) -> bool {
+        *self != EngineKind::Model
+    }
+}
+
+/// The Slurm cluster that carries out a site's effects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlurmSite {
+    /// Slurm's partition that jobs are sent to.
+    pub partition: String,
+    /// A folder that this server and every node see under the same path.
+    pub spool: String,
+    /// Slurm's configuration file; `None` for where Slurm looks by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conf: Option<String>,
+    /// The folder of Slurm's commands; `None` for those on the `PATH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<String>,
+    /// Slurm's account that jobs are charged to; `None` for the default of the user that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Slurm's QOS; `None` for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
 }
 
 /// One administrative domain with one engine.

@@ -277,6 +277,11 @@ impl Core {
         let now = self.clock.now();
         self.shared.set_now(now);
         let mut inputs = self.news(found.reports);
+        {
+            let centre = self.shared.centre.read();
+            let told = found.nodes.into_iter().flat_map(|(node, health)| self.engines.fares(&centre, node, health));
+            inputs.extend(told.map(Signed::own));
+        }
         inputs.extend(self.engines.due(now).into_iter().map(|report| Signed::own(Input::Report(report))));
         self.add_load(now, &mut inputs);
         let mut blobs = Vec::new();

@@ -1,64 +1,73 @@
 //! The engines of a centre's sites: what carries out starts, stops and signals.
 //!
-//! Modelled sites share one model engine, which is asked with the core's clock. This machine's site has the local
-//! engine, whose reports come through a thread into the core's queue. Neither waits, neither decides.
+//! Modelled sites share one model engine, which is asked with the core's clock. A site where something really runs has
+//! an engine of its own, whose reports come through a thread into the core's queue. None waits, none decides.
 
 use crate::launch::{self, Launched};
 use crate::queue::Queue;
 use crate::store::Journal;
 use crate::trouble::Trouble;
-use madang_centre::{ArrayRecord, Centre, GRACE, Report};
-use madang_engine::{ArrayInfo, LocalEngine, NodeShare, Order};
+use madang_centre::{ArrayRecord, Centre, GRACE, Input, Report};
+use madang_engine::{ArrayInfo, Engine, NodeShare, Order};
 use madang_model::{
-    Allocation, EndedRun, EngineKind, Founding, Job, JobState, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause, Time,
+    Allocation, EndedRun, Founding, Health, Job, JobState, NodeId, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause,
+    Time,
 };
 use madang_sim::ModelEngine;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The engines of sites where something really runs.
+pub enum Real {
+    /// This server's.
+    Here(BTreeMap<SiteId, Box<dyn Engine>>),
+    /// Those of another machine's server, which cannot be reached from this one: nothing is started there, what runs there
+    /// is left alone, and what became of it is asked when that server leads again.
+    Away,
+}
+
+impl Real {
+    fn at(&mut self, site: SiteId) -> Option<&mut Box<dyn Engine>> {
+        match self {
+            Real::Here(engines) => engines.get_mut(&site),
+            Real::Away => None,
+        }
+    }
+
+    fn known(&self) -> Vec<(RunId, SiteId)> {
+        let Real::Here(engines) = self else { return Vec::new() };
+        let known = |(site, engine): (&SiteId, &Box<dyn Engine>)| -> Vec<(RunId, SiteId)> {
+            engine.known().into_iter().map(|run| (run, *site)).collect()
+        };
+        engines.iter().flat_map(known).collect()
+    }
+}
 
 /// All engines of a centre.
 pub struct Engines {
     modelled: Vec<bool>,
     model: ModelEngine,
-    local: Local,
+    real: Real,
+    nodes: BTreeMap<String, NodeId>,
     queue: Arc<Queue>,
-}
-
-/// What runs the processes of a centre's local site.
-pub enum Local {
-    /// This server's engine.
-    Here(LocalEngine),
-    /// Nothing: the centre has no such site, or its server was started without an engine.
-    None,
-    /// The engine of another machine's server, which cannot be reached from this one: nothing is started there, what
-    /// runs there is left alone, and what became of it is asked when that server leads again.
-    Away,
 }
 
 /// What a start names: site, run, what it holds, how long it may run.
 pub type Start<'a> = (SiteId, RunId, &'a Allocation, Span);
 
-impl Local {
-    fn here(&mut self) -> Option<&mut LocalEngine> {
-        match self {
-            Local::Here(local) => Some(local),
-            Local::None | Local::Away => None,
-        }
-    }
-}
-
 impl Engines {
-    /// The engines of a centre, `local` for the site that runs real processes.
-    pub fn new(founding: &Founding, local: Local, queue: Arc<Queue>) -> Engines {
-        let modelled = founding.sites.iter().map(|site| site.engine == EngineKind::Model).collect();
-        Engines { modelled, model: ModelEngine::new(), local, queue }
+    /// The engines of a centre, `real` for the sites where something really runs.
+    pub fn new(founding: &Founding, real: Real, queue: Arc<Queue>) -> Engines {
+        let modelled = founding.sites.iter().map(|site| !site.engine.is_real()).collect();
+        let nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();
+        Engines { modelled, model: ModelEngine::new(), real, nodes, queue }
     }
 
     /// After a restart: what the core believes to run is compared with what engines know. A start that may not have
     /// left is sent again, for engines start a run once at most; so is a stop.
     pub fn take_up(&mut self, now: Time, centre: &Centre, journal: &Journal) -> Result<(), Trouble> {
-        let known: BTreeSet<RunId> =
-            self.local.here().map(|local| local.known().into_iter().collect()).unwrap_or_default();
+        let here = self.real.known();
+        let known: BTreeSet<RunId> = here.iter().map(|(run, _)| *run).collect();
         for job in centre.jobs() {
             let Some((run, on)) = job.state.holding() else { continue };
             let site = site_of(centre, on);
@@ -68,7 +77,7 @@ impl Engines {
                 JobState::Running { since, .. } if is_modelled => {
                     self.model.adopt(run, *since, job.limit(), job.model_on(on));
                 }
-                JobState::Running { .. } if !known.contains(&run) && !matches!(self.local, Local::Away) => {
+                JobState::Running { .. } if !known.contains(&run) && !matches!(self.real, Real::Away) => {
                     self.queue.report(Report::Unknown { run }.into());
                 }
                 JobState::Completing { since, cause, .. } => {
@@ -80,9 +89,9 @@ impl Engines {
                 _ => {}
             }
         }
-        for run in known.into_iter().filter(|run| !is_current(centre, *run)) {
-            if let Some(local) = self.local.here() {
-                local.stop(run, StopCause::Stale);
+        for (run, site) in here.into_iter().filter(|(run, _)| !is_current(centre, *run)) {
+            if let Some(engine) = self.real.at(site) {
+                engine.stop(run, StopCause::Stale);
             }
             self.let_go(run);
         }
@@ -97,14 +106,14 @@ impl Engines {
             self.model.start(now, run, limit, job.model_on(on));
             return Ok(());
         }
-        if let Local::Away = self.local {
+        if let Real::Away = self.real {
             tracing::warn!("{run} is not started: its site belongs to a server that does not lead");
             return Ok(());
         }
         let blob = launch::name_of(job).map(|name| journal.blob(name)).transpose()?.flatten();
         let launched = blob.and_then(|blob| serde_json::from_slice::<Launched>(&blob).ok());
-        match (self.local.here(), launched) {
-            (Some(local), Some(launched)) => local.start(order(centre, job, launched, (run, on, limit))),
+        match (self.real.at(site), launched) {
+            (Some(engine), Some(launched)) => engine.start(order(centre, job, launched, (run, on, limit))),
             _ => {
                 tracing::error!("failed to start {run}: this server has no engine or no launch for it");
                 self.queue.report(Report::Ended { run, at: now, outcome: Outcome::LaunchFailed }.into());
@@ -115,19 +124,19 @@ impl Engines {
 
     /// Ends a run.
     pub fn stop(&mut self, now: Time, site: SiteId, run: RunId, cause: StopCause) {
-        let is_modelled = self.is_modelled(site);
-        match &mut self.local {
-            _ if is_modelled => self.model.stop(now, run, cause),
-            Local::Here(local) => local.stop(run, cause),
-            Local::Away => {}
-            Local::None => self.queue.report(Report::Unknown { run }.into()),
+        let (is_modelled, is_away) = (self.is_modelled(site), matches!(self.real, Real::Away));
+        match self.real.at(site) {
+            Some(engine) => engine.stop(run, cause),
+            None if is_modelled => self.model.stop(now, run, cause),
+            None if is_away => {}
+            None => self.queue.report(Report::Unknown { run }.into()),
         }
     }
 
     /// A run may run this long from its start.
     pub fn limit(&mut self, centre: &Centre, site: SiteId, run: RunId, limit: Span) {
         if !self.is_modelled(site) {
-            return self.local.here().into_iter().for_each(|local| local.set_limit(run, limit));
+            return self.real.at(site).into_iter().for_each(|engine| engine.set_limit(run, limit));
         }
         if let Some(job) = centre.job(run.job)
             && let JobState::Starting { since, on, .. } | JobState::Running { since, on, .. } = &job.state
@@ -138,25 +147,43 @@ impl Engines {
 
     /// The holder of an allocation is done with it.
     pub fn release(&mut self, site: SiteId, run: RunId, exit: i32) {
-        if !self.is_modelled(site) {
-            self.local.here().into_iter().for_each(|local| local.release(run, exit));
-        }
+        self.real.at(site).into_iter().for_each(|engine| engine.release(run, exit));
     }
 
     /// Signals a run: a number, and whether the batch shell alone gets it.
     pub fn signal(&mut self, now: Time, site: SiteId, run: RunId, (signal, shell): (i32, bool)) {
         let is_modelled = self.is_modelled(site);
-        match &mut self.local {
-            _ if is_modelled => self.model.signal(now, run, signal),
-            Local::Here(local) => local.signal(run, signal, shell),
-            Local::Away | Local::None => {}
+        match self.real.at(site) {
+            Some(engine) => engine.signal(run, signal, shell),
+            None if is_modelled => self.model.signal(now, run, signal),
+            None => {}
         }
     }
 
     /// The end of a run is on the disk: its engine need not remember it.
     pub fn let_go(&mut self, run: RunId) {
-        if let Some(local) = self.local.here() {
-            local.forget(run);
+        if let Real::Here(engines) = &mut self.real {
+            engines.values_mut().for_each(|engine| engine.forget(run));
+        }
+    }
+
+    /// What the core is to be told for a node to fare as its engine says. An operator's word on a node stands above an
+    /// engine's: only what Slurm has said does Slurm take back.
+    pub fn fares(&self, centre: &Centre, node: String, health: Health) -> Vec<Input> {
+        let Some(id) = self.nodes.get(&node) else { return Vec::new() };
+        let is_slurms = |why: &str| why.starts_with(madang_engine::SAYS);
+        let up = |node: String| Input::Report(Report::NodeUp { node });
+        match (centre.health(*id), health) {
+            (Health::Down { .. }, Health::Down { .. }) | (Health::Up, Health::Up) => Vec::new(),
+            (_, Health::Down { why }) => vec![Input::Report(Report::NodeDown { node, why })],
+            (Health::Down { .. }, Health::Up) => vec![up(node)],
+            (Health::Down { .. }, Health::Drain { why }) => vec![up(node.clone()), Input::Drain { node, why }],
+            (Health::Up, Health::Drain { why }) => vec![Input::Drain { node, why }],
+            (Health::Drain { why }, Health::Up) if is_slurms(why) => vec![Input::Resume { node }],
+            (Health::Drain { why: told }, Health::Drain { why }) if is_slurms(told) && *told != why => {
+                vec![Input::Drain { node, why }]
+            }
+            (Health::Drain { .. }, _) => Vec::new(),
         }
     }
 
@@ -201,7 +228,7 @@ fn is_current(centre: &Centre, run: RunId) -> bool {
     holding.is_some_and(|(current, _)| current == run)
 }
 
-/// Everything the local engine needs to know of a run.
+/// Everything an engine needs to know of a run.
 fn order(centre: &Centre, job: &Job, launched: Launched, start: (RunId, &Allocation, Span)) -> Order {
     let (run, on, limit) = start;
     let founding = centre.founding().expect("a job is there, so the centre is founded");

@@ -1,6 +1,6 @@
 //! What of the founding the edge looks at again and again: names, and the few kinds of node that each site has.
 
-use madang_model::{EngineKind, Founding, Node, Partition, Party, PartyId, Site, SiteId};
+use madang_model::{Founding, Node, Partition, Party, PartyId, Site, SiteId};
 use std::collections::HashMap;
 
 /// Equal nodes of a site.
@@ -69,12 +69,7 @@ impl Estate {
 
     /// True for a site where nothing is real.
     pub fn is_modelled(&self, site: SiteId) -> bool {
-        self.founding.sites[site.index()].engine == EngineKind::Model
-    }
-
-    /// The site that runs real processes, if the centre has one.
-    pub fn local_site(&self) -> Option<SiteId> {
-        self.founding.sites.iter().find(|site| site.engine == EngineKind::Local).map(|site| site.id)
+        !self.founding.sites[site.index()].engine.is_real()
     }
 }
 

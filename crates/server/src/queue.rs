@@ -3,8 +3,9 @@
 
 use crate::store::{Blob, Kept};
 use madang_centre::{Refusal, Reply, Report, Signed};
+use madang_model::Health;
 use parking_lot::{Condvar, Mutex};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -47,6 +48,8 @@ pub struct Found {
     pub asks: Vec<Ask>,
     /// Reports, oldest first.
     pub reports: Vec<Seen>,
+    /// How nodes fare by their engines' last word.
+    pub nodes: BTreeMap<String, Health>,
     /// Callers that wait until everything answered so far is in the projections.
     pub flushes: Vec<oneshot::Sender<()>>,
     /// True when the core is to stop.
@@ -57,6 +60,7 @@ pub struct Found {
 struct Waiting {
     asks: VecDeque<Ask>,
     reports: VecDeque<Seen>,
+    nodes: BTreeMap<String, Health>,
     flushes: Vec<oneshot::Sender<()>>,
     stop: bool,
     closed: bool,
@@ -100,6 +104,12 @@ impl Queue {
         self.bell.notify_one();
     }
 
+    /// Hands to the core how a node fares; a later word takes an earlier one's place.
+    pub fn node(&self, node: String, health: Health) {
+        self.waiting.lock().nodes.insert(node, health);
+        self.bell.notify_one();
+    }
+
     /// Asks to be told once everything answered so far is in the projections.
     pub fn flush(&self, done: oneshot::Sender<()>) {
         let mut waiting = self.waiting.lock();
@@ -128,7 +138,8 @@ impl Queue {
     pub fn take(&self, at_most: Duration) -> Found {
         let mut waiting = self.waiting.lock();
         let empty = |waiting: &Waiting| {
-            waiting.asks.is_empty() && waiting.reports.is_empty() && waiting.flushes.is_empty() && !waiting.stop
+            let is_quiet = waiting.asks.is_empty() && waiting.reports.is_empty() && waiting.nodes.is_empty();
+            is_quiet && waiting.flushes.is_empty() && !waiting.stop
         };
         if empty(&waiting) {
             self.bell.wait_for(&mut waiting, at_most);
@@ -138,6 +149,7 @@ impl Queue {
         let all_taken = asks == waiting.asks.len() && reports == waiting.reports.len();
         let flushes = std::mem::take(&mut waiting.flushes);
         Found {
+            nodes: std::mem::take(&mut waiting.nodes),
             asks: waiting.asks.drain(..asks).collect(),
             reports: waiting.reports.drain(..reports).collect(),
             flushes,

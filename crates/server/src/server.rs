@@ -3,7 +3,7 @@
 use crate::bug::{self, Entry};
 use crate::clock::{Clock, Wall};
 use crate::core::{Core, Parts, Restored, Shared, named, restore};
-use crate::engines::{Engines, Local};
+use crate::engines::{Engines, Real};
 use crate::estate::Estate;
 use crate::follow::{Follower, Stood};
 use crate::http::{self, App};
@@ -11,14 +11,15 @@ use crate::queue::{Queue, Seen};
 use crate::store::{Batch, Folder, Journal, Kept, Place, Snapshots, Store, pg};
 use crate::trouble::Trouble;
 use madang_centre::{Centre, Effect, Input, Report, Signed};
-use madang_engine::{EngineReport, LocalEngine, Options};
-use madang_model::{EngineKind, Founding, Health, Time};
+use madang_engine::{Engine, EngineReport, Expected, LocalEngine, Options, SlurmEngine, SlurmOptions};
+use madang_model::{EngineKind, Founding, Health, Node, SiteId, SlurmSite, Time};
 use madang_sim::Load;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -42,7 +43,7 @@ pub struct Settings {
     pub founding: Founding,
     /// What to do right after the founding, as the centre itself.
     pub first: Vec<Input>,
-    /// How this machine's processes are run; `None` for a server without real processes.
+    /// How real processes are run, here and by way of Slurm; `None` for a server without any.
     pub local: Option<Options>,
     /// Generated load for modelled sites.
     pub loads: Loads,
@@ -92,8 +93,7 @@ impl Server {
         let Store { journal, snapshots, readers, passes, lease } = store;
         let (readers, passes) = (Arc::new(readers), Arc::new(passes));
         let shared = Arc::new(Shared::new(centre, head, lease.clone()));
-        let lead =
-            Lead { dir: folder.path().join("engine"), identity: folder.identity()?, place, local, loads, is_new };
+        let lead = Lead { dir: folder.path().to_owned(), identity: folder.identity()?, place, local, loads, is_new };
         let (stop, stopping) = watch::channel(false);
         let app = (Arc::clone(&shared), Arc::clone(&estate), (readers, Arc::clone(&passes)), url, stopping.clone());
         let app = Arc::new(App::new(app.0, app.1, app.2, app.3, app.4));
@@ -178,22 +178,19 @@ impl Lead {
     /// The core of a centre that this server leads.
     fn core(self, parts: Unled) -> Result<Core, Trouble> {
         let Unled { shared, estate, journal, snapshots, clock, snapshot_at } = parts;
+        let has_real = estate.founding.sites.iter().any(|site| site.engine.is_real());
         let is_away = match &self.place {
-            Place::Postgres(address) if estate.local_site().is_some() => {
-                pg::local_owner(address, &self.identity)? != self.identity
-            }
+            Place::Postgres(address) if has_real => pg::local_owner(address, &self.identity)? != self.identity,
             _ => false,
         };
-        let local = match self.local {
-            _ if is_away => Local::Away,
-            Some(options) if estate.local_site().is_some() => {
-                Local::Here(open_engine(&self.dir, options, &shared.queue)?)
-            }
-            _ => Local::None,
+        let real = match &self.local {
+            _ if is_away => Real::Away,
+            Some(options) => open_engines(&self.dir, &estate.founding, options, &shared.queue)?,
+            None => Real::Here(BTreeMap::new()),
         };
         let first = farewell_or_welcome(&shared.centre.read(), &estate, is_away);
         let loads = (self.loads)(&shared.centre.read(), self.is_new);
-        let engines = Engines::new(&estate.founding, local, Arc::clone(&shared.queue));
+        let engines = Engines::new(&estate.founding, real, Arc::clone(&shared.queue));
         Ok(Core::new(Parts { shared, journal, snapshots, clock, engines, loads, snapshot_at, first }))
     }
 }
@@ -201,9 +198,10 @@ impl Lead {
 /// Why a node takes no work while its machine's server does not lead.
 const AWAY: &str = "the server on this machine does not lead the centre";
 
-/// Nodes of the local site take no work while their server does not lead, and take it again when it does.
+/// Nodes of sites where something really runs take no work while their server does not lead, and take it again when it
+/// does.
 fn farewell_or_welcome(centre: &Centre, estate: &Estate, is_away: bool) -> Vec<Input> {
-    let nodes = estate.founding.nodes.iter().filter(|node| Some(node.site) == estate.local_site());
+    let nodes = estate.founding.nodes.iter().filter(|node| !estate.is_modelled(node.site));
     let change = |node: &madang_model::Node| match centre.health(node.id) {
         Health::Up if is_away => Some(Input::Drain { node: node.name.clone(), why: AWAY.into() }),
         Health::Drain { why } if !is_away && why == AWAY => Some(Input::Resume { node: node.name.clone() }),
@@ -288,24 +286,68 @@ fn numbered((at, input): (usize, Input)) -> Signed {
     Signed { ticket: at as u64 + 1, ..Signed::own(input) }
 }
 
-fn open_engine(dir: &Path, options: Options, queue: &Arc<Queue>) -> Result<LocalEngine, Trouble> {
+/// An engine for each site where something really runs.
+fn open_engines(dir: &Path, founding: &Founding, options: &Options, queue: &Arc<Queue>) -> Result<Real, Trouble> {
+    let mut real = BTreeMap::new();
+    for site in &founding.sites {
+        let reports = reports_to(queue)?;
+        let engine: Box<dyn Engine> = match &site.engine {
+            EngineKind::Model => continue,
+            EngineKind::Local => {
+                let dir = dir.join("engine");
+                Box::new(LocalEngine::open(&dir, options.clone(), reports).map_err(|error| unopened(&error))?)
+            }
+            EngineKind::Slurm(slurm) => {
+                let dir = dir.join("slurm").join(&site.name);
+                let options = slurm_options(founding, site.id, slurm, options);
+                Box::new(SlurmEngine::open(&dir, options, reports).map_err(|error| unopened(&error))?)
+            }
+        };
+        real.insert(site.id, engine);
+    }
+    Ok(Real::Here(real))
+}
+
+fn slurm_options(founding: &Founding, site: SiteId, slurm: &SlurmSite, options: &Options) -> SlurmOptions {
+    let nodes = founding.nodes.iter().filter(|node| node.site == site);
+    let expected = |node: &Node| Expected {
+        name: node.name.clone(),
+        gpus: node.gpus,
+        cpus: node.cpus,
+        memory_mib: node.memory_mib,
+    };
+    SlurmOptions {
+        site: slurm.clone(),
+        nodes: nodes.map(expected).collect(),
+        helper: options.helper.clone(),
+        extra_env: options.extra_env.clone(),
+    }
+}
+
+fn unopened(error: &dyn std::error::Error) -> Trouble {
+    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    Trouble::new(format!("{error}{cause}"))
+}
+
+/// Where an engine's reports go: through a thread into the core's queue.
+fn reports_to(queue: &Arc<Queue>) -> Result<Sender<EngineReport>, Trouble> {
     let (reports, seen) = std::sync::mpsc::channel();
-    let engine = LocalEngine::open(dir, options, reports).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        Trouble::new(format!("{error}{cause}"))
-    })?;
     let queue = Arc::clone(queue);
     let bridge = std::thread::Builder::new().name("reports".into()).spawn(move || pass_on(&seen, &queue));
     bridge.map_err(|error| Trouble::new(format!("failed to start the thread of reports: {error}")))?;
-    Ok(engine)
+    Ok(reports)
 }
 
-/// Hands the local engine's reports to the core until the engine is closed.
+/// Hands an engine's reports to the core until the engine is closed.
 fn pass_on(seen: &Receiver<EngineReport>, queue: &Queue) {
     while let Ok(report) = seen.recv() {
         queue.report(match report {
             EngineReport::Started { run, at } => Report::Started { run, at }.into(),
             EngineReport::Unknown { run } => Report::Unknown { run }.into(),
+            EngineReport::Node { node, health } => {
+                queue.node(node, health);
+                continue;
+            }
             EngineReport::Ended { run, at, outcome, peak_mib, cpu, note } => {
                 Seen { report: Report::Ended { run, at, outcome }, note: Some(Kept::Note { run, note, peak_mib, cpu }) }
             }
@@ -343,9 +385,4 @@ impl Drop for End {
         self.shared.is_up.store(false, Ordering::Relaxed);
         self.shared.queue.close();
     }
-}
-
-/// True when a founding has a site of real processes.
-pub fn has_local_site(founding: &Founding) -> bool {
-    founding.sites.iter().any(|site| site.engine == EngineKind::Local)
 }

@@ -2,7 +2,7 @@
 
 use crate::auth::NoPass;
 use crate::demo;
-use crate::server::{Loads, Server, Settings, has_local_site};
+use crate::server::{Loads, Server, Settings};
 use crate::store::Place;
 use crate::trouble::Trouble;
 use madang_centre::Input;
@@ -155,7 +155,7 @@ pub fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
         data,
         store,
         listen: options.listen,
-        local: has_local_site(&founding).then_some(engine),
+        local: Some(engine),
         founding,
         first,
         loads,

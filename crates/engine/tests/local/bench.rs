@@ -1,5 +1,5 @@
 //! A bench to try runs on: an engine in a folder of its own, orders with sensible fields, reports awaited by run.
-use madang_engine::{EngineReport, LaunchSpec, LocalEngine, NodeShare, Options, Order, PartInfo};
+use madang_engine::{Engine, EngineReport, LaunchSpec, LocalEngine, NodeShare, Options, Order, PartInfo};
 use madang_model::{JobId, Outcome, RunId, Span, Time};
 use nix::sys::signal::Signal;
 use std::fs;

@@ -1,36 +1,12 @@
 //! Who may be killed: the server, the nursery, a shepherd. Nothing starts twice, no end is lost, nothing runs on.
 use crate::bench::{Bench, eventually, fresh_dir, kill_now, lives, options, order, run, signal};
-use madang_engine::{EngineReport, Error, LocalEngine};
+use madang_engine::{Engine, Error, LocalEngine};
 use madang_model::{Outcome, Span, StopCause};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
-
-#[test]
-fn a_new_server_takes_up_what_runs() {
-    let mut bench = Bench::new();
-    bench.start(1, "echo ready > ready; while ! test -e go; do sleep 0.02; done; exit 6");
-    let began = bench.started(run(1));
-    bench.line("ready");
-    bench.reopen();
-    assert_eq!(bench.engine().known(), [run(1)]);
-    assert_eq!(bench.started(run(1)), began);
-    fs::write(bench.dir.join("go"), "").expect("writable");
-    assert_eq!(bench.ended(run(1)).outcome, Outcome::Failed { exit: 6, signal: 0 });
-}
-
-#[test]
-fn a_new_server_can_stop_what_it_took_up() {
-    let mut bench = Bench::new();
-    bench.start(1, "sleep 300");
-    bench.started(run(1));
-    bench.reopen();
-    bench.reopen();
-    bench.engine().stop(run(1), StopCause::Cancelled);
-    assert_eq!(bench.ended(run(1)).outcome, Outcome::Cancelled);
-}
 
 #[test]
 fn an_end_without_a_server_is_told_exactly() {
@@ -289,17 +265,4 @@ fn a_helper_that_is_none_is_an_error() {
         assert!(matches!(engine, Err(Error::Nursery { .. })), "{engine:?}");
         fs::remove_dir_all(dir).expect("it was made");
     }
-}
-
-#[test]
-fn the_order_can_stop_before_the_start_is_told() {
-    let mut bench = Bench::new();
-    for number in 1..=20 {
-        bench.start(number, "exec sleep 300");
-        bench.engine().stop(run(number), StopCause::Cancelled);
-    }
-    for number in 1..=20 {
-        assert_eq!(bench.ended(run(number)).outcome, Outcome::Cancelled);
-    }
-    assert!(bench.quiet().iter().all(|report| matches!(report, EngineReport::Started { .. })));
 }

@@ -1,36 +1,9 @@
 //! What a job sees: its environment, its files, its arguments.
 use crate::bench::{Bench, options, run};
 use expect_test::expect;
-use madang_engine::{ArrayInfo, LocalEngine, NodeShare, Order, PartInfo};
+use madang_engine::{ArrayInfo, Engine, LocalEngine, NodeShare, Order, PartInfo};
 use madang_model::{Outcome, RunId};
 use std::path::PathBuf;
-
-#[test]
-fn output_goes_where_patterns_say() {
-    let mut bench = Bench::new();
-    let plain = bench.order(1, "echo out; echo err >&2");
-    let mut array = bench.order(2, "echo task");
-    array.array = Some(ArrayInfo { job: 2, task: 3, count: 4, min: 0, max: 3, step: 1 });
-    let mut apart = bench.order(3, "cat; echo err >&2");
-    std::fs::write(bench.dir.join("in-train"), "read\n").expect("writable");
-    apart.spec.stdin = Some("in-%x".to_owned());
-    apart.spec.stdout = Some("%x-%04j-%N.out".to_owned());
-    apart.spec.stderr = Some("%u.err".to_owned());
-    let mut same = bench.order(4, "echo one; echo two >&2; echo three");
-    same.spec.stdout = Some("same-%j".to_owned());
-    same.spec.stderr = Some("same-4".to_owned());
-    for order in [plain, array, apart, same] {
-        bench.engine().start(order);
-    }
-    for number in 1..=4 {
-        assert_eq!(bench.ended(run(number)).outcome, Outcome::Completed, "{number}");
-    }
-    assert_eq!(bench.read("slurm-1.out"), "out\nerr\n");
-    assert_eq!(bench.read("slurm-2_3.out"), "task\n");
-    assert_eq!(bench.read("train-0003-here.out"), "read\n");
-    assert_eq!(bench.read("kim.err"), "err\n");
-    assert_eq!(bench.read("same-4"), "one\ntwo\nthree\n");
-}
 
 #[test]
 fn output_is_emptied_or_appended_to() {
