@@ -20,4 +20,7 @@ pub struct Problem {
     /// What to do about it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The request's id, as in the header `x-request-id` and in the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }

@@ -39,6 +39,7 @@ const fn op(method: &'static str, path: &'static str, access: Access) -> Operati
 pub const OPERATIONS: &[Operation] = &[
     op("GET", "/healthz", Access::Public),
     op("GET", "/readyz", Access::Public),
+    op("GET", "/metrics", Access::Operator),
     op("GET", "/api/v1/openapi.json", Access::Public),
     op("POST", "/api/v1/session", Access::Public),
     op("DELETE", "/api/v1/session", Access::SignedIn),

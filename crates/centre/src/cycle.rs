@@ -4,10 +4,35 @@ use crate::state::Centre;
 use alloc::format;
 use alloc::vec::Vec;
 use madang_model::{Blocked, JobId, JobState, StopCause};
-use madang_sched::{Anomaly, Budget, Event, PromiseEnd, Start};
+use madang_sched::{Anomaly, Budget, CycleReport, Event, PromiseEnd, Start};
 
 /// Most rounds in one step: a start may make room for another task of its array, which may start at once too.
 const ROUNDS: u32 = 8;
+
+/// What scheduling cycles did since this centre was made or restored: for whoever watches, never for a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Cycles.
+    pub cycles: u64,
+    /// Placements tried.
+    pub tries: u64,
+    /// Runs started.
+    pub starts: u64,
+    /// Of these, ahead of a blocked job of higher rank.
+    pub backfilled: u64,
+    /// Runs told to stop for another job.
+    pub stops: u64,
+}
+
+impl Work {
+    fn add(&mut self, report: &CycleReport) {
+        self.cycles += 1;
+        self.tries += u64::from(report.tries);
+        self.starts += u64::from(report.starts);
+        self.backfilled += u64::from(report.backfilled);
+        self.stops += u64::from(report.stops);
+    }
+}
 
 impl Centre {
     pub(crate) fn run_cycle(&mut self) {
@@ -21,6 +46,7 @@ impl Centre {
             let now = self.now;
             let Some(sched) = self.sched.as_mut() else { return };
             let step = sched.step(now, events);
+            self.work.add(&step.report);
             self.wake = step.wake;
             self.heed(step.anomalies, step.promises);
             for stop in step.stops {

@@ -37,6 +37,7 @@ mod wishes;
 mod world;
 
 pub use array::ArrayRecord;
+pub use cycle::Work;
 pub use defrag::MOVES_MOST;
 pub use effect::{Effect, Keep, Notice, Reply};
 pub use growth::Grown;

@@ -42,6 +42,8 @@ pub struct Centre {
     pub(crate) counts: Counts,
     /// Promises kept and broken since opening.
     pub(crate) promises: (u64, u64),
+    /// Not kept in snapshots.
+    pub(crate) work: crate::cycle::Work,
     /// How long jobs like others ran.
     pub(crate) foresight: Foresight,
     /// By site: how much was stranded, hour by hour.
@@ -166,6 +168,7 @@ impl Centre {
             delivered: Vec::new(),
             counts: Counts::default(),
             promises: (0, 0),
+            work: crate::cycle::Work::default(),
             foresight: Foresight::default(),
             growth: Vec::new(),
             growth_look: 0,

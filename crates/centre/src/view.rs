@@ -89,6 +89,10 @@ impl Centre {
     pub fn promises_kept(&self) -> (u64, u64) {
         self.promises
     }
+    /// What scheduling cycles did since this centre was made or restored.
+    pub fn work(&self) -> crate::cycle::Work {
+        self.work
+    }
     /// Reservations that are not over, by id.
     pub fn reservations(&self) -> impl Iterator<Item = &Reservation> {
         self.reservations.values()

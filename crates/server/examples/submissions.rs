@@ -81,6 +81,7 @@ fn settings(dir: &Path) -> Result<Settings, Box<dyn std::error::Error>> {
         local: None,
         loads: |_, _| Vec::new(),
         wall: Box::new(madang_server::clock::system),
+        metrics: None,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::bug::{self, Entry};
 use crate::chart::Chart;
 use crate::clock::Clock;
 use crate::engines::{self, Engines};
+use crate::metrics::Metrics;
 use crate::queue::{Answer, Found, Queue, Seen};
 use crate::store::journal::Step;
 use crate::store::pg::Lease;
@@ -24,7 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, oneshot};
 
 /// Inputs between two snapshots, besides one for each job that waits or runs: a snapshot costs by those, a replay by
@@ -66,6 +67,8 @@ pub struct Shared {
     pub chart: Mutex<Chart>,
     /// The journal's head.
     pub head: Mutex<Head>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// True while the core takes inputs, or stands by to.
     pub is_up: AtomicBool,
     /// The lease of a store that servers share.
@@ -96,7 +99,9 @@ impl Changes {
 impl Shared {
     /// A centre, as restored, its journal's head, and the lease that it is led under, if any.
     pub fn new(centre: Centre, head: Head, lease: Option<Arc<Lease>>) -> Shared {
+        let (sites, parties) = centre.founding().map_or((0, 0), |base| (base.sites.len(), base.parties.len()));
         Shared {
+            metrics: Metrics::new(sites, parties),
             lease,
             active: Mutex::new(None),
             chart: Mutex::new(Chart::new(head.at)),
@@ -242,6 +247,7 @@ impl Core {
     }
 
     fn turn_until_stopped(&mut self) -> Result<(), Trouble> {
+        self.shared.metrics.snapshot_found(self.snapshot_at);
         let now = self.clock.now();
         self.engines.take_up(now, &self.shared.centre.read(), &self.journal)?;
         let first: Vec<Signed> = std::mem::take(&mut self.first).into_iter().map(Signed::own).collect();
@@ -307,7 +313,10 @@ impl Core {
 
     fn step(&mut self, now: Time, inputs: Vec<Signed>, blobs: &[crate::store::Blob]) -> Result<(), Trouble> {
         let keeps = std::mem::take(&mut self.keeps);
+        let (shared, began) = (Arc::clone(&self.shared), Instant::now());
+        shared.metrics.step_begins();
         self.journal.append(&Batch { now, inputs: &inputs, blobs }, &keeps)?;
+        shared.metrics.appended(began.elapsed(), self.journal.last_commit());
         let ended = |signed: &Signed| match signed.input {
             Input::Report(Report::Ended { run, .. }) => Some(run),
             _ => None,
@@ -315,7 +324,10 @@ impl Core {
         let over: Vec<RunId> = inputs.iter().filter_map(ended).collect();
         let (head, kinds) = (self.journal.head(), bug::kinds(&inputs));
         let entry = Entry { seq: head.seq, kinds: &kinds, is_replay: false, is_last: true };
+        let began = Instant::now();
         let effects = bug::caught(entry, || self.shared.centre.write().step(now, inputs))?;
+        shared.metrics.step_ends(began.elapsed());
+        shared.metrics.saw(&shared.centre.read(), now, &effects);
         over.into_iter().for_each(|run| self.engines.let_go(run));
         *self.shared.head.lock() = head;
         self.perform(now, effects)?;
@@ -398,11 +410,20 @@ impl Core {
         if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }
-        let (head, snapshots) = (self.journal.head(), self.snapshots.clone());
+        let (head, snapshots, shared) = (self.journal.head(), self.snapshots.clone(), self.shared());
         let state = self.shared.centre.read().snapshot();
         let write = move || {
-            if let Err(error) = snapshots.write(head, &state) {
-                tracing::warn!("no snapshot was written, the journal is longer to replay: {error}");
+            let began = Instant::now();
+            match snapshots.write(head, &state) {
+                Ok(()) => {
+                    shared.metrics.snapshot_written(head.inputs);
+                    let millis = began.elapsed().as_millis() as u64;
+                    tracing::info!(entry = head.seq, inputs = head.inputs, millis, "a snapshot was written");
+                }
+                Err(error) => {
+                    shared.metrics.snapshot_failed();
+                    tracing::warn!("no snapshot was written, the journal is longer to replay: {error}");
+                }
             }
         };
         let thread = std::thread::Builder::new().name("snapshot".into()).spawn(write);

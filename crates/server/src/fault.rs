@@ -61,8 +61,8 @@ impl Fault {
         self.hint = hint.into();
         self
     }
-    /// The document.
-    pub fn problem(self) -> Problem {
+    /// The document, of the request with this id; empty where it has none.
+    pub fn problem(self, request: &str) -> Problem {
         Problem {
             kind: format!("about:blank#{}", self.code),
             status: self.status,
@@ -70,6 +70,7 @@ impl Fault {
             code: self.code.into(),
             detail: self.detail,
             hint: Some(self.hint).filter(|hint| !hint.is_empty()),
+            request: Some(request.to_owned()).filter(|request| !request.is_empty()),
         }
     }
 }

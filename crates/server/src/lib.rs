@@ -19,6 +19,7 @@ pub mod fault;
 pub mod follow;
 pub mod http;
 pub mod launch;
+pub mod metrics;
 pub mod queue;
 pub mod ranges;
 pub mod server;

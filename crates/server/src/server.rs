@@ -39,6 +39,8 @@ pub struct Settings {
     pub store: Place,
     /// Where it answers; port 0 is any free one.
     pub listen: SocketAddr,
+    /// Where it answers metrics and probes without sign-in, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// What to found the centre as when the folder is new.
     pub founding: Founding,
     /// What to do right after the founding, as the centre itself.
@@ -66,6 +68,8 @@ pub struct Server {
     folder: Folder,
     core: JoinHandle<Result<(), Trouble>>,
     serving: tokio::task::JoinHandle<()>,
+    /// Where metrics are answered without sign-in.
+    pub scraped: Option<SocketAddr>,
     stop: watch::Sender<bool>,
 }
 
@@ -74,13 +78,25 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Server, Trouble> {
         let folder = Folder::take(&settings.data)?;
         let listener = listen(settings.listen).await?;
+        let (scraping, scraped) = match settings.metrics {
+            Some(asked) => {
+                let listener = listen(asked).await?;
+                let at = listener.local_addr().map_err(|error| unreachable_address(asked, &error))?;
+                (Some(listener), Some(at))
+            }
+            None => (None, None),
+        };
         let address = listener.local_addr().map_err(|error| unreachable_address(settings.listen, &error))?;
         let url = format!("http://{}", visible(address));
         folder.sign(&url)?;
         let Settings { store: place, local, founding, first, loads, wall, .. } = settings;
         let mut store = Store::open(&place, &folder, &url)?;
         store.journal.verify_last(CHECKED)?;
+        let began = std::time::Instant::now();
         let (mut restored, leads) = stand(&mut store).await?;
+        let (entry, millis) = (restored.head.seq, began.elapsed().as_millis() as u64);
+        let replayed = restored.head.inputs - restored.snapshot_at;
+        tracing::info!(entry, replayed, millis, leads, "the centre is restored");
         let mut clock = Clock::new(wall, restored.head.at);
         let is_new = restored.centre.founding().is_none();
         if is_new {
@@ -109,8 +125,12 @@ impl Server {
             _ => Role::Leads(Box::new(lead.core(parts)?), leading),
         };
         let (core, ended) = spawn(Arc::clone(&app.shared), role)?;
+        if let Some(listener) = scraping {
+            tokio::spawn(http::serve(listener, http::scraped(&app), stopping.clone()));
+        }
         let serving = tokio::spawn(http::serve(listener, http::router(&app), stopping));
-        Ok(Server { app, address, is_new, leads: led, ended: Some(ended), folder, core, serving, stop })
+        tracing::info!(%address, is_new, version = env!("CARGO_PKG_VERSION"), "the server answers");
+        Ok(Server { app, address, is_new, leads: led, ended: Some(ended), folder, core, serving, scraped, stop })
     }
 
     /// The data folder.
@@ -121,6 +141,7 @@ impl Server {
     /// Stops: no new requests, what was taken is answered, a snapshot is written. Jobs go on. What the core ended
     /// with, if it ended by itself, is the error.
     pub async fn stop(self) -> Result<(), Trouble> {
+        tracing::info!("the server stops");
         self.stop.send_replace(true);
         if let Err(error) = self.serving.await {
             tracing::warn!("serving ended badly: {error}");

@@ -48,6 +48,8 @@ pub struct UpOptions {
     pub store: Option<String>,
     /// Where to answer.
     pub listen: SocketAddr,
+    /// Where to answer metrics and probes without sign-in, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Which centre a new folder gets; not looked at with `demo`.
     pub centre: CentreChoice,
     /// The plan of 2025 at full size beside this machine, with projects, scripts and load.
@@ -160,6 +162,7 @@ pub fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
         first,
         loads,
         wall: Box::new(crate::clock::system),
+        metrics: options.metrics,
     })
 }
 

@@ -26,6 +26,16 @@ pub struct Up {
     /// Address to answer at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
     listen: SocketAddr,
+    /// Address to answer /metrics, /healthz and /readyz at without sign-in, for Prometheus and probes; whoever reaches it
+    /// may read them [default: none, an operator's token at the main address]
+    #[arg(long, value_name = "ADDRESS", env = "MADANG_METRICS")]
+    metrics: Option<SocketAddr>,
+    /// What is logged: error, warn, info or debug, also by part (warn,madang_server::http=info)
+    #[arg(long, value_name = "LEVEL", env = "MADANG_LOG", default_value = "warn")]
+    log: String,
+    /// How log lines are written
+    #[arg(long, value_name = "FORMAT", env = "MADANG_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
     /// Make up N GPUs on each node of this machine, so that GPU scripts run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=32))]
     pretend_gpus: u32,
@@ -36,11 +46,7 @@ pub struct Up {
 
 /// Serves until a signal.
 pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MADANG_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    // A log that cannot be written (its reader gone, its disk full) must not stop the centre.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false).init();
+    start_log(&up.log, up.log_format)?;
     let data = data_folder(context.place.data.as_deref());
     let data =
         std::path::absolute(&data).map_err(|error| Fail::new(format!("failed to find {}: {error}", data.display())))?;
@@ -53,6 +59,7 @@ pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
         data,
         store: up.store,
         listen: up.listen,
+        metrics: up.metrics,
         centre: up.centre.map_or(CentreChoice::Here, CentreChoice::File),
         demo: up.demo,
         pretend_gpus: up.pretend_gpus,
@@ -61,6 +68,27 @@ pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
         shims,
     };
     madang_server::up(options).map(|()| 0).map_err(|error| split(&format!("{error:#}")))
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// An object of JSON a line, for machines
+    Json,
+}
+
+fn start_log(level: &str, format: LogFormat) -> Result<(), Fail> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .map_err(|error| Fail::new(format!("{level:?} is no log level: {error}")).hint("say --log info, for one"))?;
+    // A log that cannot be written (its reader gone, its disk full) must not stop the centre.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
+    Ok(())
 }
 
 /// The data folder is its owner's alone from the start. What stands in the way, the server says.

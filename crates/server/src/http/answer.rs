@@ -16,9 +16,20 @@ pub const SMALL: usize = 64 << 10;
 pub const LARGE: usize = 12 << 20;
 
 impl IntoResponse for Fault {
+    /// Without the request's id: the log knows it, and makes the document anew from the fault that goes with it.
     fn into_response(self) -> Response {
+        let fault = self.clone();
+        let mut response = self.answer("");
+        response.extensions_mut().insert(fault);
+        response
+    }
+}
+
+impl Fault {
+    /// The problem document of a request.
+    pub fn answer(self, request: &str) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.problem()).unwrap_or_default();
+        let body = serde_json::to_vec(&self.problem(request)).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

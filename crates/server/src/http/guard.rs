@@ -93,7 +93,7 @@ pub struct Gate {
 /// Lets a request through to its handler, or answers it.
 pub async fn guard(State(gate): State<Gate>, params: RawPathParams, mut request: Request, next: Next) -> Response {
     let caller = caller(&gate.app, request.headers());
-    let name = caller.as_ref().map(|caller| caller.name.clone());
+    let pass = caller.as_ref().map(|caller| caller.pass);
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let mut response = match authorize(&gate, caller, &params, (&method, &headers)).await {
         Ok(Entry { caller, object }) => {
@@ -110,7 +110,7 @@ pub async fn guard(State(gate): State<Gate>, params: RawPathParams, mut request:
             fault.into_response()
         }
     };
-    response.extensions_mut().insert(super::log::User(name));
+    response.extensions_mut().insert(super::log::Pass(pass));
     response
 }
 

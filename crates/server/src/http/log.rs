@@ -1,18 +1,41 @@
-//! One line in the log for each request: number, method, path, who, status, time. Never a query (it may hold a
-//! sign-in code), a header or a body.
+//! One line in the log for each request: its id, method, route, the number of the token or session, status, time; the
+//! same counted for the metrics. Never a name, a path (it may hold one), a query (it may hold a sign-in code), a header or
+//! a body. The id is also in the answer's header and in its problem document.
 
+use super::App;
 use crate::fault::Fault;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use madang_api::routes::OPERATIONS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Who a request came from, told by the gate to the log.
+/// Number of the token or session that a request came with, told by the gate to the log.
 #[derive(Clone)]
-pub struct User(pub Option<String>);
+pub struct Pass(pub Option<u64>);
+
+/// What numbers requests and counts them.
+pub struct Log {
+    app: Arc<App>,
+    /// Drawn at the start, so that ids of two starts, or of two servers, do not meet.
+    start: u32,
+    count: AtomicU64,
+}
+
+impl Log {
+    /// The log of a server.
+    pub fn new(app: &Arc<App>) -> Arc<Log> {
+        let start = getrandom::u32().unwrap_or_else(|_| std::process::id());
+        Arc::new(Log { app: Arc::clone(app), start, count: AtomicU64::new(1) })
+    }
+
+    fn next_id(&self) -> String {
+        format!("{:08x}-{}", self.start, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// What every answer carries, so that a browser does nothing with it that was not meant.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -27,7 +50,10 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// A failure that came from elsewhere (a path that is not UTF-8, say) as a problem document like all others.
-fn as_problem(response: Response) -> Response {
+fn as_problem(mut response: Response, id: &str) -> Response {
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        return fault.answer(id);
+    }
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_problem = kind.is_some_and(|kind| kind == "application/problem+json");
@@ -40,24 +66,29 @@ fn as_problem(response: Response) -> Response {
         status if status < 500 => Fault::new(status, "bad_request", "the request could not be read"),
         _ => Fault::internal(),
     };
-    fault.into_response()
+    fault.answer(id)
 }
 
-/// Numbers the request, serves it, adds what every answer carries, and writes the line.
-pub async fn log(State(count): State<Arc<AtomicU64>>, request: Request, next: Next) -> Response {
-    let number = count.fetch_add(1, Ordering::Relaxed);
-    let began = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+/// Numbers the request, serves it, adds what every answer carries, writes the line and counts.
+pub async fn log(State(log): State<Arc<Log>>, request: Request, next: Next) -> Response {
+    let (id, began, method) = (log.next_id(), Instant::now(), request.method().clone());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let path = matched.as_ref().map_or("other", MatchedPath::as_str);
+    let route = OPERATIONS.iter().position(|operation| operation.path == path && operation.method == method.as_str());
     let mut response = next.run(request).await;
-    let user = response.extensions_mut().remove::<User>().and_then(|User(name)| name).unwrap_or_default();
-    let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request = number, %method, path, user, status = response.status().as_u16(), millis, "request");
-    response = as_problem(response);
+    let pass = response.extensions_mut().remove::<Pass>().and_then(|Pass(number)| number);
+    response = as_problem(response, &id);
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    log.app.shared.metrics.served(route, status, took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(request = id, %method, route = path, pass, status, micros, "request");
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert("x-request-id", HeaderValue::from(number));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
     response
 }

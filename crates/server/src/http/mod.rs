@@ -20,6 +20,7 @@ mod serve;
 mod whole;
 
 pub use serve::serve;
+pub(crate) use whole::ready;
 
 use crate::auth::Passes;
 use crate::core::Shared;
@@ -41,7 +42,6 @@ use madang_model::{JobSpec, Launch, Time};
 use parking_lot::{Mutex, RwLockReadGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -113,6 +113,11 @@ impl App {
         let (done, told) = oneshot::channel();
         self.shared.queue.flush(done);
         told.await.map_err(|_| Fault::busy("the server is stopping"))
+    }
+
+    /// Event streams that are open.
+    pub fn open_streams(&self) -> u64 {
+        (STREAMS - self.streams.available_permits().min(STREAMS)) as u64
     }
 
     /// The centre, for reading.
@@ -189,7 +194,18 @@ pub fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(|| async {
             Fault::new(405, "method_not_allowed", "this method is not for this path")
         })
-        .layer(from_fn_with_state(Arc::new(AtomicU64::new(1)), log::log))
+        .layer(from_fn_with_state(log::Log::new(app), log::log))
+        .with_state(Arc::clone(app))
+}
+
+/// What the address of `--metrics` answers, to whoever reaches it: nothing that names a job, a project or a person.
+pub fn scraped(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(whole::metrics))
+        .route("/healthz", get(whole::healthz))
+        .route("/readyz", get(whole::readyz))
+        .fallback(|| async { Fault::new(404, "not_found", "there are /metrics, /healthz and /readyz here") })
+        .layer(from_fn(deadline))
         .with_state(Arc::clone(app))
 }
 
@@ -207,6 +223,7 @@ fn handler(operation: &Operation) -> Option<MethodRouter<Arc<App>>> {
     Some(match (operation.method, path) {
         ("GET", "/healthz") => get(whole::healthz),
         ("GET", "/readyz") => get(whole::readyz),
+        ("GET", "/metrics") => get(whole::metrics),
         ("GET", "/openapi.json") => get(whole::openapi),
         ("GET", "/overview") => get(whole::overview),
         ("GET", "/audit") => get(whole::audit),

@@ -85,6 +85,7 @@ const V1: &str = "/api/v1";
 const DOCS: &[Doc] = &[
     doc("GET", "/healthz", "The process answers", Nothing, Text),
     doc("GET", "/readyz", "The core takes requests", Nothing, Text),
+    doc("GET", "/metrics", "What the server counts, in Prometheus' text format", Nothing, Text),
     doc("GET", "/openapi.json", "This document", Nothing, Json),
     doc("POST", "/session", "Swap a one-time sign-in code for a browser session", One("SignIn"), One("Me")),
     doc("DELETE", "/session", "End the browser session", Nothing, Nothing).status("204"),

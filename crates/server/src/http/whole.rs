@@ -3,6 +3,7 @@
 use super::answer::json;
 use super::{App, blocking};
 use crate::fault::Fault;
+use crate::metrics;
 use crate::store::journal::hex;
 use crate::view;
 use axum::extract::State;
@@ -11,20 +12,41 @@ use axum::response::{IntoResponse, Response};
 use madang_api::Audit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 pub(super) async fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "text/plain")], "ok\n").into_response()
 }
 
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    ready(&app)?;
+    Ok(([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response())
+}
+
+/// The longest that a step and its commit may take before this server is not called ready.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// Whether the core takes inputs and its journal can be written; else why not.
+pub(crate) fn ready(app: &App) -> Result<(), Fault> {
     app.leads()?;
     if app.shared.lease.as_ref().is_some_and(|lease| !lease.is_sure()) {
         return Err(Fault::busy("the store does not answer: the lease on the centre is not renewed"));
     }
-    if app.shared.is_up.load(Ordering::Relaxed) {
-        return Ok(([(header::CONTENT_TYPE, "text/plain")], "ready\n").into_response());
+    if !app.shared.is_up.load(Ordering::Relaxed) {
+        return Err(Fault::busy("the core has stopped"));
     }
-    Err(Fault::busy("the core has stopped"))
+    match app.shared.metrics.at_work() {
+        Some(long) if long >= STUCK => Err(Fault::busy(format!(
+            "the core has been at one step for {} s: the disk does not take its journal, or a cycle takes long",
+            long.as_secs()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    let page = blocking(move || Ok(metrics::page(&app))).await?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response())
 }
 
 pub(super) async fn openapi() -> Response {

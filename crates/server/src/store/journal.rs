@@ -14,6 +14,7 @@ use crate::trouble::Trouble;
 use madang_centre::input::Signed;
 use madang_model::Time;
 use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
 
 /// The format of the journal that this release writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -97,13 +98,14 @@ pub struct Step {
 pub struct Journal {
     rows: Box<dyn Rows>,
     head: Head,
+    last_commit: Duration,
 }
 
 impl Journal {
     /// The journal that a store's rows are, and its head.
     pub fn open(rows: Box<dyn Rows>) -> Result<Journal, Trouble> {
         let head = rows.last()?;
-        Ok(Journal { rows, head })
+        Ok(Journal { rows, head, last_commit: Duration::ZERO })
     }
 
     /// Where it stands.
@@ -115,6 +117,11 @@ impl Journal {
     pub fn refresh(&mut self) -> Result<Head, Trouble> {
         self.head = self.rows.last()?;
         Ok(self.head)
+    }
+
+    /// How long the last commit took, the wait for the disk included.
+    pub fn last_commit(&self) -> Duration {
+        self.last_commit
     }
 
     /// What writes and reads its rows.
@@ -133,7 +140,9 @@ impl Journal {
         let body = serde_json::to_string(batch.inputs)
             .map_err(|error| Trouble::new(format!("failed to write an input as JSON: {error}")))?;
         let head = self.head.next(batch.now, batch.inputs.len() as u64, &body);
+        let began = Instant::now();
         self.rows.append(&NewRow { head, body: &body, blobs: batch.blobs }, keeps)?;
+        self.last_commit = began.elapsed();
         self.head = head;
         Ok(())
     }
