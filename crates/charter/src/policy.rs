@@ -160,6 +160,12 @@ pub fn length(text: &str, secs: RangeInclusive<u64>) -> Option<Span> {
     number.checked_mul(each).filter(|length| secs.contains(length)).map(Span::from_secs)
 }
 
+/// Every setting: its name, what it may be, and what it is by default.
+pub fn settings() -> Vec<(&'static str, &'static str, String)> {
+    let policy = Policy::default();
+    SETTINGS.iter().map(|setting| (setting.name, setting.takes, (setting.get)(&policy))).collect()
+}
+
 /// Changes one setting of a policy, by its name and as text; hyphens in a name are as good as underscores.
 pub fn set(policy: &mut Policy, name: &str, text: &str) -> Result<(), String> {
     set_of(&SETTINGS, policy, name, text)

@@ -131,3 +131,56 @@ pub fn check(context: &Context, file: &Path) -> Result<u8, Fail> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args;
+
+    /// The page of settings: options as clap knows them, a policy's settings as centre files are read by.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Configuration\n\nMade from the code by a test of `crates/cli/src/commands/up.rs` (`UPDATE_EXPECT=1` writes it anew).\n\n\
+             ## `madang up`\n\n| option | variable | by default | says |\n|---|---|---|---|\n",
+        );
+        let command = Up::augment_args(clap::Command::new("up"));
+        for option in command.get_arguments() {
+            let takes = option.get_action().takes_values();
+            let value =
+                option.get_value_names().filter(|_| takes).map(|names| format!(" {}", names[0])).unwrap_or_default();
+            let name = option.get_long().expect("every option has a name");
+            let variable = option.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
+            let default: Vec<_> = option.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+            let default = if takes && !default.is_empty() { format!("`{}`", default.join(" ")) } else { String::new() };
+            let mut says = option.get_help().expect("every option has a help").to_string();
+            let words: Vec<_> =
+                option.get_possible_values().iter().map(|word| format!("`{}`", word.get_name())).collect();
+            if takes && !words.is_empty() {
+                says.push_str(&format!(": {}", words.join(", ")));
+            }
+            page.push_str(&format!("| `--{name}{value}` | {variable} | {default} | {says} |\n"));
+        }
+        page.push_str(
+            "\n`--data DIR` (`MADANG_DATA`) goes with every command. An option beats its variable.\n\n\
+             ## `[policy]` of a centre file\n\nAll other tables are in [centres](../centres/README.md).\n\n\
+             | setting | takes | by default |\n|---|---|---|\n",
+        );
+        for (name, takes, default) in madang_charter::policy::settings() {
+            page.push_str(&format!("| `{name}` | {takes} | `{default}` |\n"));
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_of_settings_is_this() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, page()).expect("writable");
+        }
+        let file = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            file == page(),
+            "docs/configuration.md differs: run this test with UPDATE_EXPECT=1 and read the difference"
+        );
+    }
+}
