@@ -314,6 +314,12 @@ impl Answer {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
+    /// Status and body without what is each request's own.
+    pub fn told(&self) -> (u16, Value) {
+        let mut body = self.json();
+        body.as_object_mut().and_then(|body| body.remove("request"));
+        (self.status, body)
+    }
     pub fn ok(self) -> Value {
         assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text);
         if self.text.is_empty() { Value::Null } else { self.json() }
