@@ -28,8 +28,8 @@ pub const ALONE: &[Alone] = &[
     ("a_job_submitted_twice_starts_once", a_job_submitted_twice_starts_once),
     ("a_partition_that_is_none", a_partition_that_is_none),
     ("jobs_of_others_keep_a_node_out", jobs_of_others_keep_a_node_out),
-    ("a_controller_killed_after_its_answer", a_controller_killed_after_its_answer),
     ("a_dead_controller_holds_no_end_up", a_dead_controller_holds_no_end_up),
+    ("a_controller_killed_after_its_answer", a_controller_killed_after_its_answer),
     ("a_lost_node_loses_its_runs", a_lost_node_loses_its_runs),
 ];
 
@@ -257,17 +257,19 @@ fn jobs_of_others_keep_a_node_out(cluster: &mut Cluster) {
 fn a_controller_killed_after_its_answer(cluster: &mut Cluster) {
     let place = OnSlurm::new(cluster);
     // At moments that leave the job unknown, forgotten while it runs, or pending again while it runs.
-    for wait in [0, 300, 1500] {
+    // On a node each: Slurm gives job ids out twice then, which a node that knows one refuses.
+    for (node, wait) in [("n1", 0), ("n2", 300), ("n3", 1500)] {
         let mut bench = Bench::new(&place);
-        bench.start(1, "echo begun >> starts; sleep 8; echo done >> starts");
+        let mut order = bench.order(1, "echo begun >> starts; sleep 8; echo done >> starts");
+        order.nodes[0].name = node.to_owned();
+        bench.engine().start(order);
         let tag = key(&bench, 1);
         eventually(|| cluster.ask("squeue", &["-h", "-t", "all", "-o", "%j"]).contains(&tag).then_some(()));
         std::thread::sleep(Duration::from_millis(wait));
         cluster.kill_controller();
         std::thread::sleep(Duration::from_millis(500));
         cluster.start_controller();
-        // Slurm may have drained it for a job id that it gave out twice.
-        cluster.ask("scontrol", &["update", "nodename=n1", "state=resume"]);
+        resume(cluster);
         let end = bench.ended(run(1));
         let starts = fs::read_to_string(bench.dir.join("starts")).unwrap_or_default();
         // Slurm may have killed what it had lost. Then that is a lost run, told once and never begun a second time.
@@ -282,7 +284,15 @@ fn a_controller_killed_after_its_answer(cluster: &mut Cluster) {
     }
 }
 
+/// What drained a node before, or what a killed controller remembers of that, is over.
+fn resume(cluster: &Cluster) {
+    for node in ["nodename=n1", "nodename=n2", "nodename=n3"] {
+        cluster.ask("scontrol", &["update", node, "state=resume"]);
+    }
+}
+
 fn a_dead_controller_holds_no_end_up(cluster: &mut Cluster) {
+    resume(cluster);
     let place = OnSlurm::new(cluster);
     let mut bench = Bench::new(&place);
     bench.start(1, "while ! test -e go; do sleep 0.02; done; exit 9");
@@ -302,6 +312,7 @@ fn a_dead_controller_holds_no_end_up(cluster: &mut Cluster) {
     let took = since.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}: each call of a command waits nine seconds");
     cluster.start_controller();
+    resume(cluster);
     assert_eq!(bench.ended(run(3)).outcome, Outcome::Completed);
     assert_eq!(bench.read("count"), "once\n");
 }
