@@ -36,10 +36,8 @@ impl Real {
 
     fn known(&self) -> Vec<(RunId, SiteId)> {
         let Real::Here(engines) = self else { return Vec::new() };
-        let known = |(site, engine): (&SiteId, &Box<dyn Engine>)| -> Vec<(RunId, SiteId)> {
-            engine.known().into_iter().map(|run| (run, *site)).collect()
-        };
-        engines.iter().flat_map(known).collect()
+        let known = engines.iter().flat_map(|(site, engine)| engine.known().into_iter().map(|run| (run, *site)));
+        known.collect()
     }
 }
 
