@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 /// How often memory is looked at where the kernel does not limit it.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long a signal from Slurm is waited for after what it has ended already.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How often killing is repeated after the grace period.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -102,6 +104,7 @@ pub(crate) fn live_in_slurm(
     while !shepherd.is_over() {
         shepherd.wait()?;
     }
+    shepherd.hear_out()?;
     shepherd.finish()
 }
 
@@ -274,6 +277,22 @@ impl Shepherd {
             self.take_commands();
             self.take_mail(Mailbox::read_in_time);
             self.take_time();
+        }
+        Ok(())
+    }
+
+    /// Slurm signals a job's processes one after another, so that a script which SIGTERM has ended may be a moment ahead of
+    /// what tells the shepherd that Slurm wants it.
+    fn hear_out(&mut self) -> io::Result<()> {
+        let ended = matches!(self.script, Script::Over { signal: libc::SIGTERM, .. });
+        let until = Instant::now() + MOMENT;
+        while ended && self.stopping.is_none() && Instant::now() < until {
+            let mut ready = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ready, PollTimeout::from(50u8)).or_else(|error| match error {
+                nix::errno::Errno::EINTR => Ok(0),
+                error => Err(error),
+            })?;
+            self.take_signals();
         }
         Ok(())
     }
