@@ -2,9 +2,10 @@
 //!
 //! A run may be taken for a job within its owner's guarantee if its own owner stays at or above its guarantee without
 //! it; so nobody takes back what was just taken from them. A gang larger than all that its owner is due borrows as a
-//! whole, and may be taken while its owner holds more than that; it cannot be claimed again. Within one owner an urgent job may take what asked for
-//! little urgency. Either way a run is left alone at first, and a job suffers only so often ([`crate::Taking`]). A run
-//! that is left alone for the moment is weighed with the others: where it will be the better choice, it is waited for.
+//! whole, and may be taken while its owner holds more than that; it cannot be claimed again. Within one owner an urgent
+//! job may take what asked for little urgency. Either way a run is left alone at first, and a job suffers only so often
+//! ([`crate::Taking`]). A run that is left alone for the moment is weighed with the others: where it will be the better
+//! choice, it is waited for.
 use crate::api::VictimOrder;
 use crate::promise::gone;
 use crate::reclaim::Claim;

@@ -6,9 +6,9 @@
 //! and in the same moment the job has a promise on the nodes, so that nothing else gets into the room.
 //!
 //! Invariants: no run is stopped unless the job was placed without it; a gang goes whole; an owner that gives back stays
-//! at or above its guarantee, unless what it gives is one gang larger than that, and one that takes stays within it; a job that lost work is left alone until it has done
-//! twice as much, so that it comes to its end however long it is; a look that found nothing is not repeated until
-//! something changed.
+//! at or above its guarantee, unless what it gives is one gang larger than that, and one that takes stays within it; a job
+//! that lost work is left alone until it has done twice as much, so that it comes to its end however long it is; a look
+//! that found nothing is not repeated until something changed.
 use crate::api::{BrokenBy, Step, Stop, VictimOrder};
 use crate::cluster::amount_of;
 use crate::draft::Draft;
