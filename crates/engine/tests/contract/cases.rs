@@ -45,6 +45,8 @@ fn exit_codes_and_signals_are_kept(bench: &mut Bench<'_>) {
         let end = bench.ended(run(number));
         assert_eq!(end.outcome, *want, "{script}");
         assert!(end.at >= began, "{script}: {end:?}");
+        // What it used is told too: some memory, and no more of a processor than it can have had.
+        assert!((1..1024).contains(&end.peak_mib) && end.cpu < Span::from_mins(1), "{script}: {end:?}");
     }
 }
 

@@ -6,6 +6,7 @@ pub mod cases;
 use madang_engine::{Engine, EngineReport, LaunchSpec, NodeShare, Order, PartInfo};
 use madang_model::{JobId, Outcome, RunId, Span, Time};
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -30,8 +31,16 @@ pub struct Bench<'p> {
     pub dir: PathBuf,
     place: &'p dyn Place,
     engine: Option<Box<dyn Engine>>,
-    reports: Receiver<EngineReport>,
-    seen: Vec<EngineReport>,
+    reports: Reports,
+}
+
+/// What an engine reports, awaited by what is looked for.
+pub struct Reports {
+    pub receiver: Receiver<EngineReport>,
+    /// What came and was not looked for yet.
+    pub seen: Vec<EngineReport>,
+    /// How long one is waited for.
+    patience: Duration,
 }
 
 /// How a run ended.
@@ -39,11 +48,67 @@ pub struct Bench<'p> {
 pub struct End {
     pub at: Time,
     pub outcome: Outcome,
+    pub peak_mib: u64,
+    pub cpu: Span,
     pub note: String,
 }
 
 pub fn run(number: u64) -> RunId {
     RunId { job: JobId::new(number), attempt: 1 }
+}
+
+impl Reports {
+    pub fn new(receiver: Receiver<EngineReport>, patience: Duration) -> Reports {
+        Reports { receiver, seen: Vec::new(), patience }
+    }
+
+    pub fn started(&mut self, run: RunId) -> Time {
+        self.find(|report| match report {
+            EngineReport::Started { run: found, at } if *found == run => Some(*at),
+            _ => None,
+        })
+    }
+
+    pub fn ended(&mut self, run: RunId) -> End {
+        self.find(|report| match report {
+            EngineReport::Ended { run: found, at, outcome, peak_mib, cpu, note } if *found == run => {
+                Some(End { at: *at, outcome: *outcome, peak_mib: *peak_mib, cpu: *cpu, note: note.clone() })
+            }
+            _ => None,
+        })
+    }
+
+    pub fn unknown(&mut self, run: RunId) {
+        self.find(|report| (*report == EngineReport::Unknown { run }).then_some(()));
+    }
+
+    /// Awaits a report that is looked for.
+    pub fn find<T>(&mut self, wanted: impl Fn(&EngineReport) -> Option<T>) -> T {
+        let until = Instant::now() + self.patience;
+        loop {
+            if let Some(at) = self.seen.iter().position(|report| wanted(report).is_some()) {
+                return wanted(&self.seen.remove(at)).expect("just found");
+            }
+            match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(report) => self.seen.push(report),
+                Err(RecvTimeoutError::Timeout) => panic!("not reported in time; seen: {:?}", self.seen),
+                Err(RecvTimeoutError::Disconnected) => panic!("the engine is gone; seen: {:?}", self.seen),
+            }
+        }
+    }
+}
+
+impl Deref for Bench<'_> {
+    type Target = Reports;
+    fn deref(&self) -> &Reports {
+        &self.reports
+    }
+}
+
+impl DerefMut for Bench<'_> {
+    fn deref_mut(&mut self) -> &mut Reports {
+        &mut self.reports
+    }
 }
 
 impl<'p> Bench<'p> {
@@ -54,7 +119,7 @@ impl<'p> Bench<'p> {
         fs::create_dir_all(&dir).expect("the temporary folder is writable");
         let (sender, reports) = channel();
         let engine = place.open(&dir.join("engine"), sender);
-        Bench { dir, place, engine: Some(engine), reports, seen: Vec::new() }
+        Bench { dir, place, engine: Some(engine), reports: Reports::new(reports, PATIENCE) }
     }
 
     /// What a server's death does: the engine goes without a word.
@@ -67,8 +132,7 @@ impl<'p> Bench<'p> {
         self.engine = None;
         let (sender, reports) = channel();
         self.engine = Some(self.place.open(&self.dir.join("engine"), sender));
-        self.reports = reports;
-        self.seen.clear();
+        self.reports = Reports::new(reports, PATIENCE);
     }
 
     pub fn engine(&mut self) -> &mut dyn Engine {
@@ -86,49 +150,14 @@ impl<'p> Bench<'p> {
         run(number)
     }
 
-    pub fn started(&mut self, run: RunId) -> Time {
-        self.find(|report| match report {
-            EngineReport::Started { run: found, at } if *found == run => Some(*at),
-            _ => None,
-        })
-    }
-
-    pub fn ended(&mut self, run: RunId) -> End {
-        self.find(|report| match report {
-            EngineReport::Ended { run: found, at, outcome, note, .. } if *found == run => {
-                Some(End { at: *at, outcome: *outcome, note: note.clone() })
-            }
-            _ => None,
-        })
-    }
-
-    pub fn unknown(&mut self, run: RunId) {
-        self.find(|report| (*report == EngineReport::Unknown { run }).then_some(()));
-    }
-
     /// Everything reported of runs within so long.
     pub fn within(&mut self, time: Duration) -> Vec<EngineReport> {
         let until = Instant::now() + time;
-        while let Ok(report) = self.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        while let Ok(report) = self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             self.seen.push(report);
         }
         let seen = std::mem::take(&mut self.seen);
         seen.into_iter().filter(|report| !matches!(report, EngineReport::Node { .. })).collect()
-    }
-
-    /// Awaits a report that is looked for.
-    pub fn find<T>(&mut self, wanted: impl Fn(&EngineReport) -> Option<T>) -> T {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(at) = self.seen.iter().position(|report| wanted(report).is_some()) {
-                return wanted(&self.seen.remove(at)).expect("just found");
-            }
-            match self.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(report) => self.seen.push(report),
-                Err(RecvTimeoutError::Timeout) => panic!("not reported in time; seen: {:?}", self.seen),
-                Err(RecvTimeoutError::Disconnected) => panic!("the engine is gone; seen: {:?}", self.seen),
-            }
-        }
     }
 
     /// Waits until a file of this bench's folder holds a whole line, and gives the text.
@@ -155,7 +184,7 @@ impl Drop for Bench<'_> {
             let mut left = known.len();
             let until = Instant::now() + Duration::from_secs(5);
             while left > 0
-                && let Ok(report) = self.reports.recv_timeout(until.saturating_duration_since(Instant::now()))
+                && let Ok(report) = self.receiver.recv_timeout(until.saturating_duration_since(Instant::now()))
             {
                 left -= usize::from(matches!(report, EngineReport::Ended { .. } | EngineReport::Unknown { .. }));
             }
@@ -198,8 +227,13 @@ pub fn order(dir: &Path, node: &str, number: u64, script: &str) -> Order {
 }
 
 /// Polls for what no report tells: files that scripts write, processes that go.
-pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
+pub fn eventually<T>(look: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, look)
+}
+
+/// The same with another patience.
+pub fn eventually_within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + patience;
     loop {
         match look() {
             Some(found) => return found,
