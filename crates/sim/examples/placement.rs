@@ -49,8 +49,8 @@ const PUBLISHED: [(&str, Policy); 6] = [
     ("06-FGD", Policy::Fgd),
 ];
 
-/// Published means over ten seeds at 130% arrivals, in millionths, by list and policy.
-type Known = BTreeMap<(String, Policy), u64>;
+/// Published figures at 130% arrivals, in millionths, one a seed, by list and policy.
+type Known = BTreeMap<(String, Policy), Vec<u64>>;
 
 /// What came of a list, and what its shares alone allow.
 struct List {
@@ -119,7 +119,7 @@ fn published(path: &Path) -> Result<Known, Box<dyn Error>> {
     let mut lines = text.lines();
     let header = lines.next().unwrap_or_default().split(',');
     let column = header.clone().position(|name| name == "130").ok_or("no column 130")?;
-    let mut sums: BTreeMap<(String, Policy), (u64, u64)> = BTreeMap::new();
+    let mut all = Known::new();
     for line in lines {
         let cells: Vec<&str> = line.split(',').collect();
         let known = PUBLISHED.iter().find(|(name, _)| cells.get(1) == Some(name));
@@ -127,10 +127,20 @@ fn published(path: &Path) -> Result<Known, Box<dyn Error>> {
         let (whole, part) = figure.split_once('.').unwrap_or((figure, "0"));
         let millionths = whole.parse::<u64>()? * 10_000 + format!("{part:0<4}")[..4].parse::<u64>()?;
         let list = cells[0].trim_start_matches("openb_pod_list_").to_owned();
-        let sum = sums.entry((list, *policy)).or_default();
-        *sum = (sum.0 + millionths, sum.1 + 1);
+        all.entry((list, *policy)).or_default().push(millionths);
     }
-    Ok(sums.into_iter().map(|(key, (sum, count))| (key, (sum + count / 2) / count)).collect())
+    Ok(all)
+}
+
+/// The mean of published figures, rounded.
+fn mean(figures: &[u64]) -> u64 {
+    let count = figures.len().max(1) as u64;
+    (figures.iter().sum::<u64>() + count / 2) / count
+}
+
+/// Runs whose figure is the published one of their seed, which is printed to a hundredth of a point.
+fn same_runs(outcome: &Outcome, known: &[u64], figure: impl Fn(&Curve) -> u64) -> usize {
+    outcome.curves.iter().zip(known).filter(|(curve, known)| figure(curve).abs_diff(**known) <= 100).count()
 }
 
 fn percent(millionths: u64) -> String {
@@ -159,18 +169,20 @@ fn handed_out(lists: &[List], known: &Known) {
         "| list | random | dot-product | clustering | packing | best-fit | fgd | **worth** | gain | least | limit |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-    let (mut cells, mut near, mut farthest) = (0, 0, 0);
+    let mut met: BTreeMap<Policy, (usize, usize, u64)> = BTreeMap::new();
     for list in lists {
         print!("| {} |", list.name);
         for (_, policy) in PUBLISHED {
-            let mean = outcome(list, policy).mean(end);
+            let ours = outcome(list, policy).mean(end);
             match known.get(&(list.name.to_owned(), policy)) {
                 Some(known) => {
-                    (cells, near) = (cells + 1, near + u32::from(mean.abs_diff(*known) <= 3000));
-                    farthest = farthest.max(mean.abs_diff(*known));
-                    print!(" {} ({}) |", percent(mean), signed(mean, *known));
+                    let (runs, same, farthest) = met.entry(policy).or_default();
+                    *runs += known.len();
+                    *same += same_runs(outcome(list, policy), known, end);
+                    *farthest = (*farthest).max(ours.abs_diff(mean(known)));
+                    print!(" {} ({}) |", percent(ours), signed(ours, mean(known)));
                 }
-                None => print!(" {} |", percent(mean)),
+                None => print!(" {} |", percent(ours)),
             }
         }
         let (fgd, worth) = (outcome(list, Policy::Fgd), outcome(list, Policy::Worth));
@@ -185,7 +197,11 @@ fn handed_out(lists: &[List], known: &Known) {
             percent(list.limit)
         );
     }
-    println!("\n{near} of {cells} published means are met within 0.3 points, all within {}.\n", percent(farthest));
+    println!("\nPublished runs of the same seed that are met within a hundredth of a point:\n");
+    for (policy, (runs, same, farthest)) in met {
+        println!("- {}: {same} of {runs}; means differ by {} at most.", policy.name(), percent(farthest));
+    }
+    println!();
 }
 
 fn left_over(lists: &[List], known: &Known) {
@@ -196,9 +212,10 @@ fn left_over(lists: &[List], known: &Known) {
     for list in lists {
         print!("| {} |", list.name);
         for policy in [Policy::BestFit, Policy::Fgd, Policy::Worth] {
-            let mean = outcome(list, policy).mean(|curve| curve.fragments_at(PERCENT as usize));
-            let beside = known.get(&(list.name.to_owned(), policy)).map(|known| format!(" ({})", signed(mean, *known)));
-            print!(" {}{} |", percent(mean), beside.unwrap_or_default());
+            let ours = outcome(list, policy).mean(|curve| curve.fragments_at(PERCENT as usize));
+            let beside =
+                known.get(&(list.name.to_owned(), policy)).map(|known| format!(" ({})", signed(ours, mean(known))));
+            print!(" {}{} |", percent(ours), beside.unwrap_or_default());
         }
         for policy in [Policy::BestFit, Policy::Fgd, Policy::Worth] {
             print!(" {} |", percent(outcome(list, policy).mean(|curve| curve.fragment_ratio_at(PERCENT as usize))));

@@ -175,12 +175,16 @@ fn the_published_table_is_met() {
     assert_eq!((estate.nodes.len(), estate.gpu_milli(), list.list.len()), (1213, 6_212_000, 8152));
     let policies = [Policy::BestFit, Policy::Fgd, Policy::Worth];
     let outcomes = Study::new(&estate, &list).compare(&policies, 42..44, 130, &mut |_, _| ());
-    let of = |at: usize, figure: &dyn Fn(&Curve) -> u64| outcomes[at].mean(figure);
-    let allocated = |at| of(at, &|curve| curve.allocated_at(130));
-    // Millionths; the standard deviation of a run is 1,500 under best fit, 500 under FGD.
-    assert!(allocated(0).abs_diff(930_800) < 3000, "best fit: {}", allocated(0));
-    assert!(allocated(1).abs_diff(953_900) < 1500, "FGD: {}", allocated(1));
-    assert!(of(1, &|curve| curve.fragments_at(130)).abs_diff(45_700) < 1500, "FGD's fragments");
+    // The published runs themselves: percent of the GPUs, to the last digit published.
+    let published = |at: usize, figure: fn(&Curve, usize) -> u64| {
+        let hundredths = |curve: &Curve| (figure(curve, 130) + 50) / 100;
+        outcomes[at].curves.iter().map(hundredths).collect::<Vec<u64>>()
+    };
+    assert_eq!(published(0, Curve::allocated_at), [9313, 9325], "best fit");
+    assert_eq!(published(1, Curve::allocated_at), [9529, 9532], "FGD");
+    assert_eq!(published(0, Curve::fragments_at), [680, 669], "best fit's fragments");
+    assert_eq!(published(1, Curve::fragments_at), [469, 465], "FGD's fragments");
+    let allocated = |at: usize| outcomes[at].mean(|curve| curve.allocated_at(130));
     assert!(allocated(2) > allocated(1) + 8000, "worth: {}", allocated(2));
 }
 

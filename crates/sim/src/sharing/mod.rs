@@ -11,6 +11,7 @@
 pub mod arrivals;
 pub mod cluster;
 pub mod core;
+pub mod draws;
 pub mod policy;
 pub mod read;
 pub mod replay;
