@@ -52,6 +52,38 @@ pub struct SiteView {
     pub running: u32,
     /// Where the figures come from.
     pub source: String,
+    /// Set while it is lost: nothing new starts there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LostView>,
+}
+
+/// A site that is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LostView {
+    /// Since when.
+    pub since_ms: u64,
+    /// What is known of the cause.
+    pub reason: String,
+    /// True when an operator said so; else it is silent.
+    pub by_operator: bool,
+    /// When its jobs go on elsewhere, or did; absent for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover_ms: Option<u64>,
+    /// True when they have.
+    pub failed_over: bool,
+    /// Runs that were given up there and may still live.
+    pub fenced: u32,
+}
+
+/// `POST /sites/{name}/lost`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LostSpec {
+    /// Why, for everyone to read.
+    pub reason: String,
+    /// True to have its jobs go on elsewhere at once, not only after the time that the policy sets.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// How much worse a site's fragmentation has become: told from a twentieth of its GPUs on.

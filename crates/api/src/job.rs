@@ -212,6 +212,40 @@ pub struct ElasticSpec {
     pub restart_secs: Option<u64>,
 }
 
+/// Where data are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// The site.
+    pub site: String,
+    /// How much, in gigabytes; 1 where only the place matters.
+    #[serde(default = "one_gb")]
+    pub gb: u32,
+}
+
+fn one_gb() -> u32 {
+    1
+}
+
+/// One of a job's sites, and how it stands; figures are by hints and prices, not measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SiteStandingView {
+    /// The site.
+    pub site: String,
+    /// Its place in the order in which sites are tried, 0 for the best.
+    pub rank: u32,
+    /// How long the job's data take to be there, by the hints, in seconds.
+    pub data_secs: u64,
+    /// What an hour of the gang costs there at the prices that rule now, in won, before rates.
+    pub won_per_hour: i64,
+    /// `chosen`, `promised`, `farther`, `dearer`, `even`, `was_full`, `full`, `never` or `lost`.
+    pub verdict: String,
+    /// The same in a sentence, English.
+    pub text: String,
+    /// The same in Korean.
+    pub text_ko: String,
+}
+
 /// `POST /jobs`. Give an `Idempotency-Key` header to make a retry safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -226,9 +260,13 @@ pub struct Submit {
     /// start first, among those that allow its limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
-    /// Sites allowed; default all of the partition's.
+    /// Sites allowed: names, `any` for all that can carry it, `-name` for all but one; default all of the partition's.
+    /// Without a partition the sites choose it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sites: Vec<String>,
+    /// Where its data are: a hint by which sites are put in order; default what its project says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataSpec>,
     /// The gang; empty is one part of one node and one CPU.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartSpec>,
@@ -510,6 +548,9 @@ pub struct JobView {
     pub held: bool,
     /// Site it runs or ran at.
     pub site: Option<String>,
+    /// Of a job that may go to several sites: how each stands, the best first; only in full.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteStandingView>,
     /// Node names in Slurm's compressed form, in rank order; empty while pending.
     pub node_list: String,
     /// How close together its nodes must or should stand, where it asks.
@@ -622,6 +663,9 @@ pub struct Why {
     /// How long it is expected to run, from its owner's like jobs, where the order of backfill goes by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_secs: Option<u64>,
+    /// Of a job that may go to several sites: how each stands, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteStandingView>,
     /// The smallest change found that would start it now, tried on a draft; English.
     pub change: Option<String>,
     /// The same in Korean.

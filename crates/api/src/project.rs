@@ -1,4 +1,5 @@
 //! Projects, awards, statements, owners.
+use crate::job::DataSpec;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -71,6 +72,14 @@ pub struct NewProject {
     pub owner: String,
     /// Class.
     pub class: String,
+}
+
+/// `POST /projects/{name}/data`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectData {
+    /// Where the project's data are, for its jobs that do not say; `null` for nothing known.
+    pub data: Option<DataSpec>,
 }
 
 /// `POST /projects/{name}/awards`.

@@ -46,6 +46,8 @@ pub const OPERATIONS: &[Operation] = &[
     op("GET", "/api/v1/me", Access::SignedIn),
     op("GET", "/api/v1/overview", Access::SignedIn),
     op("GET", "/api/v1/sites", Access::SignedIn),
+    op("POST", "/api/v1/sites/{name}/lost", Access::Operator),
+    op("POST", "/api/v1/sites/{name}/back", Access::Operator),
     op("GET", "/api/v1/partitions", Access::SignedIn),
     op("GET", "/api/v1/floor", Access::SignedIn),
     // Node list; of foreign jobs on a node only the number of devices shows. ?site= ?partition= ?names=a,b
@@ -84,6 +86,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("GET", "/api/v1/projects/{name}", Access::Reader),
     op("POST", "/api/v1/projects/{name}/awards", Access::Officer),
     op("POST", "/api/v1/projects/{name}/members", Access::Officer),
+    op("POST", "/api/v1/projects/{name}/data", Access::Officer),
     // ?from_ms= ?until_ms=
     op("GET", "/api/v1/projects/{name}/statement", Access::Reader),
     op("GET", "/api/v1/owners", Access::SignedIn),

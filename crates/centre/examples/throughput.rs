@@ -63,6 +63,7 @@ fn job() -> Submission {
         partition: None,
         also: vec![],
         sites: vec![],
+        data: Vec::new(),
         parts: vec![part],
         include: vec![],
         exclude: vec![],
@@ -144,5 +145,6 @@ fn founding() -> Founding {
         prices: vec![],
         money: vec![],
         policy: Default::default(),
+        links: Vec::new(),
     }
 }

@@ -23,6 +23,7 @@ impl Centre {
         self.audit_counts(&mut wrong);
         self.audit_deadlines(&mut wrong);
         self.audit_awards(&mut wrong);
+        self.audit_lost(&mut wrong);
         self.audit_reservations(&mut wrong);
         wrong
     }

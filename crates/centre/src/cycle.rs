@@ -133,7 +133,11 @@ impl Centre {
         let edges = self.index.award_edges.first().map(|(at, _)| *at);
         let overdue = self.index.overdue.first().map(|(at, _)| *at);
         let deadlines = self.index.deadlines.first().map(|(at, _)| *at);
-        [self.wake, begins, edges, overdue, deadlines, self.next_reservation_end()].into_iter().flatten().min()
+        let failover = self.next_failover();
+        [self.wake, begins, edges, overdue, deadlines, failover, self.next_reservation_end()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -162,11 +162,12 @@ impl Centre {
         // How long it waits for its level is for the centre to know; jobs that ask for the same are of one shape.
         let request = self.request_of(job);
         let topology = Topology { patience: None, ..request.topology.clone() };
+        let reach = self.reach_of(&job.spec.data, &request);
         Ask {
             run: RunId { job: job.id, attempt: job.attempts + 1 },
             project: job.spec.project,
             user: job.spec.user,
-            request: Request { topology, ..request },
+            request: Request { topology, reach, ..request },
             limit: self.covered(job.left()),
             limit_min: job.spec.limit_min.map(|least| self.covered(least.min(job.left()))),
             deadline: job.spec.deadline.map(|deadline| deadline + crate::GRACE),

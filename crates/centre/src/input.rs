@@ -1,4 +1,5 @@
 //! Inputs: everything that can change a centre. The journal holds these and nothing else.
+use crate::lost::Failover;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -148,6 +149,39 @@ pub enum Input {
         /// The node's name.
         node: String,
     },
+    /// An operator says that a site is lost: nothing new goes there.
+    SiteLost {
+        /// The site's name.
+        site: String,
+        /// What is known of the cause.
+        why: String,
+        /// When its jobs are to go on elsewhere.
+        failover: Failover,
+    },
+    /// A site has not been heard of; the same as lost, until it is heard of again.
+    SiteSilent {
+        /// The site's name.
+        site: String,
+        /// Since when.
+        since: Time,
+    },
+    /// A site that was silent is heard of again.
+    SiteHeard {
+        /// The site's name.
+        site: String,
+    },
+    /// An operator says that a lost site is back.
+    SiteBack {
+        /// The site's name.
+        site: String,
+    },
+    /// Say where a project's data are, for its jobs that do not say; or that nothing is known.
+    ProjectData {
+        /// The project's name.
+        project: String,
+        /// Where, if anywhere.
+        data: Option<DataAt>,
+    },
     /// Book nodes, or a part of a site's capacity, in time.
     Reserve(Booking),
     /// Cancel a reservation.
@@ -224,8 +258,11 @@ pub struct Submission {
     /// Names of further partitions that it may go to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
-    /// Sites allowed by name; empty for the partition's.
+    /// Sites allowed by name, `any` for all that can carry it, `-name` for all of these but one; empty for the partition's.
     pub sites: Vec<String>,
+    /// Where its data are, as a hint; empty for where its project says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataAt>,
     /// The gang.
     pub parts: Vec<Part>,
     /// Names of nodes to include.
@@ -282,6 +319,15 @@ pub struct Submission {
     /// The name of the reservation that it uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<String>,
+}
+
+/// Where data are, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataAt {
+    /// The site's name.
+    pub site: String,
+    /// How much, in gigabytes; 1 where only the place matters.
+    pub gb: u32,
 }
 
 /// A reservation as asked for, by names.

@@ -21,9 +21,11 @@ mod growth;
 pub mod input;
 mod keys;
 mod lifecycle;
+mod lost;
 mod nodes;
 mod outlook;
 mod people;
+mod reach;
 pub mod refusal;
 mod report;
 mod reserve;
@@ -42,9 +44,11 @@ pub use defrag::MOVES_MOST;
 pub use effect::{Effect, Keep, Notice, Reply};
 pub use growth::Grown;
 pub use input::{
-    Alteration, Array, Booking, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission, Target,
-    Wait, Wanted,
+    Alteration, Array, Booking, DataAt, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission,
+    Target, Wait, Wanted,
 };
+pub use lost::{Failover, Fenced, Lost};
+pub use reach::{SiteStanding, Verdict};
 pub use refusal::{Code, Refusal};
 pub use snapshot::Snapshot;
 pub use state::{Centre, Counts};

@@ -66,6 +66,10 @@ impl Centre {
             self.events.push(Event::Leaving(run));
         }
         let site = self.site_of(&on);
+        if cause != StopCause::Limit && self.lost(site).is_some_and(|lost| lost.failed_over) {
+            // Nobody answers there: the run is fenced off when time passes next.
+            self.index.overdue.insert((self.now, run));
+        }
         self.notice(Notice::Job(id));
         self.out.push(Effect::Stop { site, run, cause });
     }
@@ -258,7 +262,7 @@ impl Centre {
     }
 
     /// The price of a model that ruled at a moment.
-    fn ruling_price(&self, model: &str, at: Time) -> Won {
+    pub(crate) fn ruling_price(&self, model: &str, at: Time) -> Won {
         let ruling = self.base().prices.iter().filter(|price| price.model == model && price.from <= at);
         ruling.max_by_key(|price| price.from).map_or(Won::ZERO, |price| price.won_per_gpu_hour)
     }

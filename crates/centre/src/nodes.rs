@@ -1,11 +1,10 @@
 //! Nodes: drained and resumed by operators, lost and found by engines.
-use crate::effect::{Notice, Reply};
+use crate::effect::Reply;
 use crate::refusal::{Code, Refusal};
 use crate::state::Centre;
 use alloc::format;
 use alloc::string::String;
 use madang_model::{Health, NodeId};
-use madang_sched::Event;
 
 impl Centre {
     pub(crate) fn drain(&mut self, node: &str, why: String) -> Result<Reply, Refusal> {
@@ -24,7 +23,16 @@ impl Centre {
 
     pub(crate) fn resume(&mut self, node: &str) -> Result<Reply, Refusal> {
         let id = self.node_named(node)?;
+        let site = &self.base().sites[self.base().nodes[id.index()].site.index()];
+        if self.lost(site.id).is_some() && self.health[id.index()] == Health::Up {
+            let fact = format!("{node} is of site {}, which is lost", site.name);
+            return Err(Refusal::new(Code::WrongState, fact).hint(format!("madang site back {}", site.name)));
+        }
+        let fenced = self.unfence_node(id);
         if self.health[id.index()] == Health::Up {
+            if fenced {
+                return Ok(Reply::Done);
+            }
             return Err(Refusal::new(Code::WrongState, format!("{node} takes work already")));
         }
         self.set_health(id, Health::Up);
@@ -52,9 +60,8 @@ impl Centre {
 
     fn set_health(&mut self, id: NodeId, health: Health) {
         if self.health[id.index()] != health {
-            self.health[id.index()] = health.clone();
-            self.events.push(Event::Node(id, health));
-            self.notice(Notice::Node(id));
+            self.health[id.index()] = health;
+            self.tell_node(id);
         }
     }
 }

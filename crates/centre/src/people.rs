@@ -1,5 +1,6 @@
 //! Users, projects, members, awards.
 use crate::effect::{Notice, Reply};
+use crate::input::DataAt;
 use crate::refusal::{Code, Refusal};
 use crate::state::Centre;
 use alloc::format;
@@ -53,7 +54,15 @@ impl Centre {
         };
         let id = ProjectId::new(self.projects.len() as u32);
         self.index.projects.insert(name.clone(), id);
-        self.projects.push(Project { id, name, title, owner: owner_id, class: class_at as u32, awards: Vec::new() });
+        self.projects.push(Project {
+            id,
+            name,
+            title,
+            owner: owner_id,
+            class: class_at as u32,
+            awards: Vec::new(),
+            data: None,
+        });
         self.events.push(Event::Project { id, owner: owner_id, weight: 1 });
         self.dirty.push(id);
         self.notice(Notice::Project(id));
@@ -68,6 +77,15 @@ impl Centre {
             projects.insert(place, project);
             self.notice(Notice::Project(project));
         }
+        Ok(Reply::Done)
+    }
+
+    /// Where a project's data are, for its jobs that do not say.
+    pub(crate) fn set_project_data(&mut self, project: &str, data: Option<DataAt>) -> Result<Reply, Refusal> {
+        let project = self.project_named(project)?;
+        let data = data.map(|data| self.data_hint(&data.site, data.gb)).transpose()?;
+        self.projects[project.index()].data = data;
+        self.notice(Notice::Project(project));
         Ok(Reply::Done)
     }
 

@@ -30,11 +30,15 @@ impl Centre {
             self.index.overdue.remove(&(at, run));
             self.give_up_on(run);
         }
+        self.fail_over_due();
         self.end_reservations();
         self.settle();
     }
 
     fn give_up_on(&mut self, run: RunId) {
+        if self.current(run).is_some() && self.fence_if_given_up(run.job) {
+            return;
+        }
         match self.current(run) {
             Some(JobState::Running { .. }) => self.stop_run(run.job, StopCause::Limit),
             // The lost node takes no work while it is down, so nothing can be placed on what it may still run.
@@ -108,7 +112,10 @@ impl Centre {
 
     fn run_ended(&mut self, run: RunId, at: Time, outcome: Outcome) {
         let (outcome, lost_start) = match self.current(run) {
-            None => return self.anomaly(format!("{run} reported an end, but is not the present try of its job")),
+            None => {
+                self.unfence(run);
+                return self.anomaly(format!("{run} reported an end, but is not the present try of its job"));
+            }
             Some(JobState::Starting { since, .. }) => (outcome, (outcome != Outcome::LaunchFailed).then_some(*since)),
             Some(JobState::Completing { cause, .. }) => (stopped_as(*cause, outcome), None),
             Some(_) => (outcome, None),
@@ -138,7 +145,7 @@ impl Centre {
     /// The engine has never heard of a run.
     fn unknown(&mut self, run: RunId) {
         let outcome = match self.current(run) {
-            None => return,
+            None => return self.unfence(run),
             Some(JobState::Completing { cause, .. }) => stopped_as(*cause, Outcome::Cancelled),
             Some(JobState::Starting { .. }) => Outcome::Requeued,
             Some(_) => Outcome::NodeFailed,
@@ -168,7 +175,7 @@ impl Centre {
 }
 
 /// How a run that was told to stop ended: as told, unless it came to its own end at its limit.
-fn stopped_as(cause: StopCause, reported: Outcome) -> Outcome {
+pub(crate) fn stopped_as(cause: StopCause, reported: Outcome) -> Outcome {
     match (cause, reported) {
         (StopCause::Limit, Outcome::Completed) => Outcome::Completed,
         (StopCause::Limit, _) => Outcome::TimedOut,

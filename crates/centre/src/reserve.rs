@@ -180,7 +180,7 @@ impl Centre {
         })
     }
 
-    fn site_named(&self, name: &str) -> Result<SiteId, Refusal> {
+    pub(crate) fn site_named(&self, name: &str) -> Result<SiteId, Refusal> {
         let found = self.base().sites.iter().find(|site| site.name == name);
         found.map(|site| site.id).ok_or_else(|| {
             let names: Vec<&str> = self.base().sites.iter().map(|site| site.name.as_str()).collect();

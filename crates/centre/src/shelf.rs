@@ -134,6 +134,7 @@ mod tests {
             topology: Default::default(),
             reservation: None,
             elastic: None,
+            reach: Vec::new(),
         };
         let spec = JobSpec {
             name: Default::default(),
@@ -155,6 +156,7 @@ mod tests {
             launch: None,
             model: None,
             comment: Default::default(),
+            data: Vec::new(),
             also: Vec::new(),
             deadline: None,
             limit_min: None,

@@ -8,6 +8,7 @@ use crate::effect::Reply;
 use crate::foresight::Foresight;
 use crate::input::Key;
 use crate::keys::Keys;
+use crate::lost::{Fenced, Lost};
 use crate::refusal::{Code, Refusal};
 use crate::state::{Centre, Counts, Index, seat};
 use alloc::collections::BTreeSet;
@@ -16,7 +17,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use madang_ledger::Book;
 use madang_model::{
-    Founding, GpuTime, Health, Job, JobId, JobState, Outcome, Project, ProjectId, Reservation, RunId, Time, User,
+    Founding, GpuTime, Health, Job, JobId, JobState, Outcome, Project, ProjectId, Reservation, RunId, SiteId, Time,
+    User,
 };
 use madang_sched::{Event, Scheduler};
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,10 @@ pub struct Snapshot {
     growth: Vec<crate::growth::Growth>,
     #[serde(default)]
     growth_look: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<(SiteId, Lost)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fenced: Vec<(RunId, Fenced)>,
 }
 
 impl Centre {
@@ -98,6 +104,8 @@ impl Centre {
             foresight: self.foresight.clone(),
             growth: self.growth.clone(),
             growth_look: self.growth_look,
+            lost: self.lost.iter().map(|(site, lost)| (*site, lost.clone())).collect(),
+            fenced: self.fenced.iter().map(|(run, fenced)| (*run, fenced.clone())).collect(),
         }
     }
 
@@ -138,6 +146,8 @@ impl Centre {
         centre.dirty = from.dirty;
         centre.growth = from.growth;
         centre.growth_look = from.growth_look;
+        centre.lost = from.lost.into_iter().collect();
+        centre.fenced = from.fenced.into_iter().collect();
         centre.next_reservation = from.next_reservation.max(1);
         centre.reservations = from.reservations.into_iter().map(|one| (one.id, one)).collect();
         centre.foresight = from.foresight;
@@ -151,6 +161,10 @@ impl Centre {
         self.index = Index::default();
         self.index.users = self.users.iter().map(|user| (user.name.clone(), user.id)).collect();
         self.index.projects = self.projects.iter().map(|project| (project.name.clone(), project.id)).collect();
+        self.index.models = self.founding.as_ref().map(crate::reach::models).unwrap_or_default();
+        for slot in self.fenced.values().flat_map(|fenced| &fenced.on.slots) {
+            *self.index.closed.entry(slot.node).or_insert(0) += 1;
+        }
         let nodes = self.founding.iter().flat_map(|base| &base.nodes);
         self.index.nodes = nodes.map(|node| (node.name.clone(), node.id)).collect();
         for project in &self.projects {

@@ -4,6 +4,7 @@ use crate::effect::{Effect, Keep, Notice, Reply};
 use crate::foresight::Foresight;
 use crate::input::{Input, Signed};
 use crate::keys::Keys;
+use crate::lost::{Fenced, Lost};
 use crate::refusal::{Code, Refusal};
 use crate::shelf::Shelf;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,8 +13,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Book;
 use madang_model::{
-    Founding, GpuTime, Health, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId, Time,
-    User, UserId,
+    Founding, GpuTime, Health, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId, SiteId,
+    Time, User, UserId,
 };
 use madang_sched::{Event, Scheduler};
 
@@ -50,6 +51,10 @@ pub struct Centre {
     pub(crate) growth: Vec<crate::growth::Growth>,
     /// When that was looked at last, in looks since 1970.
     pub(crate) growth_look: u64,
+    /// Sites that are lost.
+    pub(crate) lost: BTreeMap<SiteId, Lost>,
+    /// Runs that were given up there.
+    pub(crate) fenced: BTreeMap<RunId, Fenced>,
     pub(crate) index: Index,
     pub(crate) wake: Option<Time>,
     /// What this step has produced so far.
@@ -110,6 +115,10 @@ pub(crate) struct Index {
     pub award_edges: BTreeSet<(Time, ProjectId)>,
     /// For each owner, as far as one has held any: GPUs held now, and the sum of GPUs x start of those runs.
     pub flowing: Vec<(u64, u128)>,
+    /// By site: models of the GPUs there.
+    pub models: Vec<Vec<String>>,
+    /// Nodes of fenced runs, with how many there are.
+    pub closed: BTreeMap<NodeId, u32>,
     /// Waiting and running jobs of each project, as far as one has had any.
     pub by_project: Vec<(u32, u32)>,
 }
@@ -172,6 +181,8 @@ impl Centre {
             foresight: Foresight::default(),
             growth: Vec::new(),
             growth_look: 0,
+            lost: BTreeMap::new(),
+            fenced: BTreeMap::new(),
             index: Index::default(),
             wake: None,
             out: Vec::new(),
@@ -245,6 +256,11 @@ impl Centre {
             Input::Checkpoint { job } => self.checkpoint(job),
             Input::Drain { node, why } => self.drain(&node, why),
             Input::Resume { node } => self.resume(&node),
+            Input::SiteLost { site, why, failover } => self.site_lost(&site, why, failover),
+            Input::SiteSilent { site, since } => self.site_silent(&site, since),
+            Input::SiteHeard { site } => self.site_heard(&site),
+            Input::SiteBack { site } => self.site_back(&site),
+            Input::ProjectData { project, data } => self.set_project_data(&project, data),
             Input::Reserve(booking) => self.reserve(by, booking),
             Input::Unreserve { name } => self.unreserve(&name),
             Input::Defrag { groups } => self.move_runs(&groups),
@@ -262,6 +278,7 @@ impl Centre {
         self.sched = Some(Scheduler::new(founding.policy.clone(), &founding));
         self.health = founding.nodes.iter().map(|_| Health::Up).collect();
         self.delivered = founding.parties.iter().map(|_| GpuTime::ZERO).collect();
+        self.index.models = crate::reach::models(&founding);
         self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();
         self.founding = Some(founding);
         Ok(Reply::Done)

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use madang_model::choice::MOST_KINDS;
 use madang_model::{
     Blocked, Dependency, Elastic, GpuTime, Job, JobId, JobSpec, JobState, NodeId, Part, Partition, PartitionId,
-    Progress, ProjectId, Request, Role, Site, SiteId, Span, Time, UserId,
+    Progress, ProjectId, Request, Role, SiteId, Span, Time, UserId,
 };
 
 pub(crate) const NAME_MOST: usize = 1024;
@@ -104,6 +104,7 @@ impl Centre {
             Refusal::new(Code::Impossible, fact).hint("see what there is with: madang node list, or sinfo")
         })?;
         let after = self.waits_of(&submission.after)?;
+        let data = self.data_of(project, &submission)?;
         let spec = JobSpec {
             name: submission.name,
             user,
@@ -127,6 +128,7 @@ impl Centre {
             launch: submission.launch,
             model: submission.model,
             comment: submission.comment,
+            data,
         };
         self.check_deadline(&spec)?;
         Ok(spec)
@@ -185,6 +187,9 @@ impl Centre {
             let fact = format!("names {} partitions, at most {PARTITIONS_MOST}", submission.also.len() + 1);
             return Err(Refusal::new(Code::Invalid, fact));
         }
+        if submission.partition.is_none() && submission.also.is_empty() && !submission.sites.is_empty() {
+            return self.partitions_with(submission);
+        }
         let mut found = alloc::vec![self.partition(submission.partition.as_deref())?];
         for name in &submission.also {
             let partition = self.partition(Some(name))?;
@@ -228,7 +233,7 @@ impl Centre {
             return Err(Refusal::new(Code::Impossible, fact));
         }
         check_choices(&parts)?;
-        let sites = self.sites(partitions, &submission.sites)?;
+        let sites = self.sites(partitions, submission)?;
         self.check_engines(&sites, submission)?;
         let include = self.nodes_named(&submission.include)?;
         let exclude = self.nodes_named(&submission.exclude)?;
@@ -236,27 +241,8 @@ impl Centre {
             submission.reservation.as_deref().map(|name| self.own_reservation(name, project)).transpose()?;
         let (across_islands, topology) = (submission.across_islands, submission.topology.clone());
         let elastic = elastic(&parts, submission)?;
-        Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation, elastic })
-    }
-
-    fn sites(&self, partitions: &[&Partition], names: &[String]) -> Result<Vec<SiteId>, Refusal> {
-        let mut sites = Vec::new();
-        for name in names {
-            let site = self.base().sites.iter().find(|site| site.name == *name);
-            let has = |site: &&Site| partitions.iter().any(|partition| partition.sites.contains(&site.id));
-            let Some(site) = site.filter(has) else {
-                let named: Vec<&str> = partitions.iter().map(|partition| partition.name.as_str()).collect();
-                let fact = format!("partition {} has no site named {name}", named.join(", "));
-                return Err(Refusal::new(Code::NotFound, fact));
-            };
-            sites.push(site.id);
-        }
-        if sites.is_empty() {
-            sites.extend(partitions.iter().flat_map(|partition| &partition.sites));
-        }
-        sites.sort_unstable();
-        sites.dedup();
-        Ok(sites)
+        let reach = Vec::new();
+        Ok(Request { parts, sites, include, exclude, across_islands, topology, reservation, elastic, reach })
     }
 
     /// A site that runs real processes needs something to run.

@@ -138,6 +138,7 @@ impl Dice {
             partition: Some(if rogue { self.pick(&["gpu", "endless", "none"]) } else { "endless" }.into()),
             also: (0..self.below(2) * self.below(3)).map(|_| self.pick(&["gpu", "endless", "none"]).into()).collect(),
             sites: if self.one_in(6) { vec![self.pick(&["s", "t"]).to_owned()] } else { vec![] },
+            data: Vec::new(),
             parts: (0..parts).map(|_| self.part(rogue)).collect(),
             include: if self.one_in(8) { vec![self.node()] } else { vec![] },
             exclude: if self.one_in(8) { vec![self.node()] } else { vec![] },
@@ -339,6 +340,7 @@ fn founding() -> Founding {
         }],
         money: vec![],
         policy: Default::default(),
+        links: Vec::new(),
     }
 }
 

@@ -71,6 +71,7 @@ fn founding(nodes: u32, gpus: u32) -> Founding {
         }],
         money: vec![],
         policy: Default::default(),
+        links: Vec::new(),
     }
 }
 
@@ -180,6 +181,7 @@ fn gang(nodes: u32, gpus: u32) -> Submission {
         partition: None,
         also: vec![],
         sites: vec![],
+        data: Vec::new(),
         parts: vec![Part {
             nodes,
             gpus,

@@ -8,6 +8,9 @@ use crate::values::{self, EngineWord, NamePattern, Nodes};
 use madang_model::{EngineKind, Policy, SlurmSite, Span, Time, Won};
 use toml::de::DeTable;
 
+/// The slowest line that a file may have: an hour for a gigabyte.
+const MOST_MS_PER_GB: i64 = 3_600_000;
+
 /// A whole file whose shape is sound.
 #[derive(Debug)]
 pub(crate) struct CentreFile {
@@ -18,6 +21,7 @@ pub(crate) struct CentreFile {
     pub prices: Vec<PriceEntry>,
     pub money: Vec<MoneyEntry>,
     pub facts: Vec<FactEntry>,
+    pub links: Vec<LinkEntry>,
     pub partitions: Vec<PartitionEntry>,
     pub policy: Option<PolicyEntry>,
 }
@@ -146,6 +150,15 @@ pub(crate) struct FactEntry {
     pub source: String,
 }
 
+/// `[[link]]`: a line between two sites.
+#[derive(Debug)]
+pub(crate) struct LinkEntry {
+    pub spot: Spot,
+    pub between: Vec<At<String>>,
+    pub ms_per_gb: u32,
+    pub source: String,
+}
+
 /// `[[partition]]`
 #[derive(Debug)]
 pub(crate) struct PartitionEntry {
@@ -191,6 +204,7 @@ pub(crate) fn read(sheet: &Sheet<'_>) -> Option<CentreFile> {
     let prices = each(root.tables("price"), price);
     let money = each(root.tables("money"), money);
     let facts = each(root.tables("fact"), fact);
+    let links = each(root.tables("link"), link);
     let partitions = each(root.need_tables("partition"), partition);
     let policy = root.may_table("policy").map(policy_of);
     root.finish();
@@ -198,7 +212,7 @@ pub(crate) fn read(sheet: &Sheet<'_>) -> Option<CentreFile> {
         Some(policy) => Some(policy?),
         None => None,
     };
-    Some(CentreFile { heading: heading??, parties, classes, sites, prices, money, facts, partitions, policy })
+    Some(CentreFile { heading: heading??, parties, classes, sites, prices, money, facts, links, partitions, policy })
 }
 
 fn each<'a, T>(tables: Vec<Fields<'a>>, read: impl Fn(Fields<'a>) -> Option<T>) -> Vec<T> {
@@ -351,6 +365,15 @@ fn fact(mut fields: Fields<'_>) -> Option<FactEntry> {
     let source = fields.need("source", values::title);
     fields.finish();
     Some(FactEntry { titles: titles?, figure: figure?.value, from: from?.value, source: source?.value })
+}
+
+fn link(mut fields: Fields<'_>) -> Option<LinkEntry> {
+    let spot = fields.spot().clone();
+    let between = fields.need_list("between", values::name);
+    let ms_per_gb = fields.need("ms_per_gb", values::count(1..=MOST_MS_PER_GB));
+    let source = fields.need("source", values::title);
+    fields.finish();
+    Some(LinkEntry { spot, between, ms_per_gb: ms_per_gb?.value, source: source?.value })
 }
 
 fn partition(mut fields: Fields<'_>) -> Option<PartitionEntry> {

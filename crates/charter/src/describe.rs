@@ -3,7 +3,7 @@ use crate::calendar::date;
 use crate::charter::Charter;
 use crate::governance::points;
 use crate::policy;
-use madang_model::{EngineKind, Founding, Island, Node, Parts, PartyId, Site};
+use madang_model::{EngineKind, Founding, Island, Node, Parts, PartyId, Site, SiteId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
@@ -85,7 +85,21 @@ fn write(page: &mut String, founding: &Founding) -> fmt::Result {
         let (sites, usual, most) = (sites.join(", "), partition.default_limit, partition.max_limit);
         writeln!(page, "  {}{default}: {sites}; {usual} unless asked, {most} at most", partition.name)?;
     }
+    write_links(page, founding)?;
     write_policy(page, founding)
+}
+
+/// Lines between sites: hints for where jobs start.
+fn write_links(page: &mut String, founding: &Founding) -> fmt::Result {
+    if founding.links.is_empty() {
+        return Ok(());
+    }
+    heading(page, "links between sites, as hints for where jobs start", founding.links.len())?;
+    let name = |site: SiteId| founding.sites[site.index()].name.as_str();
+    for link in &founding.links {
+        writeln!(page, "  {} - {}: {} ms for a GB", name(link.between.0), name(link.between.1), link.ms_per_gb)?;
+    }
+    Ok(())
 }
 
 /// Where the policy is not the default one.

@@ -67,7 +67,7 @@ macro_rules! word {
     };
 }
 
-const SETTINGS: [Setting; 19] = [
+const SETTINGS: [Setting; 20] = [
     span!("half_life", "a length of time from \"1 hour\" to \"3650 days\"", 3600..=3650 * DAY, half_life),
     count!("promises", "from 0 to 1000", 0..=1000, promises),
     word!("backfill", "shortest-first or oldest-first", ORDERS, backfill),
@@ -111,6 +111,15 @@ const SETTINGS: [Setting; 19] = [
     span!("gain", "a length of time from \"0s\" to \"7 days\"", 0..=7 * DAY, taking.gain),
     count!("jobs", "from 0 to 10000", 0..=10_000, taking.jobs),
     span!("growth", "a length of time from \"1 min\" to \"3650 days\"", 60..=3650 * DAY, growth),
+    Setting {
+        name: "failover_after",
+        takes: "a length of time from \"0s\" to \"365 days\", or never",
+        set: |policy, text| {
+            let after = if text == "never" { Some(None) } else { length(text, 0..=365 * DAY).map(Some) };
+            put(&mut policy.failover, after)
+        },
+        get: |policy| policy.failover.map_or_else(|| "never".into(), |after| after.to_string()),
+    },
     count!("tries", "from 1 to 1000000", 1..=1_000_000, tries),
     count!("starts", "from 1 to 1000000", 1..=1_000_000, starts),
 ];

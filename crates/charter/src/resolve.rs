@@ -5,6 +5,7 @@ use crate::reader::{At, Sheet, Wrong, nearest};
 use crate::values::quoted;
 use crate::{Machine, estate, governance, policy};
 use madang_model::founding::{Founding, Money};
+use madang_model::{Link, SiteId};
 use std::collections::BTreeMap;
 
 /// The charter that a file describes. What is wrong is noted on the sheet; the result then means nothing.
@@ -27,6 +28,7 @@ pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -
         nodes: estate.nodes,
         partitions: estate::partitions(sheet, file, &site_names),
         prices,
+        links: links(sheet, file, &site_names),
         money: file.money.iter().map(money).collect(),
         policy,
     };
@@ -47,6 +49,34 @@ fn money(entry: &crate::centre_file::MoneyEntry) -> Money {
 fn fact(entry: &crate::centre_file::FactEntry) -> Fact {
     let (title, title_ko) = (entry.titles.english.clone(), entry.titles.korean.clone());
     Fact { title, title_ko, figure: entry.figure.clone(), from: entry.from, source: entry.source.clone() }
+}
+
+/// Lines between sites: each between two different ones, and no two between the same.
+fn links(sheet: &Sheet<'_>, file: &CentreFile, sites: &Names<'_>) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    for entry in &file.links {
+        let ends: Vec<SiteId> =
+            entry.between.iter().filter_map(|name| sites.find(sheet, name)).map(SiteId::new).collect();
+        let [a, b] = ends[..] else {
+            if ends.len() == entry.between.len() {
+                let fact = format!("a link is between two sites, this one names {}", ends.len());
+                sheet.wrong(&entry.spot, Wrong::new(fact).hint("between = [\"one\", \"other\"]"));
+            }
+            continue;
+        };
+        let between = (a.min(b), a.max(b));
+        if a == b || links.iter().any(|link| link.between == between) {
+            let fact = match a == b {
+                true => "a link is between two sites, this one between one and itself",
+                false => "another link is between these sites",
+            };
+            sheet.wrong(&entry.spot, Wrong::new(fact));
+            continue;
+        }
+        links.push(Link { between, ms_per_gb: entry.ms_per_gb, source: entry.source.clone() });
+    }
+    links.sort_by_key(|link| link.between);
+    links
 }
 
 /// The names of one kind of thing, each with its place in the file's list.

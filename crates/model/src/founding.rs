@@ -2,6 +2,7 @@
 use crate::estate::{Island, Node, Partition, Site};
 use crate::policy::Policy;
 use crate::project::{Class, Party, Price};
+use crate::reach::Link;
 use crate::units::{Time, Won};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -35,6 +36,9 @@ pub struct Founding {
     /// How its scheduler is set; centres founded before this was written down have the defaults.
     #[serde(default)]
     pub policy: Policy,
+    /// Lines between sites, by the two sites; what is not listed is as [`crate::reach::UNLINKED_MS_PER_GB`] says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
 }
 
 /// One figure of the plan's money.

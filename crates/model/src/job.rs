@@ -1,6 +1,7 @@
 //! Jobs: what is asked for, where it stands, how it ended.
 use crate::choice::Choice;
 use crate::id::{JobId, NodeId, PartitionId, ProjectId, ReservationId, RunId, SiteId, UserId};
+use crate::reach::{DataHint, Reach};
 use crate::share::{Held, Share, WHOLE};
 use crate::topology::Topology;
 use crate::units::{GpuTime, MilliGpus, Span, Time};
@@ -70,9 +71,24 @@ pub struct Request {
     /// How much larger the gang may be; a gang of one part only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elastic: Option<Elastic>,
+    /// How it reaches each of its sites; empty where all are reached alike (see [`crate::reach`]). The core fills it in
+    /// when the job queues.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<Reach>,
 }
 
 impl Request {
+    /// The site's place among those it may use, 0 for the best.
+    pub fn rank_of(&self, site: SiteId) -> u32 {
+        self.reach_of(site).map_or(0, |reach| reach.rank)
+    }
+    /// How long its data take to be at the site.
+    pub fn delay_to(&self, site: SiteId) -> Span {
+        self.reach_of(site).map_or(Span::ZERO, |reach| reach.delay)
+    }
+    fn reach_of(&self, site: SiteId) -> Option<&Reach> {
+        self.reach.iter().find(|reach| reach.site == site)
+    }
     /// GPUs of the whole gang.
     pub fn gpus(&self) -> MilliGpus {
         let milli = |part: &Part| u64::from(part.nodes).saturating_mul(part.milli());
@@ -228,6 +244,9 @@ pub struct JobSpec {
     pub model: Option<ModelRun>,
     /// Free text of the user.
     pub comment: String,
+    /// Where its data are, as a hint; its project's default where it says nothing itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataHint>,
 }
 
 impl JobSpec {

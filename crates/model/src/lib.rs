@@ -15,6 +15,7 @@ pub mod id;
 pub mod job;
 pub mod policy;
 pub mod project;
+pub mod reach;
 pub mod reservation;
 pub mod share;
 pub mod topology;
@@ -33,6 +34,7 @@ pub use job::{
 };
 pub use policy::Policy;
 pub use project::{Award, Class, Party, Price, Project, Role, User};
+pub use reach::{DataHint, Link, Reach};
 pub use reservation::{Cap, Purpose, Recurrence, Reservation, Window};
 pub use share::{Held, Parts, Profile, Share};
 pub use topology::Topology;

@@ -35,6 +35,9 @@ pub struct Policy {
     pub growth: Span,
     /// Owners that do not lend all, or may not borrow all; nobody by default.
     pub lending: BTreeMap<PartyId, Lending>,
+    /// How long a site is lost or silent before its jobs that may go on elsewhere do; 30 minutes by default, `None` for
+    /// never.
+    pub failover: Option<Span>,
 }
 
 /// An order of jobs of equal urgency within a leaf of the share tree.
@@ -124,6 +127,7 @@ impl Default for Policy {
             taking: Taking::default(),
             growth: Span::from_hours(1),
             lending: BTreeMap::new(),
+            failover: Some(Span::from_mins(30)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! People, parties, projects and what was granted to them.
 use crate::id::{AwardId, PartyId, ProjectId, UserId};
+use crate::reach::DataHint;
 use crate::units::{GpuTime, Time, Won};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -88,6 +89,9 @@ pub struct Project {
     pub class: u32,
     /// What was granted, ascending by id.
     pub awards: Vec<Award>,
+    /// Where its data are, for jobs that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataHint>,
 }
 
 /// GPU time granted to a project for a period.

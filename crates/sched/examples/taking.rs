@@ -189,6 +189,7 @@ impl World {
                 topology: Topology::default(),
                 reservation: None,
                 elastic: None,
+                reach: Vec::new(),
             },
             limit: Span::from_millis(left * 3 / 2),
             limit_min: None,
@@ -257,6 +258,7 @@ fn founding() -> Founding {
         partitions: Vec::new(),
         prices: Vec::new(),
         money: Vec::new(),
+        links: Vec::new(),
         policy: Default::default(),
     }
 }

@@ -8,7 +8,7 @@ use crate::shape::Memo;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use madang_model::{Allocation, JobId, NodeId, Span, Time};
+use madang_model::{Allocation, JobId, NodeId, SiteId, Span, Time};
 
 impl Scheduler {
     /// Takes in what happened and decides nothing; that is for the next step.
@@ -275,7 +275,8 @@ impl Scheduler {
 
     /// Gives the job an earlier promise if there is one, and says so; a job of one node looks at the named nodes only.
     fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) -> bool {
-        let Some(old) = self.promises.get(job).map(|pledge| pledge.promise.start) else { return false };
+        let Some(pledge) = self.promises.get(job) else { return false };
+        let (old, site) = (pledge.promise.start, self.cluster.site_of(&pledge.promise.on));
         self.promises.lift(job);
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
         let earliest = match nodes {
@@ -286,7 +287,13 @@ impl Scheduler {
                 self.promises.earliest(&self.cluster, shape, class.limit, (now, old), near)
             }
         };
-        let better = earliest.filter(|(start, _)| *start < old && *start > now);
+        // An earlier start that the data reach later is none.
+        let there = |start: Time, site: Option<SiteId>| {
+            start.after(site.map_or(Span::ZERO, |site| shape.request.delay_to(site)))
+        };
+        let sooner =
+            |start: Time, on: &Allocation| start < old && there(start, self.cluster.site_of(on)) <= there(old, site);
+        let better = earliest.filter(|(start, on)| *start > now && sooner(*start, on));
         let moves = better.is_some();
         if let Some((start, on)) = better {
             let left = self.promises.move_to(job, start, on);

@@ -140,7 +140,8 @@ fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     if part.fitting.iter().any(|fit| fit.whole) && !flat(part, &at.cluster.estate) {
         return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list));
     }
-    (0..shape.kinds).find_map(|kind| single_of(shape, kind, at, met)).map_or(Err(0), |pick| Ok(alloc::vec![pick]))
+    let turns = (0..shape.kinds).flat_map(|kind| shape.ranks().map(move |rank| (kind, rank)));
+    turns.into_iter().find_map(|turn| single_of(shape, turn, at, met)).map_or(Err(0), |pick| Ok(alloc::vec![pick]))
 }
 
 /// True where all nodes that could hold the part are alike and neighbours of each other.
@@ -148,9 +149,10 @@ fn flat(part: &PartPlan, estate: &Estate) -> bool {
     matches!(part.fitting.as_slice(), [fit] if estate.levels[estate.pools[fit.pool].island.index()].is_empty())
 }
 
-fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> {
+fn single_of(shape: &Shape, (kind, rank): (u32, u32), at: &Now, met: &mut Met) -> Option<Pick> {
     let estate = &at.cluster.estate;
-    let fitting = || shape.parts[0].in_turn(estate).filter(|fit| fit.kinds >> kind & 1 == 1);
+    let serves_turn = |fit: &&Fitting| fit.kinds >> kind & 1 == 1 && shape.is_ranked(rank, estate.pools[fit.pool].site);
+    let fitting = || shape.parts[0].in_turn(estate).filter(serves_turn);
     let most = fitting().map(|fit| estate.pools[fit.pool].total.gpus).max().unwrap_or(0);
     for gpus in 0..=most as usize {
         let mut split = None;
@@ -178,9 +180,10 @@ fn single_of(shape: &Shape, kind: u32, at: &Now, met: &mut Met) -> Option<Pick> 
     None
 }
 
-/// One node for one part where devices are shared: the one that loses the least worth by it, and of equals the first.
+/// One node for one part where devices are shared: of the best site the one that loses the least worth by it, and of equals
+/// the first.
 fn least_loss(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
-    let mut best: Option<(u64, Pick)> = None;
+    let mut best: Option<((u32, u64), Pick)> = None;
     for fit in shape.parts[0].in_turn(&at.cluster.estate) {
         let pool = &at.cluster.estate.pools[fit.pool];
         if shape.wish.of(pool.island).is_none() {
@@ -192,14 +195,15 @@ fn least_loss(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> 
             nodes.union_with(&at.cluster.open[fit.pool]);
         }
         for node in nodes.ones().map(|slot| pool.nodes[slot]) {
-            let fewer = |loss: u64| best.is_none_or(|(least, _)| loss < least);
+            let rank = shape.request.rank_of(pool.site);
+            let fewer = |loss: u64| best.is_none_or(|(least, _)| (rank, loss) < least);
             let found = parts::least_loss(fit, node, at);
             // Where no seat is left by promises, it is noted whose they are.
             if found.is_none_or(|(loss, _)| fewer(loss))
                 && serves(shape, fit, node, at, met)
                 && let Some((loss, seat)) = found
             {
-                best = Some((loss, Pick { seat, ..pick(0, fit, node) }));
+                best = Some(((rank, loss), Pick { seat, ..pick(0, fit, node) }));
             }
         }
     }
@@ -291,23 +295,25 @@ pub(crate) fn with_devices(
 /// How good a placement is; less is better: how far apart, GPUs left on the fullest kind of node, nodes offered.
 type Score = (Spread, u32, usize);
 
-/// Picks a gang's nodes out of what `offer` lists for each pool, of the most wanted kind that can be had, or says what the
-/// best island or domain has.
+/// Picks a gang's nodes out of what `offer` lists for each pool, of the most wanted kind that can be had, at the site that
+/// is reached best, or says what the best island or domain has.
 pub(crate) fn assemble(shape: &Shape, estate: &Estate, offer: &mut Offer) -> Result<Vec<Pick>, u32> {
     let mut fitting = 0;
     for kind in 0..shape.kinds {
-        match assemble_of(shape, kind, estate, offer) {
-            Ok(picks) => return Ok(picks),
-            Err(count) => fitting = fitting.max(count),
+        for rank in shape.ranks() {
+            match assemble_of(shape, (kind, rank), estate, offer) {
+                Ok(picks) => return Ok(picks),
+                Err(count) => fitting = fitting.max(count),
+            }
         }
     }
     Err(fitting)
 }
 
-fn assemble_of(shape: &Shape, kind: u32, estate: &Estate, offer: &mut Offer) -> Result<Vec<Pick>, u32> {
+fn assemble_of(shape: &Shape, (kind, rank): (u32, u32), estate: &Estate, offer: &mut Offer) -> Result<Vec<Pick>, u32> {
     let mut best: Option<(Score, Vec<Pick>)> = None;
     let mut fitting = 0;
-    for island in &shape.islands {
+    for island in shape.islands.iter().filter(|island| shape.is_ranked(rank, estate.islands[island.index()])) {
         match gather(shape, kind, estate, core::slice::from_ref(island), offer) {
             Ok((score, picks)) => {
                 if best.as_ref().is_none_or(|(least, _)| score < *least) {
@@ -321,7 +327,7 @@ fn assemble_of(shape: &Shape, kind: u32, estate: &Estate, offer: &mut Offer) -> 
         return Ok(picks);
     }
     if shape.request.across_islands {
-        for site in &shape.request.sites {
+        for site in shape.request.sites.iter().filter(|site| shape.is_ranked(rank, **site)) {
             let islands = islands_of(shape, estate, *site);
             match gather(shape, kind, estate, &islands, offer) {
                 Ok((_, picks)) => return Ok(picks),

@@ -64,8 +64,14 @@ impl Promises {
         let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
         let mut desk = Desk::default();
         let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut desk), node));
-        let ready = usable.filter_map(&mut ready_at);
-        let (start, node) = ready.min().filter(|(start, _)| *start < Time::MAX)?;
+        // What counts is when the data are there too; of equals the site that is reached best.
+        let by_site = |(start, node): (Time, NodeId)| {
+            let site = cluster.site(node);
+            let there = start.after(shape.request.delay_to(site));
+            (there, shape.request.rank_of(site), start, node)
+        };
+        let ready = usable.filter_map(&mut ready_at).filter(|(start, _)| *start < Time::MAX);
+        let (_, _, start, node) = ready.map(by_site).min()?;
         let pick = pick(0, fit_of(node)?, node);
         Some((start, with_devices(&[pick], &cluster.estate, |pick| self.later(cluster, pick, now, start))))
     }
@@ -85,6 +91,30 @@ impl Promises {
             let pools = shape.parts[0].fitting.iter().map(|fit| &estate.pools[fit.pool]);
             return self.earliest_of(cluster, shape, now, pools.flat_map(|pool| pool.nodes.iter().copied()));
         }
+        let mut delays: Vec<Span> = shape.request.reach.iter().map(|reach| reach.delay).collect();
+        delays.sort_unstable();
+        delays.dedup();
+        if delays.len() < 2 {
+            return self.earliest_within(cluster, shape, limit, (now, before), lets);
+        }
+        // Sites that the data reach at another time are looked at by themselves: what counts is when both are there.
+        let of_delay = |delay: Span| {
+            let near = |node: NodeId| shape.request.delay_to(cluster.site(node)) == delay && lets(node);
+            let (start, on) = self.earliest_within(cluster, shape, limit, (now, before), near)?;
+            Some(((start.after(delay), delay), (start, on)))
+        };
+        delays.into_iter().filter_map(of_delay).min_by_key(|(key, _)| *key).map(|(_, found)| found)
+    }
+
+    fn earliest_within(
+        &self,
+        cluster: &Cluster,
+        shape: &Shape,
+        limit: Span,
+        (now, before): (Time, Time),
+        lets: impl Fn(NodeId) -> bool,
+    ) -> Option<(Time, Allocation)> {
+        let estate = &cluster.estate;
         let mut ready = Ready::new();
         let mut desk = Desk::default();
         for (part, plan) in (0u32..).zip(&shape.parts) {

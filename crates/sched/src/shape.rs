@@ -180,6 +180,16 @@ impl Shape {
         Blocked::Domain { level: asked.required.clone(), segment: asked.segment, fitting, wanted }
     }
 
+    /// The places that its sites have among themselves, the best first: one where all are reached alike.
+    pub fn ranks(&self) -> core::ops::RangeInclusive<u32> {
+        0..=self.request.reach.iter().map(|reach| reach.rank).max().unwrap_or(0)
+    }
+
+    /// True of a site with this place.
+    pub fn is_ranked(&self, rank: u32, site: SiteId) -> bool {
+        self.request.reach.is_empty() || self.request.rank_of(site) == rank
+    }
+
     pub fn uses(&self, pool: usize) -> bool {
         self.parts.iter().any(|part| part.fitting.iter().any(|fit| fit.pool == pool))
     }

@@ -7,9 +7,10 @@ use crate::estate::{Estate, Shape};
 use crate::fault::Fault;
 use crate::launch::Launched;
 use crate::ranges;
-use madang_api::{After, Batch, ElasticSpec, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
-use madang_centre::{Submission, Target, Wait};
+use madang_api::{After, Batch, DataSpec, ElasticSpec, PartSpec, QosName, Submit, TopologySpec, WaitSpec, WarnSpec};
+use madang_centre::{DataAt, Submission, Target, Wait};
 use madang_engine::{Kind, LaunchSpec, PartInfo};
+use madang_model::reach::SiteList;
 use madang_model::share::WHOLE;
 use madang_model::{
     Choice, DependencyKind, Elastic, JobId, ModelRun, Part, Partition, Qos, Share, SiteId, Span, Time, Topology,
@@ -61,7 +62,10 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
     text("name", &submit.name, most::NAME)?;
     text("comment", &submit.comment, most::COMMENT)?;
     let limit_asked = submit.limit_secs.map(limit).transpose()?;
-    let (partitions, notes) = partitions(estate, submit.partition.as_deref(), limit_asked)?;
+    let (partitions, notes) = match submit.partition.as_deref() {
+        None if !submit.sites.is_empty() => (partitions_with(estate, &submit.sites, limit_asked)?, Vec::new()),
+        named => partitions(estate, named, limit_asked)?,
+    };
     let name = partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(",");
     let sites = sites(estate, &partitions, &submit)?;
     let shapes: Vec<&Shape> = sites.iter().flat_map(|site| &estate.shapes[site.index()]).collect();
@@ -97,6 +101,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
         partition: Some(partitions[0].name.clone()),
         also: partitions[1..].iter().map(|partition| partition.name.clone()).collect(),
         sites: sites.iter().map(|site| estate.founding.sites[site.index()].name.clone()).collect(),
+        data: submit.data.into_iter().map(|DataSpec { site, gb }| DataAt { site, gb }).collect(),
         parts,
         include: submit.include,
         exclude: submit.exclude,
@@ -255,14 +260,17 @@ fn partitions<'a>(
 fn sites(estate: &Estate, partitions: &[&Partition], submit: &Submit) -> Result<Vec<SiteId>, Fault> {
     let all = || partitions.iter().flat_map(|partition| &partition.sites);
     let partition = || partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(",");
-    let mut sites = Vec::new();
-    for name in submit.sites.iter().take(most::NAMES) {
-        let named = all().find(|site| estate.founding.sites[site.index()].name == *name);
-        let fact = || format!("names {name:?}, which is not a site of partition {}", partition());
-        sites.push(*named.ok_or_else(|| Fault::invalid("sites", fact()))?);
+    let list = site_list(estate, &submit.sites)?;
+    let name = |site: &SiteId| estate.founding.sites[site.index()].name.as_str();
+    if let Some(stray) = list.named.iter().find(|named| !all().any(|site| name(site) == **named)) {
+        let fact = format!("names {stray:?}, which is not a site of partition {}", partition());
+        return Err(Fault::invalid("sites", fact).hint("without a partition the sites choose it"));
     }
+    let mut sites: Vec<SiteId> =
+        all().copied().filter(|site| submit.sites.is_empty() || list.takes(name(site))).collect();
     if sites.is_empty() {
-        sites.extend(all());
+        let fact = format!("leave none of partition {}", partition());
+        return Err(Fault::invalid("sites", fact));
     }
     sites.sort_unstable();
     sites.dedup();
@@ -278,6 +286,31 @@ fn sites(estate: &Estate, partitions: &[&Partition], submit: &Submit) -> Result<
         (None, None) => Err(Fault::invalid("batch", format!("is missing: partition {} runs real jobs", partition()))
             .hint("give a script in batch.script and an absolute folder in batch.cwd")),
     }
+}
+
+/// A list of sites, of which each is one.
+fn site_list<'a>(estate: &Estate, words: &'a [String]) -> Result<SiteList<'a>, Fault> {
+    if words.len() > most::NAMES {
+        return Err(Fault::invalid("sites", format!("has {} entries, at most {}", words.len(), most::NAMES)));
+    }
+    let list = SiteList::read(words);
+    match list.unknown(&estate.founding.sites) {
+        None => Ok(list),
+        Some(name) => {
+            let names: Vec<&str> = estate.founding.sites.iter().map(|site| site.name.as_str()).collect();
+            let fault = Fault::invalid("sites", format!("names {name:?}, which is no site here"));
+            Err(fault.hint(format!("sites are {}; any is all of them, -NAME all but one", names.join(", "))))
+        }
+    }
+}
+
+/// The partitions of a job that names sites and no partition.
+fn partitions_with<'a>(estate: &'a Estate, words: &[String], limit: Option<Span>) -> Result<Vec<&'a Partition>, Fault> {
+    let found = site_list(estate, words)?.partitions(&estate.founding, limit);
+    if found.is_empty() {
+        return Err(Fault::invalid("sites", format!("{} are in no partition", words.join(","))));
+    }
+    Ok(found)
 }
 
 fn part(at: &str, spec: &PartSpec, shapes: &[&Shape], partition: &str) -> Result<Part, Fault> {

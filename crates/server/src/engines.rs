@@ -210,6 +210,8 @@ pub fn site_of(centre: &Centre, on: &Allocation) -> SiteId {
 /// forget, and a repetition is neither news nor an anomaly.
 pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
     match report {
+        // What was given up at a lost site keeps its nodes until its end is told.
+        Report::Started { run, .. } | Report::Ended { run, .. } if centre.is_fenced(*run) => false,
         Report::Ended { run, .. } => !is_current(centre, *run),
         // A run that was given up as lost may still live: its start is news, and stops it.
         Report::Started { run, .. } => centre.job(run.job).is_some_and(|job| {

@@ -310,12 +310,15 @@ fn numbered((at, input): (usize, Input)) -> Signed {
 /// An engine for each site where something really runs.
 fn open_engines(dir: &Path, founding: &Founding, options: &Options, queue: &Arc<Queue>) -> Result<Real, Trouble> {
     let mut real = BTreeMap::new();
+    let mut locals = 0;
     for site in &founding.sites {
         let reports = reports_to(queue)?;
         let engine: Box<dyn Engine> = match &site.engine {
             EngineKind::Model => continue,
             EngineKind::Local => {
-                let dir = dir.join("engine");
+                // Each has a folder of its own; the only one of a centre file has had this one from the first.
+                let dir = if locals == 0 { dir.join("engine") } else { dir.join("engines").join(&site.name) };
+                locals += 1;
                 Box::new(LocalEngine::open(&dir, options.clone(), reports).map_err(|error| unopened(&error))?)
             }
             EngineKind::Slurm(slurm) => {

@@ -43,6 +43,15 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             up.client("otto").post("/api/v1/nodes/a1/drain", &json!({ "reason": "test" })).ok();
             None
         }
+        ("POST", "/sites/{name}/lost") => {
+            up.client("otto").post("/api/v1/sites/big/back", &json!({}));
+            Some(json!({ "reason": "test" }))
+        }
+        ("POST", "/sites/{name}/back") => {
+            up.client("otto").post("/api/v1/sites/big/lost", &json!({ "reason": "test" }));
+            None
+        }
+        ("POST", "/projects/{name}/data") => Some(json!({ "data": null })),
         ("POST", "/jobs/{id}/finish") => Some(json!({ "exit": 0 })),
         ("POST", "/projects") => Some(json!({ "name": format!("new-{nth}"), "owner": "public", "class": "research" })),
         ("POST", "/projects/{name}/awards") => Some(json!({ "gpu_hours": 1 })),
@@ -64,7 +73,11 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
         }
         _ => held().to_string(),
     };
-    let object = if name.starts_with("/nodes") { "a1" } else { "alpha" };
+    let object = match name {
+        _ if name.starts_with("/nodes") => "a1",
+        _ if name.starts_with("/sites") => "big",
+        _ => "alpha",
+    };
     (path.replace("{id}", &id).replace("{name}", object), body)
 }
 

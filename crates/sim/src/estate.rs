@@ -171,6 +171,7 @@ fn centre(sites: u32, islands: Vec<Island>, nodes: Vec<Node>) -> Founding {
             source: "made up".into(),
         }],
         money: Vec::new(),
+        links: Vec::new(),
         // Disasters last hours, not weeks.
         policy: madang_model::Policy { growth: madang_model::Span::from_mins(10), ..Default::default() },
     }

@@ -148,6 +148,7 @@ impl Load {
             project: Some(payer.project),
             partition: self.spec.partition.clone(),
             sites: self.spec.sites.clone(),
+            data: Vec::new(),
             parts: vec![Part {
                 nodes,
                 gpus: each,
@@ -214,6 +215,7 @@ pub fn plain(user: String) -> Submission {
         partition: None,
         also: Vec::new(),
         sites: Vec::new(),
+        data: Vec::new(),
         parts: Vec::new(),
         include: Vec::new(),
         exclude: Vec::new(),

@@ -53,6 +53,7 @@ impl Oracle {
         whole(centre, job, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
         in_time(centre, job).map_err(|wrong| format!("{run} was started {wrong}"))?;
         self.room(centre, on).map_err(|wrong| format!("{run} was started {wrong}"))?;
+        self.alone(centre, run).map_err(|wrong| format!("{run} was started {wrong}"))?;
         self.at_once(centre, job).map_err(|wrong| format!("{run} was started {wrong}"))?;
         for slot in &on.slots {
             self.on_node.entry(slot.node).or_default().push(run);
@@ -190,7 +191,7 @@ impl Oracle {
         let founding = centre.founding().ok_or("without a founding")?;
         for slot in &on.slots {
             let node = &founding.nodes[slot.node.index()];
-            if *centre.health(slot.node) != Health::Up {
+            if centre.fares(slot.node) != Health::Up {
                 return Err(format!("on {}, which takes no work", node.name));
             }
             let (mut devices, mut cpus, mut memory) = (slot.devices, slot.cpus, slot.memory_mib);
@@ -222,11 +223,21 @@ impl Oracle {
         Ok(())
     }
 
+    /// No job has two live runs, but for one that was given up at a lost site.
+    fn alone(&self, centre: &Centre, run: RunId) -> Result<(), String> {
+        let mut tries = self.live.range(RunId { attempt: 0, ..run }..RunId { attempt: u32::MAX, ..run });
+        match tries.find(|other| !centre.is_fenced(**other)) {
+            Some(other) => Err(format!("while {other} lives")),
+            None => Ok(()),
+        }
+    }
+
     /// An array's tasks stay within its `%limit`.
     fn at_once(&self, centre: &Centre, job: &Job) -> Result<(), String> {
         let Some(record) = job.task.and_then(|(array, _)| centre.array(array)) else { return Ok(()) };
         let id = |order| RunId { job: record.job_at(order), attempt: 0 };
-        let running = self.live.range(id(0)..id(record.count)).count();
+        let live = self.live.range(id(0)..id(record.count));
+        let running = live.filter(|run| !centre.is_fenced(**run)).count();
         match record.at_once {
             Some(most) if running >= most as usize => Err(format!("while {running} tasks run, at most {most} may")),
             _ => Ok(()),

@@ -67,6 +67,7 @@ impl Centre {
             topology,
             reservation: None,
             elastic: None,
+            reach: Vec::new(),
         };
         let ask = Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },

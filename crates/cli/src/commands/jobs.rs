@@ -7,7 +7,7 @@ use crate::slurm::jobs::{Wanted, display_id, elapsed, long, me, states};
 use crate::slurm::values;
 use crate::table::Table;
 use crate::time::{local, now_ms, short_length};
-use madang_api::{Changed, Estimate, EstimateOn, JobView, LogPiece, RunView, StateName, When, Why};
+use madang_api::{Changed, Estimate, EstimateOn, JobView, LogPiece, RunView, SiteStandingView, StateName, When, Why};
 use madang_model::Span;
 use std::time::Duration;
 
@@ -106,7 +106,16 @@ fn id(text: &str) -> Result<String, Fail> {
 pub fn show(context: &Context, one: &One) -> Result<u8, Fail> {
     let job: JobView = context.client()?.get(&format!("/jobs/{}", id(&one.job)?))?;
     let now = now_ms();
-    context.show(&job, |job| crate::slurm::show::job(job, now, false, true).trim_end().to_owned() + "\n" + &runs(job))
+    context.show(&job, |job| {
+        let shown = crate::slurm::show::job(job, now, false, true);
+        shown.trim_end().to_owned() + "\n" + &runs(job) + &sites(&job.sites, 3)
+    })
+}
+
+/// How each of a job's sites stands, so deep within a text.
+fn sites(sites: &[SiteStandingView], deep: usize) -> String {
+    let line = |site: &SiteStandingView| format!("{:deep$}site {}: {}\n", "", site.site, site.text);
+    sites.iter().map(line).collect()
 }
 
 /// Runs that ended, where there was more than the present one or the last.
@@ -143,6 +152,7 @@ pub fn why(context: &Context, one: &One) -> Result<u8, Fail> {
         for block in &why.blocks {
             text.push_str(&format!("  {}: {}\n", block.reason, block.text));
         }
+        text.push_str(&sites(&why.sites, 2));
         if why.ahead > 0 {
             let jobs = if why.ahead == 1 { "job ranks" } else { "jobs rank" };
             text.push_str(&format!("  {} {jobs} before it\n", why.ahead));

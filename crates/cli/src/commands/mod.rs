@@ -73,6 +73,12 @@ enum Command {
         #[command(subcommand)]
         command: centre::Node,
     },
+    /// Sites: list, lost, back
+    #[command(alias = "sites")]
+    Site {
+        #[command(subcommand)]
+        command: centre::Site,
+    },
     /// Reservations: create, cap, list, show, cancel
     Reserve {
         #[command(subcommand)]
@@ -80,7 +86,7 @@ enum Command {
     },
     /// What moving runs together would cost and gain; --run has it done
     Defrag(defrag::Defrag),
-    /// Projects: list, show, new, award, member
+    /// Projects: list, show, new, award, data, member
     Project {
         #[command(subcommand)]
         command: centre::Project,
@@ -199,6 +205,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Checkpoint(saved) => jobs::checkpoint(&context, &saved),
         Command::Logs(logs) => jobs::logs(&context, &logs),
         Command::Node { command } => centre::node(&context, command),
+        Command::Site { command } => centre::site(&context, command),
         Command::Reserve { command } => reserve::reserve(&context, command),
         Command::Defrag(asked) => defrag::defrag(&context, &asked),
         Command::Project { command } => centre::project(&context, command),

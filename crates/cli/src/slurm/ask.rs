@@ -6,7 +6,7 @@ use super::options::{Does, Given, SBATCH};
 use super::values::{self, Gpus, Waits};
 use super::{jobtable, options, topology};
 use crate::time::{self, Limit};
-use madang_api::{QosName, TopologySpec, WarnSpec};
+use madang_api::{DataSpec, QosName, TopologySpec, WarnSpec};
 use std::collections::BTreeMap;
 
 /// Where an option came from, the weakest first.
@@ -81,6 +81,10 @@ pub struct JobAsk {
     pub account: Option<String>,
     /// Partitions: it goes wherever it can start first.
     pub partitions: Vec<String>,
+    /// Sites: names, `any`, `-name`.
+    pub sites: Vec<String>,
+    /// Where its data are.
+    pub data: Vec<DataSpec>,
     /// Urgency.
     pub qos: Option<QosName>,
     /// How close together its nodes are to stand.
@@ -249,6 +253,10 @@ impl Asked {
             "job-name" => job.name = own(),
             "account" => job.account = own(),
             "partition" => job.partitions = text.split(',').map(str::to_owned).collect(),
+            "sites" => job.sites = values::sites(name, text)?,
+            "clusters" if text == "all" => job.sites = vec!["any".to_owned()],
+            "clusters" => job.sites = values::sites(name, text)?,
+            "data-at" => job.data = values::data_at(text)?,
             "qos" => job.qos = Some(qos(text)?),
             "topology" | "segment" | "spares" | "switches" => {
                 self.notes.extend(topology::take(&mut job.topology, name, text)?);
@@ -319,8 +327,15 @@ pub fn variables(on: u8, prefix: &str, get: impl Fn(&str) -> Option<String>) -> 
             _ => Some(Given { name, value: Some(value) }),
         }
     });
-    found.collect()
+    let own = OWN_VARIABLES.iter().filter_map(|(variable, name)| {
+        let value = get(variable).filter(|value| !value.is_empty())?;
+        Some(Given { name, value: Some(value) })
+    });
+    found.chain(own).collect()
 }
+
+/// Variables that stand for options that Slurm does not have, for every command.
+const OWN_VARIABLES: [(&str, &str); 2] = [("MADANG_SITES", "sites"), ("MADANG_DATA_AT", "data-at")];
 
 /// What starting again costs a job that does not say.
 const RESTART_SECS: u64 = 300;

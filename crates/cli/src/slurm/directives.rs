@@ -1,4 +1,4 @@
-//! `#SBATCH` lines of a script: several options to a line, quotes, backslashes, comment tails, `hetjob` between parts.
+//! `#SBATCH` and `#MADANG` lines of a script, which mean the same: several options to a line, quotes, backslashes, comment tails, `hetjob` between parts.
 //!
 //! Invariant: reading stops at the first line that is neither blank nor a comment, as Slurm does; a directive after it
 //! is the shell's comment and nothing else.
@@ -7,7 +7,7 @@
 pub fn read(script: &str) -> Result<Vec<Vec<String>>, String> {
     let mut parts = vec![Vec::new()];
     for (at, line) in script.lines().enumerate() {
-        let Some(text) = line.strip_prefix("#SBATCH") else {
+        let Some(text) = line.strip_prefix("#SBATCH").or_else(|| line.strip_prefix("#MADANG")) else {
             let start = line.trim_start();
             if start.is_empty() || start.starts_with('#') {
                 continue;

@@ -42,6 +42,8 @@ pub fn submit(asked: &mut Asked, size: &dyn Fn() -> Result<NodeSize, String>) ->
         name: job.name.clone().unwrap_or_default(),
         project: job.account.clone(),
         partition: Some(job.partitions.join(",")).filter(|names| !names.is_empty()),
+        sites: job.sites.clone(),
+        data: job.data.clone(),
         parts,
         include,
         exclude,

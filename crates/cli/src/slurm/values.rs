@@ -1,6 +1,6 @@
 //! Values of options: memory, GPUs, node counts, features, signals, waits, arrays. Names and numbers in, wire types
 //! out, or Slurm's sentence on what is wrong.
-use madang_api::{After, WaitSpec, WarnSpec};
+use madang_api::{After, DataSpec, WaitSpec, WarnSpec};
 use madang_model::share::is_profile_name;
 
 /// `Invalid --x specification`, with what was given.
@@ -376,6 +376,24 @@ pub fn split_ids(text: &str) -> Vec<String> {
         }
     }
     items.into_iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+}
+
+/// `--sites`: names, `any` for all, `-name` for all but one.
+pub fn sites(name: &str, text: &str) -> Result<Vec<String>, String> {
+    let words: Vec<String> = text.split(',').map(|word| word.trim().to_owned()).collect();
+    let bare = |word: &String| word.is_empty() || word == "-";
+    if words.iter().any(bare) { Err(invalid(name, text)) } else { Ok(words) }
+}
+
+/// `--data-at`: places with how many gigabytes are there, as in `seoul:200,busan`.
+pub fn data_at(text: &str) -> Result<Vec<DataSpec>, String> {
+    let place = |word: &str| {
+        let (site, gb) = word.split_once(':').unwrap_or((word, "1"));
+        let gb = gb.trim_end_matches("GB").trim().parse().ok().filter(|gb| *gb > 0);
+        let known = gb.filter(|_| !site.trim().is_empty());
+        known.map(|gb| DataSpec { site: site.trim().to_owned(), gb }).ok_or_else(|| invalid("data-at", text))
+    };
+    text.split(',').map(place).collect()
 }
 
 #[cfg(test)]

@@ -199,6 +199,7 @@ impl World {
             topology: Topology::default(),
             reservation: None,
             elastic: None,
+            reach: Vec::new(),
         };
         Event::Queued(Ask {
             run: RunId { job: JobId::new(self.job), attempt: 1 },
@@ -241,6 +242,7 @@ fn founding(sites: &[Layout]) -> Founding {
         partitions: vec![],
         prices: vec![],
         money: vec![],
+        links: Vec::new(),
         policy: Default::default(),
     };
     for (site, islands, gpus, model) in sites {

@@ -30,6 +30,7 @@ pub fn empty() -> Founding {
         partitions: vec![],
         prices: vec![],
         money: vec![],
+        links: Vec::new(),
         policy: Default::default(),
     }
 }
@@ -102,6 +103,7 @@ pub fn request(nodes: u32, gpus: u32) -> Request {
         topology: Topology::default(),
         reservation: None,
         elastic: None,
+        reach: Vec::new(),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::view;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use madang_api::{DrainSpec, NodeView, Page};
-use madang_centre::Input;
+use madang_api::{DrainSpec, LostSpec, NodeView, Page};
+use madang_centre::{Failover, Input};
 use madang_model::{JobId, Node};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -80,6 +80,36 @@ pub(super) async fn resume(
 ) -> Result<Response, Fault> {
     app.ask(&caller.name, None, Input::Resume { node: name.clone() }, None).await?;
     one(&app, &name)
+}
+
+pub(super) async fn lost(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(site): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let LostSpec { reason, at_once } = body(request, SMALL).await?;
+    convert::text("reason", &reason, 1_024)?;
+    let failover = if at_once { Failover::AtOnce } else { Failover::AfterPolicy };
+    app.ask(&caller.name, None, Input::SiteLost { site: site.clone(), why: reason, failover }, None).await?;
+    one_site(app, site).await
+}
+
+pub(super) async fn back(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(site): Path<String>,
+) -> Result<Response, Fault> {
+    app.ask(&caller.name, None, Input::SiteBack { site: site.clone() }, None).await?;
+    one_site(app, site).await
+}
+
+async fn one_site(app: Arc<App>, name: String) -> Result<Response, Fault> {
+    let work = move || {
+        let mut sites = view::estate::sites(&app.centre(), &app.estate).into_iter();
+        Ok(sites.find(|site| site.name == name))
+    };
+    blocking(work).await?.map(|site| json(&site)).ok_or_else(Fault::internal)
 }
 
 fn one(app: &App, name: &str) -> Result<Response, Fault> {

@@ -7,7 +7,7 @@ use crate::convert;
 use crate::fault::Fault;
 use crate::trouble::Trouble;
 use crate::view::job::{Detail, moment};
-use crate::view::{when, words};
+use crate::view::{self, when, words};
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -245,9 +245,13 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
         warning: None,
         warning_ko: None,
         expected_secs: None,
+        sites: Vec::new(),
         change: None,
         change_ko: None,
     };
+    if let Some(job) = centre.job(id) {
+        why.sites = view::sites::standings(&centre, &app.estate, job);
+    }
     match centre.explain(app.now(), id) {
         Some(found) => {
             let job = centre.job(id)?;

@@ -10,8 +10,8 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use madang_api::{NewAward, NewMember, NewProject, Page, ProjectView};
-use madang_centre::{Input, Reply};
+use madang_api::{DataSpec, NewAward, NewMember, NewProject, Page, ProjectData, ProjectView};
+use madang_centre::{DataAt, Input, Reply};
 use madang_model::{GpuTime, ProjectId, Span};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -101,6 +101,18 @@ pub(super) async fn add_member(
 ) -> Result<Response, Fault> {
     let NewMember { user } = body(request, SMALL).await?;
     app.ask(&caller.name, None, Input::Member { project: name.clone(), user }, None).await?;
+    changed(app, &name, StatusCode::OK).await
+}
+
+pub(super) async fn set_data(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let ProjectData { data } = body(request, SMALL).await?;
+    let data = data.map(|DataSpec { site, gb }| DataAt { site, gb });
+    app.ask(&caller.name, None, Input::ProjectData { project: name.clone(), data }, None).await?;
     changed(app, &name, StatusCode::OK).await
 }
 

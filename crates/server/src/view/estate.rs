@@ -27,6 +27,7 @@ pub fn sites(centre: &Centre, estate: &Estate) -> Vec<SiteView> {
         let grown = centre.stranded_growth(site.id);
         view.stranded_growth =
             grown.map(|grown| StrandedGrowth { since_ms: grown.since.millis(), from: grown.from, to: grown.to });
+        view.lost = crate::view::sites::lost(centre, site);
     }
     for job in centre.jobs() {
         if let JobState::Running { on, .. } = &job.state {
@@ -61,6 +62,7 @@ fn bare_site(estate: &Estate, site: &Site) -> SiteView {
         cpus: 0,
         running: 0,
         source: site.source.clone(),
+        lost: None,
     }
 }
 
@@ -76,7 +78,7 @@ fn add_node(view: &mut SiteView, centre: &Centre, node: &Node) {
     {
         view.models.push(device.model.clone());
     }
-    match centre.health(node.id) {
+    match centre.fares(node.id) {
         Health::Up => return,
         Health::Drain { .. } => view.nodes_drained += 1,
         Health::Down { .. } => view.nodes_down += 1,
@@ -89,7 +91,8 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
     let (mask, cpus, memory) = centre.node_load(node.id);
     let founding = &estate.founding;
     let in_partition = |partition: &&Partition| partition.sites.contains(&node.site);
-    let (state, reason) = slurm_state(centre.health(node.id), (mask, cpus), node);
+    let fares = centre.fares(node.id);
+    let (state, reason) = slurm_state(&fares, (mask, cpus), node);
     let jobs = centre.node_jobs(node.id).into_iter().filter(|id| sees(*id));
     NodeView {
         name: node.name.clone(),
@@ -206,7 +209,7 @@ fn floor_island(estate: &Estate, island: &Island, first: &mut u32) -> FloorIslan
 pub fn floor_node(centre: &Centre, estate: &Estate, id: NodeId) -> FloorNode {
     let node = &estate.founding.nodes[id.index()];
     let mask = centre.node_load(id).0;
-    let state = match centre.health(id) {
+    let state = match centre.fares(id) {
         Health::Up => "u",
         Health::Drain { .. } => "d",
         Health::Down { .. } => "x",

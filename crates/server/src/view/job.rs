@@ -87,6 +87,7 @@ impl Look<'_> {
             self.files(&mut view, job, brief, on);
         }
         if detail == Detail::Full {
+            view.sites = crate::view::sites::standings(self.centre, self.estate, job);
             view.runs = job.runs.iter().map(|run| self.run(run)).collect();
         }
         view
@@ -167,6 +168,7 @@ impl Look<'_> {
             requeue: spec.requeue,
             held: false,
             site: None,
+            sites: Vec::new(),
             node_list: String::new(),
             topology: topology(&spec.request.topology),
             comment: spec.comment.clone(),

@@ -7,5 +7,6 @@ pub mod list;
 pub mod overview;
 pub mod project;
 pub mod reservation;
+pub mod sites;
 pub mod when;
 pub mod words;

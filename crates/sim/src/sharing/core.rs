@@ -89,6 +89,7 @@ fn request(estate: &Estate, pod: &Pod) -> Request {
         topology: Topology::default(),
         reservation: None,
         elastic: None,
+        reach: Vec::new(),
     }
 }
 
@@ -141,6 +142,7 @@ fn founding(estate: &Estate, pods: &Pods, arrivals: &Arrivals) -> Founding {
         partitions: Vec::new(),
         prices: Vec::new(),
         money: Vec::new(),
+        links: Vec::new(),
         policy: Default::default(),
     }
 }

@@ -248,6 +248,7 @@ impl Machine {
             partitions: Vec::new(),
             prices: Vec::new(),
             money: Vec::new(),
+            links: Vec::new(),
             policy: Default::default(),
         };
         for fabric in &self.fabrics {
