@@ -87,11 +87,19 @@ impl Engines {
                 _ => {}
             }
         }
+        // What was given up keeps its nodes until it is known to be gone; of a site that is lost nothing is known.
+        for (run, fenced) in centre.fenced() {
+            if !known.contains(&run) && centre.lost(fenced.site).is_none() && !matches!(self.real, Real::Away) {
+                self.queue.report(Report::Unknown { run }.into());
+            }
+        }
         for (run, site) in here.into_iter().filter(|(run, _)| !is_current(centre, *run)) {
             if let Some(engine) = self.real.at(site) {
                 engine.stop(run, StopCause::Stale);
             }
-            self.let_go(run);
+            if !centre.is_fenced(run) {
+                self.let_go(run);
+            }
         }
         Ok(())
     }

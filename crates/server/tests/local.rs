@@ -4,12 +4,13 @@ mod common;
 
 use common::{Client, Dir, Up, settings};
 use madang_charter::{Machine, Order};
-use madang_model::Device;
+use madang_model::{Device, Founding, IslandId, NodeId, SiteId};
 use madang_server::{CentreChoice, UpOptions};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -20,9 +21,10 @@ fn main() {
         return;
     }
     let filter = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
-    let tests: [(&str, fn()); 3] = [
+    let tests: [(&str, fn()); 4] = [
         ("scripts_run_and_leave_their_output", scripts_run_and_leave_their_output),
         ("jobs_outlive_the_server", jobs_outlive_the_server),
+        ("a_job_outlives_its_site_and_runs_once", a_job_outlives_its_site_and_runs_once),
         ("the_demo_comes_up_at_full_size", the_demo_comes_up_at_full_size),
     ];
     for (name, test) in tests {
@@ -36,6 +38,10 @@ fn main() {
 
 /// The test centre with this machine beside it, two made-up GPUs.
 fn start(dir: &Path) -> Up {
+    start_with(dir, |_| {})
+}
+
+fn start_with(dir: &Path, change: impl FnOnce(&mut Founding)) -> Up {
     let (mut settings, wall) = settings(dir);
     let machine = Machine {
         host: "here".into(),
@@ -49,6 +55,7 @@ fn start(dir: &Path) -> Up {
     // The test centre's own partition is called `gpu`, as this machine's would be.
     settings.founding.partitions[0].name = "modelled".into();
     madang_charter::add_site(&mut settings.founding, &machine, Order::First).expect("no clash");
+    change(&mut settings.founding);
     settings.local = Some(madang_engine::Options {
         helper: std::env::current_exe().expect("a path"),
         ..madang_engine::Options::default()
@@ -120,6 +127,67 @@ fn jobs_outlive_the_server() {
     let audit = up.client("root").get("/api/v1/audit").ok();
     assert_eq!((&audit["violations"], &audit["anomalies"]), (&json!([]), &json!(0)));
     up.stop().expect("a clean stop");
+}
+
+/// A second site with an engine of its own on this machine, in the partition of the first.
+fn add_there(founding: &mut Founding) {
+    let mut site = founding.sites.last().expect("the first").clone();
+    let mut island = founding.islands.last().expect("the first").clone();
+    let mut node = founding.nodes.last().expect("the first").clone();
+    founding.partitions[0].sites.push(SiteId::new(site.id.number() + 1));
+    (site.id, site.name) = (SiteId::new(site.id.number() + 1), "there".into());
+    (island.id, island.site, island.name) = (IslandId::new(island.id.number() + 1), site.id, "there".into());
+    (node.id, node.site, node.island) = (NodeId::new(node.id.number() + 1), site.id, island.id);
+    node.name = "there".into();
+    founding.sites.push(site);
+    founding.islands.push(island);
+    founding.nodes.push(node);
+}
+
+/// The site goes silent with all its shepherds: none of them hears or says anything until it goes on.
+fn a_job_outlives_its_site_and_runs_once() {
+    let (dir, work) = (Dir::new(), Dir::new());
+    std::fs::create_dir_all(&work.0).expect("writable");
+    let up = start_with(&dir.0, add_there);
+    let (ann, otto) = (up.client("ann"), up.client("otto"));
+    let script = "#!/bin/sh\nif [ $SLURMD_NODENAME = there ]; then echo $PPID > shepherd; sleep 0.3; kill -STOP $PPID; \
+                  touch silent; fi\nwhile [ ! -e go ]; do sleep 0.05; done\necho $SLURMD_NODENAME >> done\n";
+    let mut spec = batch(&work.0, script);
+    spec["sites"] = json!(["any"]);
+    spec["data"] = json!([{ "site": "there", "gb": 100 }]);
+    let id = ann.submit(spec);
+    let path = format!("/api/v1/jobs/{id}");
+    let job = ann.until(&path, |job| job["state"] == "RUNNING");
+    let verdict = |job: &Value, site: &str| {
+        let sites = job["sites"].as_array().expect("sites");
+        sites.iter().find(|one| one["site"] == site).map(|one| one["verdict"].clone())
+    };
+    assert_eq!((&job["site"], verdict(&job, "here")), (&json!("there"), Some(json!("farther"))));
+    until_there(&work.0.join("silent"));
+    otto.post("/api/v1/sites/there/lost", &json!({ "reason": "no power", "at_once": true })).ok();
+    let job = ann.until(&path, |job| job["state"] == "RUNNING" && job["attempts"] == 2);
+    assert_eq!((&job["site"], &job["runs"][0]["state"]), (&json!("here"), &json!("NODE_FAIL")));
+    // The site is back, its shepherd is not: nobody may have the node.
+    let site = otto.post("/api/v1/sites/there/back", &json!({})).ok();
+    assert_eq!((&site["lost"], &site["nodes_drained"]), (&Value::Null, &json!(1)));
+    let shepherd = std::fs::read_to_string(work.0.join("shepherd")).expect("it said");
+    let told = std::process::Command::new("kill").args(["-CONT", shepherd.trim()]).status();
+    assert!(told.is_ok_and(|status| status.success()));
+    ann.until("/api/v1/nodes?site=there", |nodes| nodes["items"][0]["state"] == "IDLE");
+    std::fs::write(work.0.join("go"), "").expect("written");
+    let job = ann.until(&path, |job| job["state"] == "COMPLETED");
+    assert_eq!((&job["attempts"], &job["site"]), (&json!(2), &json!("here")));
+    assert_eq!(std::fs::read_to_string(work.0.join("done")).expect("it said"), "here\n");
+    assert_eq!(up.client("root").get("/api/v1/audit").ok()["violations"], json!([]));
+    up.stop().expect("a clean stop");
+}
+
+fn until_there(path: &Path) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !path.exists() {
+        assert!(Instant::now() < end, "{} does not come", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn the_demo_comes_up_at_full_size() {

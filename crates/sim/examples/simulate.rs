@@ -65,6 +65,8 @@ fn report(first: u64, count: u64, sum: &Summary, begun: Instant) -> ExitCode {
     println!("seeds {first} to {last}: {} steps, {} inputs, {} s", sum.steps, sum.inputs, begun.elapsed().as_secs());
     let Summary { accepted, ended, starts, taken, .. } = sum;
     println!("{accepted} submissions accepted, {ended} jobs ended, {starts} runs begun, {taken} taken back");
+    let [fenced, beside] = sum.fenced;
+    println!("{fenced} stops of runs given up at lost sites, {beside} jobs begun again while such a run lived");
     let [left, larger, smaller] = sum.resized;
     println!("{left} left to grow; begun again with more nodes {larger}, with fewer {smaller}");
     let Wishes { deadlines, shortest, choices, elastic } = sum.wishes;

@@ -40,11 +40,13 @@ pub enum Fault {
     KeyReused,
     /// A request for things that are not there or cannot be.
     Nonsense,
+    /// A site is lost, cut off or dead, and comes back.
+    SiteLost,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Fault; 18] = [
+    pub const ALL: [Fault; 19] = [
         Fault::NodeLost,
         Fault::Drained,
         Fault::Late,
@@ -63,6 +65,7 @@ impl Fault {
         Fault::Repeated,
         Fault::KeyReused,
         Fault::Nonsense,
+        Fault::SiteLost,
     ];
 
     /// How often in a thousand opportunities; what an opportunity is differs by kind.
@@ -75,6 +78,7 @@ impl Fault {
             Fault::Stale | Fault::Strange | Fault::KeyReused => 10,
             Fault::Repeated | Fault::Nonsense | Fault::Frozen => 20,
             Fault::Jump => 4,
+            Fault::SiteLost => 8,
             // Comes of itself when a start is later than its run is long.
             Fault::Swapped => 0,
         }

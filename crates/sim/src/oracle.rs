@@ -223,6 +223,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// True of a job that a run of still lives.
+    pub fn lives(&self, job: JobId) -> bool {
+        self.live.range(RunId { job, attempt: 0 }..=RunId { job, attempt: u32::MAX }).next().is_some()
+    }
+
     /// No job has two live runs, but for one that was given up at a lost site.
     fn alone(&self, centre: &Centre, run: RunId) -> Result<(), String> {
         let mut tries = self.live.range(RunId { attempt: 0, ..run }..RunId { attempt: u32::MAX, ..run });

@@ -68,6 +68,8 @@ pub struct Summary {
     pub resized: [u64; 3],
     /// Runs told to go on elsewhere.
     pub moved: u64,
+    /// Stops of runs that were given up at lost sites; and jobs begun again while such a one really lived.
+    pub fenced: [u64; 2],
     /// How often what is rare was asked for.
     pub wishes: Wishes,
     /// Jobs that their deadline ended: as they waited, and as they ran.
@@ -89,6 +91,7 @@ impl Summary {
         self.taken += other.taken;
         self.resized.iter_mut().zip(other.resized).for_each(|(sum, more)| *sum += more);
         self.moved += other.moved;
+        self.fenced.iter_mut().zip(other.fenced).for_each(|(sum, more)| *sum += more);
         self.wishes.add(&other.wishes);
         self.missed.iter_mut().zip(other.missed).for_each(|(sum, more)| *sum += more);
         self.anomalies += other.anomalies;
@@ -172,6 +175,7 @@ fn live(sim: &mut Sim) -> Result<Summary, String> {
         taken: sim.taken,
         resized: sim.resized,
         moved: sim.moved,
+        fenced: sim.fenced,
         wishes: sim.wishes,
         missed: sim.oracle.missed,
         anomalies: counts.anomalies,

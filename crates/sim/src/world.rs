@@ -4,6 +4,8 @@
 //! writes it to its journal, lets the core step, and looks at what came of it through the [`Oracle`] and the core's own
 //! audit. Restarts restore the last snapshot and replay the journal's tail; the outcome must be the live core, byte
 //! for byte. At last faults heal, and every job must come to its end.
+mod cutoff;
+
 use crate::acts::{self, Knowledge};
 use crate::estate;
 use crate::faults::{Fault, Strikes};
@@ -94,9 +96,12 @@ pub struct Sim {
     pub(crate) resized: [u64; 3],
     /// Runs told to go on elsewhere.
     pub(crate) moved: u64,
+    /// Runs given up at lost sites; and of these, begun again while the old one really lived.
+    pub(crate) fenced: [u64; 2],
     /// See [`crate::run::Wishes`].
     pub(crate) wishes: Wishes,
     operator: Operator,
+    sites: cutoff::Sites,
     unstuck: BTreeSet<(JobId, bool)>,
     /// People ask for so little that nodes stand idle.
     calm: bool,
@@ -137,8 +142,10 @@ impl Sim {
             taken: 0,
             resized: [0; 3],
             moved: 0,
+            fenced: [0; 2],
             wishes: Wishes::default(),
             operator: Operator::new(seed),
+            sites: cutoff::Sites::new(seed, &founding),
             unstuck: BTreeSet::new(),
             calm: rng.per_mille(300),
             live: 0,
@@ -241,6 +248,9 @@ impl Sim {
             self.strikes.count(Fault::Swapped);
             self.oracle.muddy(run);
         }
+        if let Some(back) = self.run_cut_off(run) {
+            at = at.max(back);
+        }
         if self.strikes(Fault::Doubled) {
             let again = at.after(Span::from_millis(self.rng.below(60_000)));
             self.comes(again, Signed::own(Input::Report(report.clone())));
@@ -261,6 +271,7 @@ impl Sim {
                 self.strike(fault);
             }
         }
+        self.perhaps_lose_site();
         if self.rng.per_mille(400) {
             self.save_something();
         }
@@ -270,7 +281,10 @@ impl Sim {
             self.strikes.count(Fault::Nonsense);
             return self.ask(Expect::Refused, Signed::own(input));
         }
-        let input = acts::act(&mut self.rng, &known);
+        let mut input = acts::act(&mut self.rng, &known);
+        if let Input::Submit(submission) = &mut input {
+            self.hint_at_data(submission);
+        }
         let by = match &input {
             Input::Submit(submission) => submission.user.clone(),
             _ => String::new(),
@@ -286,6 +300,9 @@ impl Sim {
     /// Whatever runs on some node has written a checkpoint.
     fn save_something(&mut self) {
         let node = NodeId::new(self.rng.below(self.node_names.len() as u64) as u32);
+        if self.is_cut_off(node) {
+            return;
+        }
         for run in self.oracle.on(node) {
             self.report(Span::ZERO, Report::Checkpoint { run, at: self.now });
         }
@@ -344,7 +361,7 @@ impl Sim {
     fn lose_node(&mut self) {
         let number = self.rng.below(self.node_names.len() as u64) as u32;
         let node = NodeId::new(number);
-        if !self.dead.insert(node) {
+        if self.is_cut_off(node) || !self.dead.insert(node) {
             return;
         }
         let lost = self.oracle.on(node);
@@ -483,14 +500,16 @@ impl Sim {
                 self.taken += u64::from(matches!(cause, StopCause::Preempted { by, .. } if by != run.job));
                 self.resized[0] += u64::from(matches!(cause, StopCause::Preempted { by, .. } if by == run.job));
                 self.moved += u64::from(matches!(cause, StopCause::Moved { .. }));
-                if !self.refused.contains(&run) {
+                self.fenced[0] += u64::from(cause == StopCause::Stale && centre.is_fenced(run));
+                if !self.refused.contains(&run) && self.run_cut_off(run).is_none() {
                     self.engine.stop(self.now, run, cause);
                     self.collect_ends();
                 }
                 Ok(())
             }
             Effect::Limit { run, limit, .. } => {
-                if let Some(job) = centre.job(run.job)
+                if self.run_cut_off(run).is_none()
+                    && let Some(job) = centre.job(run.job)
                     && let JobState::Starting { since, on, .. } | JobState::Running { since, on, .. } = &job.state
                 {
                     self.engine.relimit(run, *since, limit, job.model_on(on));
@@ -498,6 +517,7 @@ impl Sim {
                 Ok(())
             }
             Effect::Release { .. } => Ok(()),
+            Effect::Signal { run, .. } if self.run_cut_off(run).is_some() => Ok(()),
             Effect::Signal { run, signal, .. } => {
                 self.engine.signal(self.now, run, signal);
                 self.collect_ends();
@@ -523,6 +543,10 @@ impl Sim {
         if self.oracle.truth(run).is_some() || self.refused.contains(&run) {
             return Err(format!("{run} was started twice"));
         }
+        if let Some(back) = self.cut_off(on) {
+            self.report(back.since(self.now), Report::Unknown { run });
+            return Ok(());
+        }
         if self.strikes(Fault::LostStart) {
             let asked = Span::from_millis(self.rng.below(120_000));
             self.report(asked, Report::Unknown { run });
@@ -536,6 +560,7 @@ impl Sim {
             self.report(tried, Report::Ended { run, at, outcome: Outcome::LaunchFailed });
             return Ok(());
         }
+        self.fenced[1] += u64::from(self.oracle.lives(run.job));
         self.oracle.begin(centre, self.now, run, on)?;
         let model = centre.job(run.job).and_then(|job| job.model_on(on));
         let before = centre.job(run.job).map_or(0, |job| job.progress.from as usize);
@@ -592,12 +617,15 @@ impl Sim {
                 stops.push((run, cause));
             }
         }
-        unknown.into_iter().for_each(|run| self.report(Span::ZERO, Report::Unknown { run }));
+        for run in unknown {
+            self.report(self.asked_after(centre, run), Report::Unknown { run });
+        }
         for (run, cause) in stops {
-            if self.engine.knows(run) {
+            if self.engine.knows(run) && self.run_cut_off(run).is_none() {
                 self.engine.stop(self.now, run, cause);
             }
         }
+        self.reconcile_fenced(centre);
         self.collect_ends();
         self.journal.recover(&mut self.oracle, &mut self.jobs)
     }

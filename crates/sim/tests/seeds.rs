@@ -13,6 +13,7 @@ fn seeds_live_through_every_fault() {
     assert!(sum.strikes.missing().is_empty(), "never struck: {:?}", sum.strikes.missing());
     assert!(sum.taken > 0, "nothing was taken back");
     assert!(sum.moved > 0, "nothing was moved");
+    assert!(sum.fenced[0] > 0 && sum.fenced[1] > 0, "no job went on elsewhere while its lost run lived: {sum:?}");
     assert!(sum.accepted > 500 && sum.ended >= sum.accepted, "{sum:?}");
 }
 
