@@ -236,8 +236,9 @@ pub struct SiteStandingView {
     pub rank: u32,
     /// How long the job's data take to be there, by the hints, in seconds.
     pub data_secs: u64,
-    /// What an hour of the gang costs there at the prices that rule now, in won, before rates.
-    pub won_per_hour: i64,
+    /// What an hour of the gang costs there at the prices that rule now, in won, before rates; absent without such GPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub won_per_hour: Option<i64>,
     /// `chosen`, `promised`, `farther`, `dearer`, `even`, `was_full`, `full`, `never` or `lost`.
     pub verdict: String,
     /// The same in a sentence, English.

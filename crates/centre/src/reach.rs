@@ -27,8 +27,8 @@ pub struct SiteStanding {
     pub rank: u32,
     /// How long its data take to be there, by the hints.
     pub delay: Span,
-    /// Won for an hour of the gang there, at the prices that rule now.
-    pub won: i64,
+    /// Won for an hour of the gang there, at the prices that rule now; `None` where it has no such GPUs.
+    pub won: Option<i64>,
     /// What became of it.
     pub verdict: Verdict,
 }
@@ -54,6 +54,14 @@ pub enum Verdict {
     Never,
     /// It is lost.
     Lost,
+}
+
+/// A site, how long the data take there, and won for an hour of the gang there, if it has such GPUs.
+type Cost = (SiteId, Span, Option<i64>);
+
+/// Those that have such GPUs.
+fn priced(costs: &[Cost]) -> Vec<(SiteId, Span, i64)> {
+    costs.iter().filter_map(|(site, delay, won)| Some((*site, *delay, (*won)?))).collect()
 }
 
 impl Centre {
@@ -134,43 +142,49 @@ impl Centre {
         if request.sites.len() < 2 {
             return Vec::new();
         }
-        ranked(&self.costs(data, request))
+        ranked(&priced(&self.costs(data, request)))
     }
 
     /// By site: how long the data take there, and won for an hour of the gang.
-    fn costs(&self, data: &[DataHint], request: &Request) -> Vec<(SiteId, Span, i64)> {
+    fn costs(&self, data: &[DataHint], request: &Request) -> Vec<Cost> {
         let links = &self.base().links;
         let cost = |site: &SiteId| (*site, moving(data, links, *site), self.hour_at(*site, &request.parts));
         request.sites.iter().map(cost).collect()
     }
 
-    /// Won for an hour of all parts at a site, each by the cheapest model there that it takes, rounded down.
-    fn hour_at(&self, site: SiteId, parts: &[Part]) -> i64 {
-        if self.base().prices.is_empty() {
-            return 0;
-        }
+    /// Won for an hour of all parts at a site, each by the cheapest model there that it takes, rounded down; `None` where
+    /// the site has none for one of them.
+    fn hour_at(&self, site: SiteId, parts: &[Part]) -> Option<i64> {
         let models = self.index.models.get(site.index()).map_or(&[][..], Vec::as_slice);
         let hour = |part: &Part| {
+            if part.milli() == 0 {
+                return Some(0);
+            }
             let taken = models.iter().filter(|model| part.model.as_ref().is_none_or(|choice| choice.allows(model)));
-            let least = taken.map(|model| self.ruling_price(model, self.now).won()).min().unwrap_or(0);
+            let least = taken.map(|model| self.ruling_price(model, self.now).won()).min()?;
             let milli = u64::from(part.nodes).saturating_mul(part.milli());
-            least.saturating_mul(i64::try_from(milli).unwrap_or(i64::MAX)) / 1000
+            Some(least.saturating_mul(i64::try_from(milli).unwrap_or(i64::MAX)) / 1000)
         };
-        parts.iter().fold(0i64, |sum, part| sum.saturating_add(hour(part)))
+        parts.iter().try_fold(0i64, |sum, part| Some(sum.saturating_add(hour(part)?)))
     }
 
     /// How each of a job's sites stands: which was chosen or is promised, and why another was not.
     pub fn site_standings(&self, job: &Job) -> Vec<SiteStanding> {
         let request = &job.spec.request;
         let costs = self.costs(&job.spec.data, request);
-        let reach = ranked(&costs);
-        let rank = |site: SiteId| reach.iter().find(|one| one.site == site).map_or(0, |one| one.rank);
+        let reach = ranked(&priced(&costs));
+        let last_of_all = reach.iter().map(|one| one.rank + 1).max().unwrap_or(1);
+        let rank = |(site, _, won): &Cost| match reach.iter().find(|one| one.site == *site) {
+            Some(one) => one.rank,
+            None if won.is_none() => last_of_all,
+            None => 0,
+        };
         let last = || job.runs.last().filter(|_| matches!(job.state, madang_model::JobState::Ended { .. }));
         let on = job.state.holding().map(|(_, on)| on).or(last().map(|run| &run.on));
         let chosen = on.map(|on| self.site_of(on));
-        let standing = |(site, delay, won): &(SiteId, Span, i64)| SiteStanding {
+        let standing = |cost @ (site, delay, won): &Cost| SiteStanding {
             site: *site,
-            rank: rank(*site),
+            rank: rank(cost),
             delay: *delay,
             won: *won,
             verdict: match chosen {
@@ -202,9 +216,10 @@ impl Centre {
 }
 
 /// A site beside the chosen one, each with how long the data take there and what an hour costs.
-fn against(site: (SiteId, Span, i64), chosen: (SiteId, Span, i64)) -> Verdict {
+fn against(site: Cost, chosen: Cost) -> Verdict {
     match (site.1, site.2).cmp(&(chosen.1, chosen.2)) {
         _ if site.0 == chosen.0 => Verdict::Chosen,
+        _ if site.2.is_none() => Verdict::Never,
         core::cmp::Ordering::Less => Verdict::WasFull,
         core::cmp::Ordering::Equal => Verdict::Even,
         core::cmp::Ordering::Greater if site.1 > chosen.1 => Verdict::Farther,

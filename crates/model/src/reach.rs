@@ -5,7 +5,7 @@
 //! more: nothing here moves data, and no job waits for a site while another has room for it now.
 //!
 //! Invariants: a request's list of [`Reach`] is empty where all its sites are reached alike, so that requests of centres
-//! without hints and with one price are what they were; else it has one entry for each site, ascending by site.
+//! without hints and with one price are what they were; else it has one entry for each site that has such GPUs, ascending.
 use crate::estate::{Partition, Site};
 use crate::founding::Founding;
 use crate::id::SiteId;

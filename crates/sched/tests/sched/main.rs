@@ -10,6 +10,7 @@ mod model;
 mod parts;
 mod random;
 mod several;
+mod sites;
 mod starving;
 mod taking;
 mod topology;

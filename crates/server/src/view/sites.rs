@@ -27,7 +27,7 @@ fn view(standing: &SiteStanding, site: &str) -> SiteStandingView {
 }
 
 fn words(standing: &SiteStanding) -> (&'static str, String, String) {
-    let (data, won) = (standing.delay, standing.won);
+    let (data, won) = (standing.delay, standing.won.unwrap_or(0));
     let away =
         if data.secs() == 0 { String::new() } else { format!("; its data take {data} to be there, by the hints") };
     let told = |word, text: &str, text_ko: &str| (word, format!("{text}{away}"), text_ko.to_owned());
