@@ -4,6 +4,7 @@ use madang_charter::{Machine, Order, add_site, describe, load, read};
 use madang_model::Device;
 
 const KOREA: &str = include_str!("../../../centres/korea-2025.toml");
+const THREE: &str = include_str!("../../../centres/three-sites.toml");
 const HERE: &str = include_str!("../../../centres/here.toml");
 
 fn machine() -> Machine {
@@ -170,4 +171,19 @@ fn this_machine_as_it_is_found() {
         here2 0 x none 4 CPUs pretend
     "#]]
     .assert_eq(&shown);
+}
+
+#[test]
+fn three_sites_and_the_lines_between_them() {
+    let charter = read(THREE, "centres/three-sites.toml", &machine()).unwrap_or_else(|problems| panic!("{problems}"));
+    let page = describe(&charter.founding);
+    let from = page.find("links between").expect("there are links");
+    expect![[r#"
+        links between sites, as hints for where jobs start
+          north - middle: 800 ms for a GB
+          middle - south: 4000 ms for a GB
+        policy, where it is not the default
+          failover_after: 10m
+    "#]]
+    .assert_eq(&page[from..]);
 }

@@ -190,7 +190,7 @@ fn shape() {
             [[class]] > [[quite_other]]
             x.toml:1:1: missing table class
             x.toml:16:3: unknown key quite_other
-              hint: known here: centre, party, class, site, price, money, fact, partition, policy
+              hint: known here: centre, party, class, site, price, money, fact, link, partition, policy
 
             sites = ["one"] > sites = "one"
             x.toml:55:9: sites is not a list
@@ -727,4 +727,35 @@ fn parts_of_gpus() {
     assert_eq!((parts.shards, names.join(" ").as_str()), (8, "1g.18gb 1g.35gb 2g.35gb 3g.71gb 4g.71gb 7g.141gb"));
     let page = madang_charter::describe(&founding);
     assert!(page.contains("shared by 8 shards or cut into 1g.18gb"), "{page}");
+}
+
+#[test]
+fn lines_between_sites() {
+    let site = &SOUND[SOUND.find("[[site]]").expect("a site")..SOUND.find("[[price]]").expect("a price")];
+    let second = site.replace("\"one\"", "\"two\"").replace("\"a\"", "\"b\"").replace("n{1}", "m{1}");
+    let with = |links: &str| {
+        let link = |line: &str| format!("[[link]]\n{}\nsource = \"s\"\n\n", line.replace("; ", "\n"));
+        let links: String = links.split(" / ").map(link).collect();
+        SOUND.replace("[[price]]", &format!("{second}{links}[[price]]"))
+    };
+    let check = |links: &str, want: Expect| want.assert_eq(&said(&with(links)));
+    check("between = [\"two\", \"one\"]; ms_per_gb = 800", expect!["nothing is wrong"]);
+    check(
+        "between = [\"one\"]; ms_per_gb = 800",
+        expect![[r#"
+        x.toml:60:1: a link is between two sites, this one names 1
+          hint: between = ["one", "other"]"#]],
+    );
+    check(
+        "between = [\"one\", \"one\"]; ms_per_gb = 800",
+        expect!["x.toml:60:1: a link is between two sites, this one between one and itself"],
+    );
+    check(
+        "between = [\"one\", \"tow\"]; ms_per_gb = 0",
+        expect![[r#"
+        x.toml:62:13: ms_per_gb is out of range: 0
+          hint: from 1 to 3600000"#]],
+    );
+    let twice = "between = [\"one\", \"two\"]; ms_per_gb = 8 / between = [\"two\", \"one\"]; ms_per_gb = 9";
+    check(twice, expect!["x.toml:65:1: another link is between these sites"]);
 }
