@@ -8,6 +8,7 @@ export default {
   'queue.where': 'Where',
   'queue.partition': 'Partition',
   'queue.site': 'Site',
+  'queue.sites': 'Sites it may go to',
   'queue.asks': 'Asks for',
   'queue.limit': 'Limit',
   'queue.when': 'When',

@@ -112,6 +112,8 @@ export default {
   'site.islands': { one: '{n} island', other: '{n} islands' },
   'site.unwell': 'Not well',
   'site.unwell_of': '{drained} drained, {down} down',
+  'site.lost': 'Lost',
+  'site.lost_since': 'since {since}: {reason}; {n} given-up runs may still be there',
 
   'owner.entitled': 'Entitled',
   'owner.delivered': 'Delivered',

@@ -8,6 +8,7 @@ export default {
   'queue.where': '위치',
   'queue.partition': '파티션',
   'queue.site': '거점',
+  'queue.sites': '갈 수 있는 거점',
   'queue.asks': '요청 자원',
   'queue.limit': '제한 시간',
   'queue.when': '시각',

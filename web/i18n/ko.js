@@ -113,6 +113,8 @@ export default {
   'site.islands': '아일랜드 {n}개',
   'site.unwell': '이상',
   'site.unwell_of': '점검 {drained}대, 장애 {down}대',
+  'site.lost': '연결 끊김',
+  'site.lost_since': '{since}부터: {reason}; 포기한 실행 {n}개가 남아 있을 수 있음',
 
   'owner.entitled': '보장',
   'owner.delivered': '제공',

@@ -9,7 +9,7 @@ import { logView } from '../parts/log.js';
 import { isOver, provenance, reasonText, stateMark, tone } from '../parts/state.js';
 import { facts } from '../parts/table.js';
 import { titles } from '../parts/titles.js';
-import { whySection } from '../parts/why.js';
+import { sitesList, whySection } from '../parts/why.js';
 
 /** Who may do what to it: members of its project, and operators. The server decides; this only hides what it refuses. */
 const mayAct = (me, job) => me.role === 'operator' || me.role === 'admin' || me.projects.includes(job.project);
@@ -172,6 +172,7 @@ function details(job, named) {
       [t('job.owner'), named.owner(job.owner)],
       [t('queue.partition'), job.partition],
       [t('queue.site'), job.site && named.site(job.site)],
+      [t('queue.sites'), job.site && job.sites?.length > 0 && sitesList(job.sites)],
       [t('job.qos'), t(`qos.${job.qos}`)],
       [t('queue.limit'), span(job.limit_secs)],
       [t('job.limit_min'), job.limit_min_secs ? span(job.limit_min_secs) : null],

@@ -110,6 +110,12 @@ function siteCard(site, index) {
           : null,
       ],
       [
+        t('site.lost'),
+        site.lost
+          ? t('site.lost_since', { since: moment(site.lost.since_ms), reason: site.lost.reason, n: site.lost.fenced })
+          : null,
+      ],
+      [
         t('site.fragmentation'),
         site.gpus ? fragmentation(site, free) : null,
       ],

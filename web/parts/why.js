@@ -21,6 +21,7 @@ export function whySection(job, why, when) {
         ),
       ),
     ),
+    why.sites?.length > 0 && sitesList(why.sites),
     why.ahead > 0 && h('p', t('why.ahead', { n: why.ahead })),
     why.warning && h('p', h('b', own(why, 'warning'))),
     why.change
@@ -37,6 +38,14 @@ export function whySection(job, why, when) {
     ),
   );
 }
+
+/** How each site stands that a job may go to, the best first. */
+export const sitesList = (sites) =>
+  h(
+    'ul.sites',
+    { 'data-part': 'sites' },
+    sites.map((site) => h('li', h('b', site.site), ' ', own(site, 'text'))),
+  );
 
 /** When it starts by one way of running the present state forward, and what that leans on. */
 const estimate = (one, now) =>

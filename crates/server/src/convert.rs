@@ -62,10 +62,7 @@ pub fn submission(estate: &Estate, user: &str, may_hurry: bool, submit: Submit) 
     text("name", &submit.name, most::NAME)?;
     text("comment", &submit.comment, most::COMMENT)?;
     let limit_asked = submit.limit_secs.map(limit).transpose()?;
-    let (partitions, notes) = match submit.partition.as_deref() {
-        None if !submit.sites.is_empty() => (partitions_with(estate, &submit.sites, limit_asked)?, Vec::new()),
-        named => partitions(estate, named, limit_asked)?,
-    };
+    let (partitions, notes) = partitions(estate, &submit, limit_asked)?;
     let name = partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(",");
     let sites = sites(estate, &partitions, &submit)?;
     let shapes: Vec<&Shape> = sites.iter().flat_map(|site| &estate.shapes[site.index()]).collect();
@@ -223,12 +220,16 @@ fn partition<'a>(estate: &'a Estate, name: Option<&str>) -> Result<&'a Partition
 }
 
 /// The partitions named that allow the limit, with a word on each that does not; all of them where none does, so that the
-/// core says what is wrong.
+/// core says what is wrong. Where sites alone are named, theirs.
 fn partitions<'a>(
     estate: &'a Estate,
-    names: Option<&str>,
+    submit: &Submit,
     limit: Option<Span>,
 ) -> Result<(Vec<&'a Partition>, Vec<String>), Fault> {
+    let names = submit.partition.as_deref();
+    if names.is_none() && !submit.sites.is_empty() {
+        return Ok((partitions_with(estate, &submit.sites, limit)?, Vec::new()));
+    }
     let mut named: Vec<&Partition> = Vec::new();
     for name in names.map_or(vec![None], |names| names.split(',').map(|name| Some(name.trim())).collect()) {
         let found = partition(estate, name)?;

@@ -421,6 +421,27 @@ mod tests {
     }
 
     #[test]
+    fn sites_and_where_data_are() {
+        let words = |text: &str| sites("sites", text).map(|words| words.join(" "));
+        for (text, want) in [("any", "any"), ("a, b", "a b"), ("-a", "-a"), ("any,-a", "any -a")] {
+            assert_eq!(words(text).as_deref(), Ok(want), "{text}");
+        }
+        let places = |text: &str| {
+            let places = data_at(text)?;
+            Ok::<_, String>(places.iter().map(|at| format!("{} {}", at.site, at.gb)).collect::<Vec<_>>().join(", "))
+        };
+        for (text, want) in [("a", "a 1"), ("a:800,b:20", "a 800, b 20"), ("a:5GB", "a 5")] {
+            assert_eq!(places(text).as_deref(), Ok(want), "{text}");
+        }
+        for text in ["", "-", "a,", "a,-"] {
+            assert!(sites("sites", text).is_err(), "{text}");
+        }
+        for text in ["", "a:", "a:0", "a:x", ":5", "a:-1", "a,"] {
+            assert!(data_at(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn gpus_are_counted_by_model() {
         let some = |model: Option<&str>, count| Ok(Some(Gpus { model: model.map(str::to_owned), count, part: None }));
         assert_eq!(gres("gpu:2"), some(None, 2));

@@ -36,7 +36,10 @@ fn only(request: &Request, site: SiteId) -> Request {
     Request { sites: vec![site], reach: Vec::new(), ..request.clone() }
 }
 
-fn drawn() -> impl Strategy<Value = ((u32, u32), bool, Vec<(u32, u64)>, u64)> {
+/// Nodes and GPUs of each, whether it may span islands, rank and minutes of each site, limit in seconds.
+type Drawn = ((u32, u32), bool, Vec<(u32, u64)>, u64);
+
+fn drawn() -> impl Strategy<Value = Drawn> {
     let size = (1u32..=5, prop::sample::select(vec![1u32, 2, 4, 8]));
     let reach = prop::collection::vec((0u32..3, prop::sample::select(vec![0u64, 3, 45, 500])), SITES as usize);
     (size, any::<bool>(), reach, 600u64..20_000)

@@ -32,8 +32,8 @@ fn words(standing: &SiteStanding) -> (&'static str, String, String) {
         if data.secs() == 0 { String::new() } else { format!("; its data take {data} to be there, by the hints") };
     let told = |word, text: &str, text_ko: &str| (word, format!("{text}{away}"), text_ko.to_owned());
     match standing.verdict {
-        Verdict::Chosen => told("chosen", "chosen: the best by data, then price, that had room", "선택된 사이트입니다"),
-        Verdict::Promised(_) => told("promised", "it is promised a start there", "이 사이트에서 시작이 약속되었습니다"),
+        Verdict::Chosen => told("chosen", "chosen: the best by data, then price, that had room", "선택된 거점입니다"),
+        Verdict::Promised(_) => told("promised", "it is promised a start there", "이 거점에서 시작이 약속되었습니다"),
         Verdict::Farther => (
             "farther",
             format!("not chosen: its data take {data} to be there, by the hints"),
@@ -47,17 +47,17 @@ fn words(standing: &SiteStanding) -> (&'static str, String, String) {
         Verdict::Even => told(
             "even",
             "not chosen: as good by data and price, but the chosen one had room first or left less stranded",
-            "데이터와 비용은 같으나 선택된 사이트가 더 알맞았습니다",
+            "데이터와 비용은 같으나 선택된 거점이 더 알맞았습니다",
         ),
         Verdict::WasFull => told(
             "was_full",
             "not chosen: better, but it had no room for it when it started",
-            "더 나은 사이트였으나 시작할 때 빈 자리가 없었습니다",
+            "더 나은 거점이었으나 시작할 때 빈 자리가 없었습니다",
         ),
         Verdict::Full => told("full", "no room for it now", "지금은 빈 자리가 없습니다"),
-        Verdict::Never => told("never", "no nodes there could ever hold it", "이 사이트의 노드로는 실행할 수 없습니다"),
+        Verdict::Never => told("never", "no nodes there could ever hold it", "이 거점의 노드로는 실행할 수 없습니다"),
         Verdict::Lost => {
-            told("lost", "lost: nothing new starts there", "연결이 끊긴 사이트로, 새 작업을 시작하지 않습니다")
+            told("lost", "lost: nothing new starts there", "연결이 끊긴 거점으로, 새 작업을 시작하지 않습니다")
         }
     }
 }
