@@ -54,6 +54,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("GET", "/api/v1/nodes", Access::SignedIn),
     op("POST", "/api/v1/nodes/{name}/drain", Access::Operator),
     op("POST", "/api/v1/nodes/{name}/resume", Access::Operator),
+    op("POST", "/api/v1/nodes/{name}/clear", Access::Operator),
     op("GET", "/api/v1/reservations", Access::SignedIn),
     op("POST", "/api/v1/reservations", Access::Operator),
     op("DELETE", "/api/v1/reservations/{name}", Access::Operator),

@@ -175,6 +175,11 @@ pub enum Input {
         /// The site's name.
         site: String,
     },
+    /// An operator's word that nothing of what was given up at a lost site still runs on a node.
+    Clear {
+        /// The node's name.
+        node: String,
+    },
     /// Say where a project's data are, for its jobs that do not say; or that nothing is known.
     ProjectData {
         /// The project's name.

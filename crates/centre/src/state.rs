@@ -260,6 +260,7 @@ impl Centre {
             Input::SiteSilent { site, since } => self.site_silent(&site, since),
             Input::SiteHeard { site } => self.site_heard(&site),
             Input::SiteBack { site } => self.site_back(&site),
+            Input::Clear { node } => self.clear(&node),
             Input::ProjectData { project, data } => self.set_project_data(&project, data),
             Input::Reserve(booking) => self.reserve(by, booking),
             Input::Unreserve { name } => self.unreserve(&name),

@@ -423,7 +423,9 @@ fn an_operator_gives_a_site_up_at_once_and_alone_takes_it_back() {
     tale.told += &format!("     {}\n", node.expect_err("its site is lost"));
     tale.ok(Input::SiteBack { site: "a".into() });
     // The engine has lost all memory of the run; an operator has looked and answers for the node.
-    tale.ok(Input::Resume { node: "a0".into() });
+    let node = tale.answer(Input::Resume { node: "a0".into() });
+    tale.told += &format!("     {}\n", node.expect_err("a run may be there"));
+    tale.ok(Input::Clear { node: "a0".into() });
     assert!(!tale.centre.is_fenced(first));
     tale.submit(gang(1, &["a"], &[]));
     tale.check(expect![[r#"
@@ -434,6 +436,7 @@ fn an_operator_gives_a_site_up_at_once_and_alone_takes_it_back() {
            0 site a is told to stop job-1.1: Stale
              a0 is of site a, which is lost
            0 site a is told to stop job-1.1: Stale
+             a0 waits for the end of a run that was given up there
            0 job-2.1 starts on a0
     "#]]);
 }

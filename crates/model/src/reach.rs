@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn data_come_before_prices_and_equals_are_left_out() {
-        let cases: [(&str, &[(u32, u32)], &[(u32, u32, u32)], &[i64]); 6] = [
+        type Case<'a> = (&'a str, &'a [(u32, u32)], &'a [(u32, u32, u32)], &'a [i64]);
+        let cases: [Case<'_>; 6] = [
             ("", &[], &[], &[5, 5, 5]),
             ("0:1+0 1:0+0 2:0+0", &[], &[], &[9, 5, 5]),
             ("0:1+1 1:0+0 2:1+1", &[(1, 1)], &[], &[5, 5, 5]),

@@ -66,6 +66,7 @@ fn kind(input: &Input) -> &'static str {
         Input::Resume { .. } => "resume",
         Input::SiteLost { .. } | Input::SiteSilent { .. } => "site-lost",
         Input::SiteHeard { .. } | Input::SiteBack { .. } => "site-back",
+        Input::Clear { .. } => "clear",
         Input::ProjectData { .. } => "project-data",
         Input::Reserve(_) => "reserve",
         Input::Unreserve { .. } => "unreserve",

@@ -51,6 +51,7 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             up.client("otto").post("/api/v1/sites/big/lost", &json!({ "reason": "test" }));
             None
         }
+        // Nothing was given up there: whoever may is told so.
         ("POST", "/projects/{name}/data") => Some(json!({ "data": null })),
         ("POST", "/jobs/{id}/finish") => Some(json!({ "exit": 0 })),
         ("POST", "/projects") => Some(json!({ "name": format!("new-{nth}"), "owner": "public", "class": "research" })),

@@ -31,6 +31,11 @@ pub enum Node {
         #[arg(long, short)]
         reason: String,
     },
+    /// Say that nothing of what was given up at a lost site still runs on nodes
+    Clear {
+        /// Nodes, as in here[1-4]
+        nodes: String,
+    },
     /// Let jobs start again
     Resume {
         /// Nodes, as in here[1-4]
@@ -189,7 +194,7 @@ fn moment(text: Option<&String>) -> Result<Option<u64>, Fail> {
 /// Nodes.
 pub fn node(context: &Context, command: Node) -> Result<u8, Fail> {
     let client = context.client()?;
-    let (nodes, reason) = match command {
+    let (nodes, reason, act) = match command {
         Node::List { site, partition } => {
             let filter = |name: &str, value: Option<String>| {
                 value.map_or(String::new(), |value| format!("&{name}={}", escape(&value)))
@@ -198,14 +203,15 @@ pub fn node(context: &Context, command: Node) -> Result<u8, Fail> {
             let nodes: Vec<NodeView> = client.list(&format!("/nodes?{}", query.trim_start_matches('&')))?;
             return context.show(&nodes, |nodes| node_table(nodes));
         }
-        Node::Drain { nodes, reason } => (nodes, Some(reason)),
-        Node::Resume { nodes } => (nodes, None),
+        Node::Drain { nodes, reason } => (nodes, Some(reason), "drain"),
+        Node::Clear { nodes } => (nodes, None, "clear"),
+        Node::Resume { nodes } => (nodes, None, "resume"),
     };
     for name in madang_engine::hostlist::expand(&nodes).map_err(|error| error.to_string())? {
         let path = format!("/nodes/{}", escape(&name));
         let _: Value = match &reason {
-            Some(reason) => client.post(&format!("{path}/drain"), &DrainSpec { reason: reason.clone() })?,
-            None => client.ask(&format!("{path}/resume"))?,
+            Some(reason) => client.post(&format!("{path}/{act}"), &DrainSpec { reason: reason.clone() })?,
+            None => client.ask(&format!("{path}/{act}"))?,
         };
     }
     Ok(0)

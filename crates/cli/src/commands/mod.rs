@@ -68,7 +68,7 @@ enum Command {
     Checkpoint(jobs::Saved),
     /// A job's output
     Logs(jobs::Logs),
-    /// Nodes: list, drain, resume
+    /// Nodes: list, drain, resume, clear
     Node {
         #[command(subcommand)]
         command: centre::Node,

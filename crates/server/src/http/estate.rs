@@ -82,6 +82,15 @@ pub(super) async fn resume(
     one(&app, &name)
 }
 
+pub(super) async fn clear(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Response, Fault> {
+    app.ask(&caller.name, None, Input::Clear { node: name.clone() }, None).await?;
+    one(&app, &name)
+}
+
 pub(super) async fn lost(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,

@@ -236,6 +236,7 @@ fn handler(operation: &Operation) -> Option<MethodRouter<Arc<App>>> {
         ("GET", "/nodes") => get(estate::nodes),
         ("POST", "/nodes/{name}/drain") => post(estate::drain),
         ("POST", "/nodes/{name}/resume") => post(estate::resume),
+        ("POST", "/nodes/{name}/clear") => post(estate::clear),
         ("GET", "/reservations") => get(reservations::list),
         ("POST", "/reservations") => post(reservations::make),
         ("DELETE", "/reservations/{name}") => delete(reservations::cancel),

@@ -99,6 +99,7 @@ const DOCS: &[Doc] = &[
     doc("GET", "/nodes", "Nodes", Nothing, Page("NodeView")).queries(NODES),
     doc("POST", "/nodes/{name}/drain", "Stop giving work to a node", One("DrainSpec"), One("NodeView")),
     doc("POST", "/nodes/{name}/resume", "Give work to a node again", Nothing, One("NodeView")),
+    doc("POST", "/nodes/{name}/clear", "Nothing that was given up runs there", Nothing, One("NodeView")),
     doc("GET", "/reservations", "Reservations that are not over", Nothing, Page("ReservationView")),
     doc("POST", "/reservations", "Book nodes or capacity in time", One("ReservationSpec"), One("ReservationView"))
         .status("201"),
