@@ -64,14 +64,19 @@ impl Promises {
         let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
         let mut desk = Desk::default();
         let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut desk), node));
-        // What counts is when the data are there too; of equals the site that is reached best.
-        let by_site = |(start, node): (Time, NodeId)| {
-            let site = cluster.site(node);
-            let there = start.after(shape.request.delay_to(site));
-            (there, shape.request.rank_of(site), start, node)
+        let ready = usable.filter_map(&mut ready_at);
+        let found = if shape.request.reach.is_empty() {
+            ready.min()
+        } else {
+            // What counts is when the data are there too; of equals the site that is reached best.
+            let by_site = |(start, node): (Time, NodeId)| {
+                let site = cluster.site(node);
+                (start.after(shape.request.delay_to(site)), shape.request.rank_of(site), start, node)
+            };
+            let known = ready.filter(|(start, _)| *start < Time::MAX);
+            known.map(by_site).min().map(|(_, _, start, node)| (start, node))
         };
-        let ready = usable.filter_map(&mut ready_at).filter(|(start, _)| *start < Time::MAX);
-        let (_, _, start, node) = ready.map(by_site).min()?;
+        let (start, node) = found.filter(|(start, _)| *start < Time::MAX)?;
         let pick = pick(0, fit_of(node)?, node);
         Some((start, with_devices(&[pick], &cluster.estate, |pick| self.later(cluster, pick, now, start))))
     }
