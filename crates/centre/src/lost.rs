@@ -181,11 +181,10 @@ impl Centre {
         }
     }
 
-    /// A run at a site that was given up is told to stop: nobody waits for the site's answer.
-    pub(crate) fn fence_if_given_up(&mut self, id: JobId) -> bool {
-        let given_up = |site: SiteId| self.lost.get(&site).is_some_and(|lost| lost.failed_over);
+    /// A run that the core no longer waits for is at a lost site, where nobody can have told it to stop.
+    pub(crate) fn fence_if_lost(&mut self, id: JobId) -> bool {
         let fenced = match &self.jobs[&id].state {
-            JobState::Completing { on, cause, .. } if given_up(self.site_of(on)) => given_up_as(*cause),
+            JobState::Completing { on, cause, .. } if self.lost.contains_key(&self.site_of(on)) => given_up_as(*cause),
             _ => None,
         };
         fenced.inspect(|outcome| self.fence_off(id, *outcome)).is_some()

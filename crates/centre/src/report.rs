@@ -36,7 +36,7 @@ impl Centre {
     }
 
     fn give_up_on(&mut self, run: RunId) {
-        if self.current(run).is_some() && self.fence_if_given_up(run.job) {
+        if self.current(run).is_some() && self.fence_if_lost(run.job) {
             return;
         }
         match self.current(run) {

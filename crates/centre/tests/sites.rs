@@ -129,7 +129,7 @@ impl Tale {
                 _ => continue,
             };
             let line = line.split(", at: ").next().expect("a line").to_owned();
-            self.told += &format!("{minutes:>4} {line}\n");
+            self.told += &format!("{minutes}m {line}\n");
         }
         answered
     }
@@ -186,7 +186,7 @@ impl Tale {
         for one in self.centre.site_standings(self.centre.job(job).expect("known")) {
             let (site, delay) = (self.site(one.site), one.delay);
             let won = one.won.map_or("no".to_owned(), |won| won.to_string());
-            let line = format!("     {job} at {site}: rank {}, data {delay}, {won} won: {:?}\n", one.rank, one.verdict);
+            let line = format!("  {job} at {site}: rank {}, data {delay}, {won} won: {:?}\n", one.rank, one.verdict);
             self.told += line.split("(Time").next().expect("a line").trim_end();
             self.told += "\n";
         }
@@ -197,7 +197,7 @@ impl Tale {
         let award = AwardId::new(1);
         let (free, held) = (balance(Account::Free(award)).0, balance(Account::Held(award)).0);
         let owed = balance(Account::Owes(ProjectId::new(0))).1;
-        self.told += &format!("     free {free}, held {held}, owed {owed}\n");
+        self.told += &format!("  free {free}, held {held}, owed {owed}\n");
     }
 
     fn lost(&mut self, site: &str, failover: Failover) {
@@ -271,24 +271,24 @@ fn data_then_price_then_room_choose_the_site() {
     let without = tale.submit(gang(1, &["-a"], &[]));
     tale.standing(without);
     tale.check(expect![[r#"
-           0 job-1.1 starts on c0
-             job-1 at c: rank 0, data 0s, 32000 won: Chosen
-             job-1 at a: rank 1, data 0s, 40000 won: Dearer
-             job-1 at b: rank 1, data 0s, 40000 won: Dearer
-           0 job-2.1 starts on b0 b1
-             job-2 at b: rank 0, data 0s, 80000 won: Chosen
-             job-2 at a: rank 1, data 4m, 80000 won: Farther
-             job-2 at c: rank 2, data 40m, 64000 won: Farther
-           0 job-3.1 starts on a0
-             job-3 at b: rank 0, data 0s, 40000 won: WasFull
-             job-3 at a: rank 1, data 4m, 40000 won: Chosen
-             job-3 at c: rank 2, data 40m, 32000 won: Farther
-           0 job-4.1 starts on c1
-             job-4 at c: rank 0, data 0s, 32000 won: Chosen
-             job-4 at a: rank 1, data 8s, 40000 won: Farther
-             job-4 at b: rank 1, data 8s, 40000 won: Farther
-             job-5 at c: rank 0, data 0s, 32000 won: Promised(@1800003690000)
-             job-5 at b: rank 1, data 8s, 40000 won: Full
+        0m job-1.1 starts on c0
+          job-1 at c: rank 0, data 0s, 32000 won: Chosen
+          job-1 at a: rank 1, data 0s, 40000 won: Dearer
+          job-1 at b: rank 1, data 0s, 40000 won: Dearer
+        0m job-2.1 starts on b0 b1
+          job-2 at b: rank 0, data 0s, 80000 won: Chosen
+          job-2 at a: rank 1, data 4m, 80000 won: Farther
+          job-2 at c: rank 2, data 40m, 64000 won: Farther
+        0m job-3.1 starts on a0
+          job-3 at b: rank 0, data 0s, 40000 won: WasFull
+          job-3 at a: rank 1, data 4m, 40000 won: Chosen
+          job-3 at c: rank 2, data 40m, 32000 won: Farther
+        0m job-4.1 starts on c1
+          job-4 at c: rank 0, data 0s, 32000 won: Chosen
+          job-4 at a: rank 1, data 8s, 40000 won: Farther
+          job-4 at b: rank 1, data 8s, 40000 won: Farther
+          job-5 at c: rank 0, data 0s, 32000 won: Promised(@1800003690000)
+          job-5 at b: rank 1, data 8s, 40000 won: Full
     "#]]);
 }
 
@@ -350,23 +350,23 @@ fn a_lost_sites_jobs_go_on_elsewhere_and_come_to_one_end() {
     tale.began(other);
     tale.money();
     tale.check(expect![[r#"
-           0 job-1.1 starts on a0 a1
-           0 job-2.1 starts on b0
-             free 975.800 GPU-hours, held 24.200 GPU-hours, owed 0 won
-             free 975.800 GPU-hours, held 24.200 GPU-hours, owed 0 won
-          40 site a is told to stop job-1.1: Stale
-             free 991.933 GPU-hours, held 8.066 GPU-hours, owed 0 won
-          41 job-2 ends: Ended { outcome: Completed
-          41 job-1.2 starts on b0 b1
-          46 site a is told to stop job-1.1: Stale
-             job-3 at a: rank 0, data 0s, 80000 won: Full
-          46 anomaly: job-1.1 reported a start, but is not the present try of its job
-          46 site a is told to stop job-1.1: Stale
-          46 anomaly: job-1.1 reported an end, but is not the present try of its job
-          46 job-3.1 starts on a0 a1
-          66 job-1 ends: Ended { outcome: Completed
-          66 anomaly: job-1.2 reported an end, but is not the present try of its job
-             free 971.733 GPU-hours, held 16.133 GPU-hours, owed 60666 won
+        0m job-1.1 starts on a0 a1
+        0m job-2.1 starts on b0
+          free 975.800 GPU-hours, held 24.200 GPU-hours, owed 0 won
+          free 975.800 GPU-hours, held 24.200 GPU-hours, owed 0 won
+        40m site a is told to stop job-1.1: Stale
+          free 991.933 GPU-hours, held 8.066 GPU-hours, owed 0 won
+        41m job-2 ends: Ended { outcome: Completed
+        41m job-1.2 starts on b0 b1
+        46m site a is told to stop job-1.1: Stale
+          job-3 at a: rank 0, data 0s, 80000 won: Full
+        46m anomaly: job-1.1 reported a start, but is not the present try of its job
+        46m site a is told to stop job-1.1: Stale
+        46m anomaly: job-1.1 reported an end, but is not the present try of its job
+        46m job-3.1 starts on a0 a1
+        66m job-1 ends: Ended { outcome: Completed
+        66m anomaly: job-1.2 reported an end, but is not the present try of its job
+          free 971.733 GPU-hours, held 16.133 GPU-hours, owed 60666 won
     "#]]);
 }
 
@@ -390,22 +390,22 @@ fn what_cannot_go_on_elsewhere_waits_for_its_site() {
     tale.began(waits);
     tale.money();
     tale.check(expect![[r#"
-           0 job-1.1 starts on a0
-           0 job-2.1 starts on a1
-             job-3 at a: rank 0, data 0s, 80000 won: Promised(@1800003690000)
-             job-3 at b: rank 0, data 0s, 80000 won: Never
-             job-3 at c: rank 1, data 0s, no won: Never
-             job-3 at a: rank 0, data 0s, 80000 won: Lost
-             job-3 at b: rank 0, data 0s, 80000 won: Never
-             job-3 at c: rank 1, data 0s, no won: Never
-          45 site a is told to stop job-2.1: Cancelled
-          45 site a is told to stop job-2.1: Stale
-          45 job-2 ends: Ended { outcome: Cancelled
-          46 site a is told to stop job-2.1: Stale
-          46 job-1 ends: Ended { outcome: Completed
-          46 anomaly: job-2.1 reported an end, but is not the present try of its job
-          46 job-3.1 starts on a0 a1
-             free 978.533 GPU-hours, held 16.133 GPU-hours, owed 26667 won
+        0m job-1.1 starts on a0
+        0m job-2.1 starts on a1
+          job-3 at a: rank 0, data 0s, 80000 won: Promised(@1800003690000)
+          job-3 at b: rank 0, data 0s, 80000 won: Never
+          job-3 at c: rank 1, data 0s, no won: Never
+          job-3 at a: rank 0, data 0s, 80000 won: Lost
+          job-3 at b: rank 0, data 0s, 80000 won: Never
+          job-3 at c: rank 1, data 0s, no won: Never
+        45m site a is told to stop job-2.1: Cancelled
+        45m site a is told to stop job-2.1: Stale
+        45m job-2 ends: Ended { outcome: Cancelled
+        46m site a is told to stop job-2.1: Stale
+        46m job-1 ends: Ended { outcome: Completed
+        46m anomaly: job-2.1 reported an end, but is not the present try of its job
+        46m job-3.1 starts on a0 a1
+          free 978.533 GPU-hours, held 16.133 GPU-hours, owed 26667 won
     "#]]);
 }
 
@@ -417,26 +417,26 @@ fn an_operator_gives_a_site_up_at_once_and_alone_takes_it_back() {
     tale.ok(Input::SiteSilent { site: "a".into(), since: tale.now });
     tale.lost("a", Failover::AtOnce);
     let again = tale.answer(Input::SiteLost { site: "a".into(), why: "x".into(), failover: Failover::AtOnce });
-    tale.told += &format!("     {}\n", again.expect_err("it is lost"));
+    tale.told += &format!("  {}\n", again.expect_err("it is lost"));
     tale.ok(Input::SiteHeard { site: "a".into() });
     let node = tale.answer(Input::Resume { node: "a0".into() });
-    tale.told += &format!("     {}\n", node.expect_err("its site is lost"));
+    tale.told += &format!("  {}\n", node.expect_err("its site is lost"));
     tale.ok(Input::SiteBack { site: "a".into() });
     // The engine has lost all memory of the run; an operator has looked and answers for the node.
     let node = tale.answer(Input::Resume { node: "a0".into() });
-    tale.told += &format!("     {}\n", node.expect_err("a run may be there"));
+    tale.told += &format!("  {}\n", node.expect_err("a run may be there"));
     tale.ok(Input::Clear { node: "a0".into() });
     assert!(!tale.centre.is_fenced(first));
     tale.submit(gang(1, &["a"], &[]));
     tale.check(expect![[r#"
-           0 job-1.1 starts on a0
-           0 site a is told to stop job-1.1: Stale
-           0 job-1.2 starts on b0
-             site a is lost already
-           0 site a is told to stop job-1.1: Stale
-             a0 is of site a, which is lost
-           0 site a is told to stop job-1.1: Stale
-             a0 waits for the end of a run that was given up there
-           0 job-2.1 starts on a0
+        0m job-1.1 starts on a0
+        0m site a is told to stop job-1.1: Stale
+        0m job-1.2 starts on b0
+          site a is lost already
+        0m site a is told to stop job-1.1: Stale
+          a0 is of site a, which is lost
+        0m site a is told to stop job-1.1: Stale
+          a0 waits for the end of a run that was given up there
+        0m job-2.1 starts on a0
     "#]]);
 }

@@ -504,6 +504,7 @@ impl Sim {
                 if !self.refused.contains(&run) && self.run_cut_off(run).is_none() {
                     self.engine.stop(self.now, run, cause);
                     self.collect_ends();
+                    self.answer_for_ended(centre, run);
                 }
                 Ok(())
             }

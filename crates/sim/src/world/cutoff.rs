@@ -107,6 +107,14 @@ impl Sim {
         }
     }
 
+    /// A stop is always answered, also of a run that is over by now and whose end nobody told.
+    pub(super) fn answer_for_ended(&mut self, centre: &Centre, run: RunId) {
+        let is_over = self.oracle.truth(run).is_some_and(|truth| truth.over.is_some());
+        if is_over && centre.is_fenced(run) {
+            self.report(Span::ZERO, Report::Unknown { run });
+        }
+    }
+
     /// After a restart: what was given up and still lives is told to stop, of what never was it is said so.
     pub(super) fn reconcile_fenced(&mut self, centre: &Centre) {
         for (run, fenced) in centre.fenced() {
