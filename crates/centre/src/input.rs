@@ -162,8 +162,10 @@ pub enum Input {
     SiteSilent {
         /// The site's name.
         site: String,
-        /// Since when.
+        /// Since when, as far as that is known.
         since: Time,
+        /// The same for people.
+        why: String,
     },
     /// A site that was silent is heard of again.
     SiteHeard {

@@ -75,10 +75,11 @@ impl Centre {
     }
 
     /// A site has not been heard of since that moment.
-    pub(crate) fn site_silent(&mut self, name: &str, since: Time) -> Result<Reply, Refusal> {
+    pub(crate) fn site_silent(&mut self, name: &str, since: Time, why: String) -> Result<Reply, Refusal> {
         let site = self.site_named(name)?;
+        crate::submit::check_text("reason", &why, crate::submit::NAME_MOST)?;
         if !self.lost.contains_key(&site) {
-            self.lose_site(site, since.min(self.now), "has not been heard of".to_string(), false);
+            self.lose_site(site, since.min(self.now), why, false);
         }
         Ok(Reply::Done)
     }
@@ -107,7 +108,9 @@ impl Centre {
     fn lose_site(&mut self, site: SiteId, since: Time, why: String, by_operator: bool) {
         let before = self.lost.get(&site);
         let failed_over = before.is_some_and(|lost| lost.failed_over);
-        let failover = self.base().policy.failover.map(|after| since.after(after));
+        // Counted from when it is known here: whoever was away itself may say of a site that it was never heard of.
+        let known = before.and_then(|lost| lost.failover);
+        let failover = known.or(self.base().policy.failover.map(|after| self.now.after(after)));
         self.lost.insert(site, Lost { since, why, by_operator, failover, failed_over });
         self.tell_nodes(site);
         self.fail_over_due();

@@ -257,7 +257,7 @@ impl Centre {
             Input::Drain { node, why } => self.drain(&node, why),
             Input::Resume { node } => self.resume(&node),
             Input::SiteLost { site, why, failover } => self.site_lost(&site, why, failover),
-            Input::SiteSilent { site, since } => self.site_silent(&site, since),
+            Input::SiteSilent { site, since, why } => self.site_silent(&site, since, why),
             Input::SiteHeard { site } => self.site_heard(&site),
             Input::SiteBack { site } => self.site_back(&site),
             Input::Clear { node } => self.clear(&node),

@@ -378,7 +378,7 @@ fn what_cannot_go_on_elsewhere_waits_for_its_site() {
     let runs = [tale.began(stays), tale.began(only)];
     let waits = tale.submit(gang(2, &["any"], &[]));
     tale.standing(waits);
-    tale.ok(Input::SiteSilent { site: "a".into(), since: tale.now });
+    tale.ok(Input::SiteSilent { site: "a".into(), since: tale.now, why: "not heard of".into() });
     tale.standing(waits);
     tale.pass(45);
     // An operator gives up on one of them; nobody waits for the site's answer.
@@ -414,7 +414,7 @@ fn an_operator_gives_a_site_up_at_once_and_alone_takes_it_back() {
     let mut tale = Tale::new([1, 1, 0]);
     let job = tale.submit(gang(1, &["any"], &[("a", 10)]));
     let first = tale.began(job);
-    tale.ok(Input::SiteSilent { site: "a".into(), since: tale.now });
+    tale.ok(Input::SiteSilent { site: "a".into(), since: tale.now, why: "not heard of".into() });
     tale.lost("a", Failover::AtOnce);
     let again = tale.answer(Input::SiteLost { site: "a".into(), why: "x".into(), failover: Failover::AtOnce });
     tale.told += &format!("  {}\n", again.expect_err("it is lost"));

@@ -88,7 +88,7 @@ impl Sim {
     fn tell_of_loss(&mut self, site: SiteId, noticed: Time, back: Time) {
         let name = self.sites.names[site.index()].clone();
         let (lost, found) = if self.sites.rng.per_mille(500) {
-            let silent = Input::SiteSilent { site: name.clone(), since: self.now };
+            let silent = Input::SiteSilent { site: name.clone(), since: self.now, why: "not heard of".into() };
             (silent, Input::SiteHeard { site: name })
         } else {
             let failover = if self.sites.rng.per_mille(500) { Failover::AtOnce } else { Failover::AfterPolicy };
