@@ -46,7 +46,7 @@ pub enum Verdict {
     Dearer,
     /// As good by data and price; the chosen one left less stranded or had room first.
     Even,
-    /// Better, but it had no room when the job started.
+    /// Better, but it had no room, or was lost, when the job started.
     WasFull,
     /// It has no room for it now.
     Full,
@@ -188,6 +188,7 @@ impl Centre {
             delay: *delay,
             won: *won,
             verdict: match chosen {
+                Some(chosen) if *site != chosen && self.lost.contains_key(site) => Verdict::Lost,
                 Some(chosen) => {
                     let at = costs.iter().find(|(other, ..)| *other == chosen).unwrap_or(&costs[0]);
                     against((*site, *delay, *won), *at)

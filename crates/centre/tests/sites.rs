@@ -333,9 +333,11 @@ fn a_lost_sites_jobs_go_on_elsewhere_and_come_to_one_end() {
     // Thirty minutes after the loss the job is queued again; a node is free at b, it needs two.
     tale.pass(2);
     tale.money();
+    tale.standing(job);
     let run = RunId { job: pinned, attempt: 1 };
     tale.ended(run, tale.now);
     tale.began(job);
+    tale.standing(job);
     // The site is back while the old run still lives there: its nodes wait for its end, and that end is nobody's.
     tale.pass(5);
     tale.ok(Input::SiteBack { site: "a".into() });
@@ -356,8 +358,14 @@ fn a_lost_sites_jobs_go_on_elsewhere_and_come_to_one_end() {
           free 975.800 GPU-hours, held 24.200 GPU-hours, owed 0 won
         40m site a is told to stop job-1.1: Stale
           free 991.933 GPU-hours, held 8.066 GPU-hours, owed 0 won
+          job-1 at a: rank 0, data 0s, 80000 won: Lost
+          job-1 at b: rank 1, data 8s, 80000 won: Promised(@1800003690000)
+          job-1 at c: rank 2, data 1m20s, no won: Never
         41m job-2 ends: Ended { outcome: Completed
         41m job-1.2 starts on b0 b1
+          job-1 at a: rank 0, data 0s, 80000 won: Lost
+          job-1 at b: rank 1, data 8s, 80000 won: Chosen
+          job-1 at c: rank 2, data 1m20s, no won: Never
         46m site a is told to stop job-1.1: Stale
           job-3 at a: rank 0, data 0s, 80000 won: Full
         46m anomaly: job-1.1 reported a start, but is not the present try of its job

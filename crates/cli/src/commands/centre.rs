@@ -260,7 +260,7 @@ fn site_note(site: &SiteView) -> String {
     };
     let Some(lost) = &site.lost else { return kind.to_owned() };
     let next = match (lost.failed_over, lost.failover_ms) {
-        (true, _) => format!("its jobs have gone on elsewhere, {} runs may still be there", lost.fenced),
+        (true, _) => format!("its jobs have gone on elsewhere; runs that may still be there: {}", lost.fenced),
         (false, Some(at)) => format!("its jobs go on elsewhere from {} on", local(at)),
         (false, None) => "its jobs wait for it".to_owned(),
     };

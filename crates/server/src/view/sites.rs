@@ -51,7 +51,7 @@ fn words(standing: &SiteStanding) -> (&'static str, String, String) {
         ),
         Verdict::WasFull => told(
             "was_full",
-            "not chosen: better, but it had no room for it when it started",
+            "not chosen: better, but it had no room for it, or was lost, when it started",
             "더 나은 거점이었으나 시작할 때 빈 자리가 없었습니다",
         ),
         Verdict::Full => told("full", "no room for it now", "지금은 빈 자리가 없습니다"),
