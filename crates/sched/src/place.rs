@@ -107,8 +107,16 @@ fn search(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
     if shape.is_single() {
         single(shape, at, met)
     } else {
-        assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list))
+        let most = if takes_the_first(shape, &at.cluster.estate) { shape.nodes() as usize } else { usize::MAX };
+        assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, most, list))
     }
+}
+
+/// True of a gang of equal nodes of one pool, all of them neighbours: it takes the fullest, of equals those that come
+/// first, so that no more of them need be listed than it has nodes.
+fn takes_the_first(shape: &Shape, estate: &Estate) -> bool {
+    let [part] = shape.parts.as_slice() else { return false };
+    flat(part, estate) && shape.request.include.is_empty() && !shape.wish.close && shape.wish.spares == 0
 }
 
 /// True when the nodes that are let through could hold the shape, were they empty.
@@ -138,7 +146,8 @@ fn single(shape: &Shape, at: &Now, met: &mut Met) -> Result<Vec<Pick>, u32> {
         return least_loss(shape, at, met);
     }
     if part.fitting.iter().any(|fit| fit.whole) && !flat(part, &at.cluster.estate) {
-        return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, list));
+        let all = usize::MAX;
+        return assemble(shape, &at.cluster.estate, &mut |_, fit, list| free_nodes(shape, fit, at, met, all, list));
     }
     let turns = (0..shape.kinds).flat_map(|kind| shape.ranks().map(move |rank| (kind, rank)));
     turns.into_iter().find_map(|turn| single_of(shape, turn, at, met)).map_or(Err(0), |pick| Ok(alloc::vec![pick]))
@@ -215,14 +224,17 @@ pub(crate) fn pick(part: u32, fit: &Fitting, node: NodeId) -> Pick {
     Pick { part, node, need: fit.need, piece: fit.piece, seat: None, spare: false }
 }
 
-/// The nodes of a pool that can take a part now, fullest first.
-fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, met: &mut Met, list: &mut Vec<Candidate>) {
+/// The nodes of a pool that can take a part now, fullest first, and no more than so many.
+fn free_nodes(shape: &Shape, fit: &Fitting, at: &Now, met: &mut Met, most: usize, list: &mut Vec<Candidate>) {
     let pool = &at.cluster.estate.pools[fit.pool];
     let least = if fit.piece.is_some() { 0 } else { fit.need.gpus as usize };
     // What asks for no GPU goes first where there are none.
     let beside = u32::from(fit.need.gpus == 0 && pool.total.gpus > 0);
     for (gpus, nodes) in at.cluster.free[fit.pool].iter().enumerate().skip(least) {
         for slot in nodes.ones() {
+            if list.len() == most {
+                return;
+            }
             if serves(shape, fit, pool.nodes[slot], at, met) {
                 list.push(Candidate { node: pool.nodes[slot], left: gpus as u32 + beside });
             }
