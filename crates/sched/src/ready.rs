@@ -246,7 +246,8 @@ fn last_of_parts(holds: &[Hold]) -> impl Iterator<Item = Time> {
 
 /// The end of the last stretch in which the need does not fit beside what the edges bring and take away.
 fn last_conflict(edges: &mut [Edge], need: Amount, total: Amount) -> Option<Time> {
-    edges.sort_unstable_by(|a, b| b.cmp(a));
+    // Within a moment what ends is added before what begins is taken off, so that no sum is cut off at nothing.
+    edges.sort_unstable_by_key(|(time, ends, _)| core::cmp::Reverse((*time, *ends)));
     let mut sum = need;
     let mut rest = &*edges;
     while let Some((time, _, _)) = rest.first() {

@@ -104,9 +104,13 @@ impl Scheduler {
         if pledge.promise.start <= start || pledge.promise.start < start.after(taking.gain) {
             return None;
         }
-        let (gpus, qos) = (pledge.gpus(), pledge.rank.0.0);
-        let within = gpus > 0 && room.is_some_and(|room| gpus <= room);
+        let qos = pledge.rank.0.0;
         let urgent = taking.preempts.is_some_and(|least| qos >= least);
+        if room.is_none() && !urgent {
+            return None;
+        }
+        let gpus = pledge.gpus();
+        let within = gpus > 0 && room.is_some_and(|room| gpus <= room);
         if !within && !urgent {
             return None;
         }
@@ -320,7 +324,7 @@ impl Here {
             let slots = &prey.part.as_ref().unwrap_or(&runs[&prey.run].on).slots;
             list.extend(slots.iter().map(|slot| (slot.node, at, amount_of(slot))));
         }
-        list.sort_unstable();
+        list.sort_unstable_by_key(|(node, at, _)| (*node, *at));
         Here(list)
     }
 
