@@ -137,8 +137,9 @@ struct Hopeless<'a> {
 impl Scheduler {
     /// One pass in rank order; false when a bound was met.
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
-        let ranking = Ranking::new(&mut self.shares, now);
-        let places = (0..self.shares.owners.len()).map(|owner| self.places_by_standing(now, owner)).collect();
+        let places: Vec<u32> = (0..self.shares.owners.len()).map(|owner| self.places_by_standing(now, owner)).collect();
+        let leaves = self.worth_a_turn(&places);
+        let ranking = Ranking::new(&mut self.shares, now, leaves);
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.live_from(0));
         let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false, full: 0 };
         loop {
@@ -159,6 +160,28 @@ impl Scheduler {
                 self.try_next(now, leaf, &turn, &mut pass, step);
             }
         }
+    }
+
+    /// The leaves that may have something to try in a pass with so many places for promises; all others are passed over.
+    ///
+    /// What may start is of a shape that is not known to fail, or promised and not tried since something grew; what may
+    /// be promised a start waits without a promise for an owner that has a place, or is more urgent than a promised job
+    /// of its own leaf. While a pass runs only what is listed here changes for the better: shapes are found to fail,
+    /// places go, and nothing grows before it has ended. So a leaf that is left out would have had no turn.
+    fn worth_a_turn(&self, places: &[u32]) -> Vec<usize> {
+        let live = self.live_shapes(0).flat_map(|shape| &self.queue.seated[&shape]).copied();
+        let waits = |leaf: &usize| self.shares.leaves[*leaf].waiting > 0;
+        let open = places.iter().enumerate().filter(|(owner, places)| {
+            **places > 0 && self.shares.owners[*owner].waiting as usize > self.promises.count_of(*owner)
+        });
+        let projects = open.flat_map(|(owner, _)| &self.shares.owners[owner].projects);
+        let promisable = projects.flat_map(|project| &self.shares.projects[*project].leaves).copied().filter(waits);
+        let mixed = self.promises.leaves().filter(|leaf| self.queue.leaves[*leaf].by_urgency.len() > 1);
+        let mut leaves: Vec<usize> =
+            live.chain(self.promises.unsettled_leaves()).chain(promisable).chain(mixed).collect();
+        leaves.sort_unstable();
+        leaves.dedup();
+        leaves
     }
 
     /// When nothing more can start and nobody may be given a promise, only what is promised is worth a turn: thousands
@@ -183,11 +206,16 @@ impl Scheduler {
 
     /// The first shape with jobs, from this one on, that may start as far as is known.
     pub(crate) fn live_from(&self, from: usize) -> Option<usize> {
+        self.live_shapes(from).next()
+    }
+
+    /// The shapes with jobs, from this one on, that may start as far as is known.
+    fn live_shapes(&self, from: usize) -> impl Iterator<Item = usize> + '_ {
         let live = |index: &usize| {
             let shape = &self.queue.shapes[*index];
             shape.live_at_all() && self.queue.shortest(*index).is_some_and(|limit| !shape.failed(limit))
         };
-        self.queue.seated.range(from..).map(|(index, _)| *index).find(live)
+        self.queue.seated.range(from..).map(|(index, _)| *index).filter(live)
     }
 
     /// The first job of the leaf that may start or be promised a start.

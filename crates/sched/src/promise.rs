@@ -272,6 +272,21 @@ impl Promises {
         list
     }
 
+    /// The leaves with a job that may start at last.
+    pub fn unsettled_leaves(&self) -> impl Iterator<Item = usize> {
+        self.unsettled.iter().map(|job| self.by_job[job].leaf)
+    }
+
+    /// The leaves of promises, ascending.
+    pub fn leaves(&self) -> impl Iterator<Item = usize> {
+        self.by_leaf.keys().copied()
+    }
+
+    /// How many promises an owner has.
+    pub fn count_of(&self, owner: usize) -> usize {
+        self.by_owner.get(&owner).map_or(0, BTreeSet::len)
+    }
+
     /// True when a job may start at last.
     pub fn any_unsettled(&self) -> bool {
         !self.unsettled.is_empty()
@@ -335,8 +350,7 @@ impl Promises {
 
     /// How many promises an owner has, beside those that others make room for.
     pub fn open(&self, owner: usize) -> usize {
-        let all = self.by_owner.get(&owner).map_or(0, BTreeSet::len);
-        all - self.coming.get(&owner).map_or(0, |(_, count)| *count)
+        self.count_of(owner) - self.coming.get(&owner).map_or(0, |(_, count)| *count)
     }
 
     /// The owners of promises, ascending.

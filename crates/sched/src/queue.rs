@@ -303,8 +303,8 @@ pub(crate) struct Queue {
     by_limit: BTreeMap<(usize, Span, Span), usize>,
     /// By shape: the shortest limit of its jobs.
     least: Vec<Option<Span>>,
-    /// In the lines of how many leaves each shape is, if it is in any.
-    pub seated: BTreeMap<usize, u32>,
+    /// The leaves in the lines of which each shape is, if it is in any.
+    pub seated: BTreeMap<usize, BTreeSet<usize>>,
     /// Shapes that came into the lines of a leaf, with the leaf, since that was last looked at.
     pub fresh: Vec<(usize, usize)>,
     /// Shapes that may be known to fail.
@@ -399,7 +399,7 @@ impl Queue {
     fn seat(&mut self, leaf: usize, class: usize, rank: Rank) {
         let (patience, Class { shape, limit, length, .. }) = (self.patience, self.classes[class]);
         if self.leaves[leaf].push((shape, urgency(&rank), limit, class), rank, |rank| turn(patience, length, rank)) {
-            *self.seated.entry(shape).or_insert(0) += 1;
+            self.seated.entry(shape).or_default().insert(leaf);
             self.fresh.push((leaf, shape));
         }
     }
@@ -417,7 +417,7 @@ impl Queue {
         if !leaf.take_from_behind(shape, &waiting.rank) {
             let seat = (shape, urgency(&waiting.rank), limit, waiting.class);
             if leaf.remove(seat, &waiting.rank, |rank| turn(patience, length, rank)) {
-                strike(&mut self.seated, shape);
+                strike(&mut self.seated, shape, waiting.leaf);
                 self.let_in(waiting.leaf);
             }
         }
@@ -468,12 +468,12 @@ impl Queue {
     }
 }
 
-/// One less of a shape.
-fn strike(counts: &mut BTreeMap<usize, u32>, shape: usize) {
-    if let Some(count) = counts.get_mut(&shape) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&shape);
+/// A shape is in the lines of a leaf no more.
+fn strike(seated: &mut BTreeMap<usize, BTreeSet<usize>>, shape: usize, leaf: usize) {
+    if let Some(leaves) = seated.get_mut(&shape) {
+        leaves.remove(&leaf);
+        if leaves.is_empty() {
+            seated.remove(&shape);
         }
     }
 }

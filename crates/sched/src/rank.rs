@@ -2,8 +2,9 @@
 //!
 //! Owners below their guarantee come before all others; what is lent and borrowed goes by standing.
 //!
-//! Intuition: a pass looks at the first few of thousands of leaves, so siblings stand in heaps, which are made in one go
-//! and put in order only as far as somebody asks.
+//! Intuition: a pass looks at the first few of the leaves that it is told of, so siblings stand in heaps, which are made in
+//! one go and put in order only as far as somebody asks. A leaf that is left out changes nothing for the others: a place
+//! goes by the meters along its own path and by what was served there.
 //!
 //! Invariants: a branch without leaves is not in the tree; ties go to the smaller id.
 use crate::share::{Meter, Owner, Shares};
@@ -78,22 +79,19 @@ fn owner_key(owner: &Owner, extra: u128) -> u128 {
 }
 
 fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
-    ((meter.level() + extra) << PLACES) / u128::from(weight)
+    let level = (meter.level() + extra) << PLACES;
+    if weight == 1 { level } else { level / u128::from(weight) }
 }
 
 impl Ranking {
-    /// All leaves with something waiting, their meters brought up to now.
-    pub fn new(shares: &mut Shares, now: Time) -> Ranking {
-        let mut boughs = Vec::new();
-        for owner in 0..shares.owners.len() {
-            if shares.owners[owner].waiting > 0 {
-                shares.owners[owner].meter.advance(now, &mut shares.decay);
-                let limbs = limbs(shares, owner, now);
-                let share = &shares.owners[owner];
-                boughs.push(Place { key: (owner_key(share, 0), share.id), child: Bough { owner, extra: 0, limbs } });
-            }
+    /// These leaves, each named once, their meters brought up to now.
+    pub fn new(shares: &mut Shares, now: Time, mut leaves: Vec<usize>) -> Ranking {
+        for leaf in &leaves {
+            shares.advanced(*leaf, now);
         }
-        Ranking { boughs: boughs.into() }
+        leaves.sort_unstable_by_key(|leaf| (shares.owner_of(*leaf), shares.leaves[*leaf].project));
+        let same_owner = leaves.chunk_by(|one, other| shares.owner_of(*one) == shares.owner_of(*other));
+        Ranking { boughs: same_owner.map(|leaves| bough(shares, leaves)).collect::<Vec<_>>().into() }
     }
 
     /// What serving a job that would hold this many milli-GPUs counts for within a pass.
@@ -155,26 +153,24 @@ impl Ranking {
     }
 }
 
-fn limbs(shares: &mut Shares, owner: usize, now: Time) -> Siblings<ProjectId, Limb> {
-    let mut limbs = Vec::with_capacity(shares.owners[owner].projects.len());
-    for place in 0..shares.owners[owner].projects.len() {
-        let project = shares.owners[owner].projects[place];
-        if shares.projects[project].waiting == 0 {
-            continue;
-        }
-        shares.projects[project].meter.advance(now, &mut shares.decay);
-        let mut leaves = Vec::with_capacity(shares.projects[project].leaves.len());
-        for place in 0..shares.projects[project].leaves.len() {
-            let index = shares.projects[project].leaves[place];
-            let leaf = &mut shares.leaves[index];
-            if leaf.waiting > 0 {
-                leaf.meter.advance(now, &mut shares.decay);
-                leaves.push(Place { key: (key(&leaf.meter, 0, 1), leaf.user), child: index });
-            }
-        }
-        let share = &shares.projects[project];
-        let key = (key(&share.meter, 0, u64::from(share.weight)), share.id);
-        limbs.push(Place { key, child: Limb { project, extra: 0, leaves: leaves.into() } });
-    }
-    limbs.into()
+/// An owner with these leaves of its projects; those of one project stand together.
+fn bough(shares: &Shares, leaves: &[usize]) -> Place<PartyId, Bough> {
+    let owner = shares.owner_of(leaves[0]);
+    let same_project = leaves.chunk_by(|one, other| shares.leaves[*one].project == shares.leaves[*other].project);
+    let limbs = same_project.map(|leaves| limb(shares, leaves)).collect::<Vec<_>>().into();
+    let share = &shares.owners[owner];
+    Place { key: (owner_key(share, 0), share.id), child: Bough { owner, extra: 0, limbs } }
+}
+
+/// A project with these leaves.
+fn limb(shares: &Shares, leaves: &[usize]) -> Place<ProjectId, Limb> {
+    let project = shares.leaves[leaves[0]].project;
+    let place = |leaf: &usize| {
+        let share = &shares.leaves[*leaf];
+        Place { key: (key(&share.meter, 0, 1), share.user), child: *leaf }
+    };
+    let leaves = leaves.iter().map(place).collect::<Vec<_>>().into();
+    let share = &shares.projects[project];
+    let key = (key(&share.meter, 0, u64::from(share.weight)), share.id);
+    Place { key, child: Limb { project, extra: 0, leaves } }
 }

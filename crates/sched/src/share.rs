@@ -75,6 +75,8 @@ const ROOTS: [u64; BITS as usize] = [
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decay {
     half_life: u64,
+    /// The use that a rate of one comes to after a time without end: half-life over the natural logarithm of two.
+    endless: u128,
     /// The last span asked for and its factor: most meters are read at the same moments.
     last: (u64, u128),
 }
@@ -83,7 +85,9 @@ impl Decay {
     /// A half-life between one second and ten years; beyond that it is taken as the nearer of the two.
     pub fn new(half_life: Span) -> Decay {
         let bounds = (Span::from_secs(1).millis(), Span::from_days(3650).millis());
-        Decay { half_life: half_life.millis().clamp(bounds.0, bounds.1), last: (0, ONE) }
+        let half_life = half_life.millis().clamp(bounds.0, bounds.1);
+        let endless = u128::from(half_life) * 1_442_695_041 / 1_000_000_000;
+        Decay { half_life, endless, last: (0, ONE) }
     }
 
     /// What is left of one after this many milliseconds, in fixed point.
@@ -101,11 +105,6 @@ impl Decay {
         }
         self.last = (millis, factor);
         factor
-    }
-
-    /// The use that a rate of one comes to after a time without end: half-life over the natural logarithm of two.
-    fn endless(&self) -> u128 {
-        u128::from(self.half_life) * 1_442_695_041 / 1_000_000_000
     }
 }
 
@@ -130,7 +129,7 @@ impl Meter {
         }
         let left = decay.factor(span);
         let kept = (u128::from(self.usage) * left) >> 63;
-        let added = (u128::from(self.rate) * decay.endless() * (ONE - left)) >> 63;
+        let added = (u128::from(self.rate) * decay.endless * (ONE - left)) >> 63;
         self.usage = u64::try_from(kept + added).unwrap_or(u64::MAX);
     }
 
@@ -160,6 +159,8 @@ pub(crate) struct Owner {
     pub look: Look,
     /// Promises given by standing since one was given by turns.
     pub by_standing: u32,
+    /// None of its leaves with something waiting stands in line since an earlier moment.
+    pub lined: Time,
 }
 
 /// When to look again.
@@ -242,6 +243,7 @@ impl Shares {
                 guaranteed: 0,
                 look,
                 by_standing: 0,
+                lined: Time::default(),
             });
             self.owners.len() - 1
         })
@@ -286,6 +288,8 @@ impl Shares {
 
     fn adopt(&mut self, owner: usize, project: usize) {
         let id = self.projects[project].id;
+        // Its leaves may stand in line for longer than what was found out of the owner's others.
+        self.owners[owner].lined = Time::default();
         let at = self.owners[owner].projects.partition_point(|other| self.projects[*other].id < id);
         self.owners[owner].projects.insert(at, project);
     }
@@ -324,12 +328,18 @@ impl Shares {
 
     /// Counts a rate held from now on (or no longer) along the leaf's path.
     pub fn hold(&mut self, leaf: usize, rate: u64, now: Time, more: bool) {
-        let project = self.leaves[leaf].project;
-        let owner = self.projects[project].owner;
-        let meters = [&mut self.leaves[leaf].meter, &mut self.projects[project].meter, &mut self.owners[owner].meter];
-        for meter in meters {
-            meter.advance(now, &mut self.decay);
+        for meter in self.advanced(leaf, now) {
             meter.rate = if more { meter.rate + rate } else { meter.rate - rate };
         }
+    }
+
+    /// The meters along the leaf's path, brought up to now: its own, its project's, its owner's.
+    pub fn advanced(&mut self, leaf: usize, now: Time) -> [&mut Meter; 3] {
+        let project = self.leaves[leaf].project;
+        let owner = self.projects[project].owner;
+        let mut meters =
+            [&mut self.leaves[leaf].meter, &mut self.projects[project].meter, &mut self.owners[owner].meter];
+        meters.iter_mut().for_each(|meter| meter.advance(now, &mut self.decay));
+        meters
     }
 }

@@ -30,9 +30,10 @@ impl Scheduler {
     /// Who may have the place that is to go by turns, if one is.
     fn in_line(&self, now: Time, owner: usize) -> impl Iterator<Item = usize> + '_ {
         let share = &self.shares.owners[owner];
-        let projects: &[usize] = if share.by_standing >= TURN - 1 { &share.projects } else { &[] };
-        let leaves = projects.iter().flat_map(|project| &self.shares.projects[*project].leaves).copied();
         let long = move |since: Time| since.after(LONG) <= now;
+        let may = share.by_standing >= TURN - 1 && long(share.lined);
+        let projects: &[usize] = if may { &share.projects } else { &[] };
+        let leaves = projects.iter().flat_map(|project| &self.shares.projects[*project].leaves).copied();
         leaves.filter(move |leaf| {
             let share = &self.shares.leaves[*leaf];
             share.waiting > 0
@@ -50,9 +51,22 @@ impl Scheduler {
         *count = count.saturating_add(1);
     }
 
+    /// Finds out anew since when the first of an owner's leaves stands in line, once that is long as far as is known. A
+    /// leaf only ever goes to the end of the line, so that what was found holds until then.
+    fn look_along(&mut self, now: Time, owner: usize) {
+        let share = &self.shares.owners[owner];
+        if share.by_standing >= TURN - 1 && share.lined.after(LONG) <= now {
+            let projects = self.shares.owners[owner].projects.iter();
+            let leaves = projects.flat_map(|project| &self.shares.projects[*project].leaves);
+            let shares = leaves.map(|leaf| &self.shares.leaves[*leaf]).filter(|share| share.waiting > 0);
+            self.shares.owners[owner].lined = shares.map(|share| share.lined).min().unwrap_or(now);
+        }
+    }
+
     /// Gives the places that are left to go by turns, after a pass in which all that may start was tried.
     pub(crate) fn take_turns(&mut self, now: Time, pass: &mut Pass, step: &mut Step) {
         for owner in 0..self.shares.owners.len() {
+            self.look_along(now, owner);
             if self.places(owner) == 0 {
                 continue;
             }
