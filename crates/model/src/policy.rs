@@ -70,8 +70,8 @@ pub struct Taking {
     pub grace: Span,
     /// A run is left alone for so long after its start; 10 minutes by default.
     pub settle: Span,
-    /// How often one job is taken back at most within [`Taking::window`]; and how often at most a promise is put off in
-    /// all. 2 by default.
+    /// How often one job is taken back at most within [`Taking::window`]; 4 by default. Its next run is left alone for
+    /// twice what it lost in any case.
     pub times: u32,
     /// See [`Taking::times`]; 24 hours by default.
     pub window: Span,
@@ -143,7 +143,7 @@ impl Default for Taking {
             cap: Span::from_hours(1),
             grace: Span::from_mins(2),
             settle: Span::from_mins(10),
-            times: 2,
+            times: 4,
             window: Span::from_hours(24),
             gain: Span::from_mins(5),
             jobs: 16,

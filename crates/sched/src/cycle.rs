@@ -2,7 +2,7 @@
 use crate::api::{BrokenBy, Budget, Event, Promise, PromiseEnd, Start, Step};
 use crate::place::Short;
 use crate::prey::Life;
-use crate::promise::{GRACE, Pledge};
+use crate::promise::{GRACE, Pledge, with_margin, without_margin};
 use crate::scheduler::{Run, Scheduler};
 use crate::shape::Memo;
 use alloc::boxed::Box;
@@ -116,7 +116,7 @@ impl Scheduler {
     pub(crate) fn promise_anew(&mut self, now: Time, job: JobId, cause: BrokenBy, step: &mut Step) {
         let Some(old) = self.promises.get(job).cloned() else { return };
         self.drop_promise(job);
-        let given = self.give_promise(now, job, old.fitting).map(|start| start <= old.promise.start);
+        let given = self.give_promise(now, job, old.fitting, old.promise.start).map(|start| start <= old.promise.start);
         old.heir_of.into_iter().for_each(|start| self.promises.take_over(job, start));
         if given == Some(true) {
             self.promises.stands_since(job, old.promise.given);
@@ -231,11 +231,14 @@ impl Scheduler {
         self.queue.shapes[shape].memo = Some(Memo { limit, fitting, behind, window, most });
     }
 
-    /// Promises the job the earliest start that can be told now.
-    pub(crate) fn give_promise(&mut self, now: Time, job: JobId, fitting: u32) -> Option<Time> {
+    /// Promises the job the earliest start that can be told now; with its margin no later than `by` if that can be.
+    pub(crate) fn give_promise(&mut self, now: Time, job: JobId, fitting: u32, by: Time) -> Option<Time> {
         let waiting = &self.queue.jobs[&job];
         let (class, shape) = self.queue.kind(waiting);
-        let (start, on) = self.promises.earliest(&self.cluster, shape, class.limit, (now, Time::MAX), |_| true)?;
+        let (first, on) = self.promises.earliest(&self.cluster, shape, class.limit, (now, Time::MAX), |_| true)?;
+        // Around windows a later moment need not do where an earlier one does.
+        let margin = self.cluster.leaves_alone(shape);
+        let start = if margin { with_margin(now, first).min(by.max(first)) } else { first };
         let (limit, leaf, rank) = (class.limit, waiting.leaf, waiting.rank);
         let owner = self.shares.owner_of(leaf);
         let promise = Promise { job, start, on, given: now };
@@ -279,12 +282,14 @@ impl Scheduler {
         let (old, site) = (pledge.promise.start, self.cluster.site_of(&pledge.promise.on));
         self.promises.lift(job);
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
+        let margin = self.cluster.leaves_alone(shape);
+        let before = if margin { without_margin(now, old) } else { old };
         let earliest = match nodes {
             Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
             None => {
                 let all = !self.cluster.leaves_alone(shape);
                 let near = |node: NodeId| all || self.promises.is_near(job, node);
-                self.promises.earliest(&self.cluster, shape, class.limit, (now, old), near)
+                self.promises.earliest(&self.cluster, shape, class.limit, (now, before), near)
             }
         };
         // An earlier start that the data reach later is none.
@@ -292,10 +297,11 @@ impl Scheduler {
             start.after(site.map_or(Span::ZERO, |site| shape.request.delay_to(site)))
         };
         let sooner =
-            |start: Time, on: &Allocation| start < old && there(start, self.cluster.site_of(on)) <= there(old, site);
+            |start: Time, on: &Allocation| start < before && there(start, self.cluster.site_of(on)) <= there(before, site);
         let better = earliest.filter(|(start, on)| *start > now && sooner(*start, on));
         let moves = better.is_some();
-        if let Some((start, on)) = better {
+        if let Some((first, on)) = better {
+            let start = if margin { with_margin(now, first) } else { first };
             let left = self.promises.move_to(job, start, on);
             left.iter().flat_map(|on| &on.slots).for_each(|slot| self.cluster.grow(slot.node));
         }

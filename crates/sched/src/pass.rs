@@ -368,7 +368,7 @@ impl Scheduler {
         // Lifted and not yet broken: whoever overtakes may find no start around windows.
         overtaken.into_iter().for_each(|job| self.promises.lift(job));
         let (memo, rate) = (self.queue.shapes[turn.shape].memo, self.queue.shapes[turn.shape].rate);
-        if self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting)).is_some() {
+        if self.give_promise(now, turn.job, memo.map_or(0, |memo| memo.fitting), Time::MAX).is_some() {
             match overtaken {
                 Some(job) => {
                     let first = self.promises.get(job).map(|pledge| pledge.heir_of.unwrap_or(pledge.promise.start));

@@ -141,9 +141,11 @@ impl Scheduler {
         }
         let mut spared = self.run_spared_until(now, id, &run.life);
         if larger && !lesser {
-            // What waited long for so many nodes at once is not sent back to that at once.
-            let waited = run.life.since.since(run.life.asked);
-            spared = spared.max(run.life.since.after(waited.min(self.config.taking.window)));
+            // What waited long for so many nodes at once is not sent back to that at once, nor does it keep what others are
+            // guaranteed from them for as long as it waited.
+            let (waited, taking) = (run.life.since.since(run.life.asked), &self.config.taking);
+            let part = Span::from_millis(taking.window.millis() / u64::from(taking.times.max(1)));
+            spared = spared.max(run.life.since.after(waited.min(part)));
         }
         if spared > now {
             found.later = found.later.into_iter().chain(Some(spared).filter(|until| *until < Time::MAX)).min();

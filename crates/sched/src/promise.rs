@@ -7,8 +7,14 @@
 //! Invariants: at the start of every promise its nodes can hold it beside everything else that is due to be there then;
 //! `on_node` lists exactly the promises that are not lifted. So a job can start at its promise whatever backfill did.
 //!
-//! Bound: with Q promises standing, L the longest limit and G the grace, a promise lies at most (Q + 1)(L + G) ahead when
-//! it is given; what follows for who starts by when is in `docs/design/0008-no-starvation.md`.
+//! Margin: a start that lies more than [`FAR`] ahead is told from limits that hardly any run takes, and to hold nodes
+//! empty for it keeps long work from starting that would mostly be gone by then. So it is promised later by as much as it
+//! lies beyond that, [`MARGIN`] at most, and backfill may use the time between. The margin is given up as soon as the job
+//! can be placed, and in part each time that an earlier start is found.
+//!
+//! Bound: with Q promises standing, L the longest limit, G the grace and M the margin, a promise lies at most
+//! (Q + 1)(L + G + M) ahead when it is given; what follows for who starts by when is in
+//! `docs/design/0008-no-starvation.md`.
 use crate::api::{BrokenBy, Promise};
 use crate::cluster::{Cluster, Hold, amount_of};
 use crate::estate::Amount;
@@ -23,6 +29,25 @@ use serde::{Deserialize, Serialize};
 
 /// What a run is given to be gone after its limit: the warning, the kill, the clean-up.
 pub(crate) const GRACE: Span = Span::from_mins(1);
+
+/// A start that lies farther ahead is promised with a margin.
+pub(crate) const FAR: Span = Span::from_days(2);
+
+/// The longest margin.
+pub(crate) const MARGIN: Span = Span::from_days(14);
+
+/// When a start is promised that could be had at that moment.
+pub(crate) fn with_margin(now: Time, at: Time) -> Time {
+    let beyond = at.since(now.after(FAR));
+    at.after(beyond.min(MARGIN))
+}
+
+/// The last moment that would be promised no later than that.
+pub(crate) fn without_margin(now: Time, start: Time) -> Time {
+    let far = now.after(FAR);
+    let beyond = start.since(far).millis();
+    start.before(Span::from_millis(beyond - beyond / 2).min(MARGIN))
+}
 
 /// A promise and what the scheduler needs to keep it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

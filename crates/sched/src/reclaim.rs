@@ -27,6 +27,8 @@ use alloc::vec::Vec;
 use fixedbitset::FixedBitSet;
 use madang_model::{Allocation, JobId, NodeId, Qos, RunId, Time};
 
+/// Most times that a promise is put off while its job waits.
+const PUT_OFF: u32 = 2;
 /// Most placements that are tried to find runs that need not go.
 const TRIALS: usize = 64;
 /// Most times that a choice is made again because it would take too much from one owner.
@@ -131,7 +133,8 @@ impl Scheduler {
     /// same.
     fn yielding(&self, owner: usize) -> Vec<JobId> {
         let (ours, due) = (self.expects(owner), self.guarantee(owner));
-        let often = |job: JobId| self.put_off.get(&job).is_some_and(|times| *times >= self.config.taking.times);
+        let most = PUT_OFF.min(self.config.taking.times);
+        let often = |job: JobId| self.put_off.get(&job).copied().unwrap_or(0) >= most;
         let mut yielding = Vec::new();
         for other in self.promises.owners().filter(|other| *other != owner) {
             let (theirs, their_due) = (self.expects(other), self.guarantee(other));

@@ -71,7 +71,9 @@ fn main() {
 fn bound(workload: &Workload) -> Span {
     let longest = workload.jobs.iter().map(|job| job.limit).max().unwrap_or_default() + Span::from_mins(1);
     let standing = (4 * workload.owners.len() as u64).min(512);
-    Span::from_millis(4 * (standing + 1) * longest.millis())
+    let plain = (standing + 1) * longest.millis();
+    let margin = if plain <= Span::from_days(2).millis() { 0 } else { (standing + 1) * Span::from_days(14).millis() };
+    Span::from_millis(4 * (plain + margin))
 }
 
 /// The same work without what is hostile in it.

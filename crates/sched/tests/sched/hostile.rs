@@ -99,7 +99,7 @@ fn beside(trick: Trick, promises: u32) -> (u64, u64) {
         let line = AGREE + 2;
         let again = world.broken.iter().filter(|cause| matches!(cause, BrokenBy::Reclaimed(_))).count() as u64;
         let turns = line * 4_u64.div_ceil(u64::from(promises));
-        let bound = 7 * 24 * HOUR + (1 + again + 2 * turns) * (world.most + 1) * (LONGEST + GRACE);
+        let bound = 7 * 24 * HOUR + (1 + again + 2 * turns) * ahead(world.most, LONGEST);
         if let Some(started) = world.started {
             assert!(world.sched.audit().is_empty(), "{:?}", world.sched.audit());
             return (started - COMES, bound);

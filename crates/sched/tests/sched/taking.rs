@@ -187,7 +187,9 @@ fn the_room_is_kept_for_whom_it_was_made() {
 #[test]
 fn a_run_settles_first_and_a_job_suffers_only_so_often() {
     let founding = centre(&[(1, 4, 8)]);
-    let mut sched = open(Config::default(), &founding);
+    let mut config = Config::default();
+    config.taking.times = 2;
+    let mut sched = open(config, &founding);
     step(&mut sched, 1, queue(&[job(1, 1, 1, 8), job(2, 1, 1, 8), job(3, 1, 1, 8)]));
     let mut now = 1;
     for attempt in 1..=3u32 {
