@@ -68,10 +68,15 @@ impl Scheduler {
             return Some(Anomaly::UnknownRun(ask.run));
         }
         let leaf = self.shares.leaf(project, ask.user);
+        let owner = self.shares.owner_of(leaf);
+        let owner_waited = self.shares.owners[owner].waiting > 0;
         let waited = self.shares.leaves[leaf].waiting > 0;
         self.withdrawn(ask.run.job, step);
         if !waited {
             self.shares.leaves[leaf].lined = self.now;
+        }
+        if !owner_waited {
+            self.shares.owners[owner].lined = self.now;
         }
         if self.estate.sharing {
             self.cluster.habits.learn(&ask.request);

@@ -52,6 +52,8 @@ pub(crate) struct Pass {
     /// Promises that each owner may still be given. One that ends in this pass leaves its place to the next pass, whose
     /// first blocked job gets it.
     pub places: Vec<u32>,
+    /// Of all places, those that are not given by standing.
+    pub kept_back: u32,
     /// Shapes for which no promise could be computed.
     barren: BTreeSet<usize>,
     /// How many promises were looked for around windows in vain.
@@ -141,7 +143,9 @@ impl Scheduler {
         let leaves = self.worth_a_turn(&places);
         let ranking = Ranking::new(&mut self.shares, now, leaves);
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.live_from(0));
-        let mut pass = Pass { ranking, heads, places, barren, futile: 0, live, pledged_only: false, full: 0 };
+        let kept_back = self.owners_turns();
+        let mut pass =
+            Pass { ranking, heads, places, kept_back, barren, futile: 0, live, pledged_only: false, full: 0 };
         loop {
             self.leave_pledged(&mut pass);
             let Some(leaf) = pass.ranking.next() else {
@@ -190,7 +194,7 @@ impl Scheduler {
         if pass.pledged_only || pass.live.is_some() {
             return;
         }
-        let none_left = self.promises_left() == 0;
+        let none_left = self.promises_left() <= pass.kept_back;
         let full = |(owner, places): (usize, &u32)| {
             none_left
                 || *places == 0
@@ -220,7 +224,8 @@ impl Scheduler {
 
     /// The first job of the leaf that may start or be promised a start.
     fn turn(&self, leaf: usize, pass: &mut Pass) -> Option<Turn> {
-        let places = pass.places[self.shares.owner_of(leaf)] > 0 && self.promises_left() > 0 && !self.pauses(leaf);
+        let places =
+            pass.places[self.shares.owner_of(leaf)] > 0 && self.promises_left() > pass.kept_back && !self.pauses(leaf);
         let promises = places && pass.futile < FUTILE;
         if !promises && pass.live.is_none() && self.promises.of_leaf(leaf).next().is_none() {
             return None;
@@ -363,7 +368,7 @@ impl Scheduler {
 
     fn promise_next(&mut self, now: Time, leaf: usize, turn: &Turn, pass: &mut Pass, step: &mut Step) {
         let owner = self.shares.owner_of(leaf);
-        let full = pass.places[owner] == 0 || self.promises_left() == 0 || self.pauses(leaf);
+        let full = pass.places[owner] == 0 || self.promises_left() <= pass.kept_back || self.pauses(leaf);
         let overtaken = if full { self.overtaken_by(leaf, &turn.rank) } else { None };
         // Lifted and not yet broken: whoever overtakes may find no start around windows.
         overtaken.into_iter().for_each(|job| self.promises.lift(job));

@@ -68,6 +68,8 @@ pub struct Scheduler {
     pub(crate) rest: BTreeMap<JobId, Span>,
     /// How often each waiting job's promise was put off by taking back.
     pub(crate) put_off: BTreeMap<JobId, u32>,
+    /// Promises given by standing since one went to owners by turns; see [`crate::turns`].
+    pub(crate) by_standing: u32,
     /// Until when a user's claims to an owner's promises pause; see [`crate::given_up`].
     pub(crate) given_up: BTreeMap<(PartyId, UserId), Time>,
     /// Runs that may grow and shrink at their checkpoints.
@@ -98,6 +100,7 @@ impl Scheduler {
             taken: BTreeMap::new(),
             rest: BTreeMap::new(),
             put_off: BTreeMap::new(),
+            by_standing: 0,
             given_up: BTreeMap::new(),
             resizable: BTreeSet::new(),
         };

@@ -160,6 +160,8 @@ pub(crate) struct Owner {
     /// Promises given by standing since one was given by turns.
     pub by_standing: u32,
     /// None of its leaves with something waiting stands in line since an earlier moment.
+    pub first_lined: Time,
+    /// Since when it stands in line for a promise among owners; see [`crate::turns`].
     pub lined: Time,
 }
 
@@ -243,6 +245,7 @@ impl Shares {
                 guaranteed: 0,
                 look,
                 by_standing: 0,
+                first_lined: Time::default(),
                 lined: Time::default(),
             });
             self.owners.len() - 1
@@ -289,7 +292,7 @@ impl Shares {
     fn adopt(&mut self, owner: usize, project: usize) {
         let id = self.projects[project].id;
         // Its leaves may stand in line for longer than what was found out of the owner's others.
-        self.owners[owner].lined = Time::default();
+        self.owners[owner].first_lined = Time::default();
         let at = self.owners[owner].projects.partition_point(|other| self.projects[*other].id < id);
         self.owners[owner].projects.insert(at, project);
     }

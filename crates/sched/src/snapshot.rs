@@ -46,6 +46,12 @@ pub struct Snapshot {
     /// As the owners: promises given by standing since the last one by turns.
     #[serde(default)]
     by_standing: Vec<u32>,
+    /// As the owners: since when each stands in line.
+    #[serde(default)]
+    lined: Vec<Time>,
+    /// Promises given by standing since the last one to owners by turns.
+    #[serde(default)]
+    all_by_standing: u32,
     #[serde(default)]
     taken: Vec<(JobId, Vec<Time>)>,
     #[serde(default)]
@@ -196,6 +202,8 @@ impl Scheduler {
             barren: self.barren.iter().map(|(request, limit)| (request.clone(), *limit)).collect(),
             looks: shares.owners.iter().map(|owner| owner.look).collect(),
             by_standing: shares.owners.iter().map(|owner| owner.by_standing).collect(),
+            lined: shares.owners.iter().map(|owner| owner.lined).collect(),
+            all_by_standing: self.by_standing,
             taken: self.taken.iter().map(|(job, times)| (*job, times.clone())).collect(),
             put_off: self.put_off.iter().map(|(job, times)| (*job, *times)).collect(),
             given_up: self.given_up.iter().map(|((owner, user), until)| (*owner, *user, *until)).collect(),
@@ -253,6 +261,10 @@ impl Scheduler {
         for (owner, count) in self.shares.owners.iter_mut().zip(&from.by_standing) {
             owner.by_standing = *count;
         }
+        for (owner, lined) in self.shares.owners.iter_mut().zip(&from.lined) {
+            owner.lined = *lined;
+        }
+        self.by_standing = from.all_by_standing;
         for (project, saved) in self.shares.projects.iter_mut().zip(&from.projects) {
             (project.meter, project.budget) = (saved.meter, saved.budget);
         }

@@ -176,3 +176,38 @@ fn a_flood_of_unlike_requests_is_looked_at_in_part_and_none_is_forgotten() {
     }
     assert_eq!((started.len() as u64, sched.pending()), (FLOOD, 0));
 }
+
+#[test]
+fn an_owner_has_its_turn_however_many_are_founded_that_have_used_less() {
+    // So many for each that nine owners are more than have their promises at once.
+    const EACH: u32 = 64;
+    const SHORT: u64 = 10 * MINUTE;
+    let mut world = World::new(Config { promises: EACH, ..Config::default() }, &centre(), 3);
+    let mut owners = 0;
+    for tick in 0.. {
+        let now = tick * SHORT;
+        let mut events = Vec::new();
+        if tick == 0 {
+            events.push(Event::Queued(world.ask(1, gangs()[2].clone(), COMES - HOUR)));
+        }
+        // Ten owners with more than can be promised, and then as much every ten minutes as runs in that time.
+        let (founded, gangs) = if tick == 1 { (10, EACH) } else { (u32::from(tick > 1), 12) };
+        for _ in 0..founded {
+            owners += 1;
+            events.extend(project(100 + owners, 100 + owners));
+            events.extend((0..gangs).map(|_| Event::Queued(world.ask(100 + owners, request(2, 8), SHORT))));
+        }
+        if now == COMES {
+            let ask = ask(GANG, request(2, 8), SHORT);
+            events.push(Event::Queued(Ask { project: ProjectId::new(1), user: UserId::new(9), since: at(now), ..ask }));
+        }
+        world.until(now, events);
+        if world.started.is_some() {
+            break;
+        }
+        // A turn comes once those who stood there before had theirs, a start when what is promised is over.
+        let bound = 2 * (world.most + 1) * (SHORT + GRACE);
+        assert!(now <= COMES + bound, "waits at {now} s, bound {bound} s");
+    }
+    assert!(world.sched.audit().is_empty(), "{:?}", world.sched.audit());
+}
