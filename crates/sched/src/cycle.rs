@@ -215,7 +215,8 @@ impl Scheduler {
         self.shares.owners[owner].held += gpus;
         self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
         let expected = waiting.expected;
-        self.runs.insert(run, Run { on: on.clone(), until, leaf, gpus, rate, own, life, request, expected });
+        let spared = self.run_spared_until(now, run, &life);
+        self.runs.insert(run, Run { on: on.clone(), until, leaf, gpus, rate, own, life, spared, request, expected });
         self.note_prey(now, leaf, life.qos);
         step.starts.push(Start { run, on, until });
     }
@@ -280,10 +281,14 @@ impl Scheduler {
     fn bring_forward(&mut self, now: Time, job: JobId, nodes: Option<&[NodeId]>) -> bool {
         let Some(pledge) = self.promises.get(job) else { return false };
         let (old, site) = (pledge.promise.start, self.cluster.site_of(&pledge.promise.on));
-        self.promises.lift(job);
         let (class, shape) = self.queue.kind(&self.queue.jobs[&job]);
         let margin = self.cluster.leaves_alone(shape);
         let before = if margin { without_margin(now, old) } else { old };
+        let comes = |nodes| self.promises.comes_forward(&self.cluster, shape, (now, before), (job, nodes));
+        if nodes.is_some_and(|nodes| !comes(nodes)) {
+            return false;
+        }
+        self.promises.lift(job);
         let earliest = match nodes {
             Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
             None => {

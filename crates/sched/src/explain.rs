@@ -69,7 +69,7 @@ impl Scheduler {
             return Some(Blocked::Priority { behind: Some(other) });
         }
         let mut fronts = self.queue.leaves[waiting.leaf].by_front(class.shape);
-        match fronts.find(|(_, seat, _)| seat.3 == waiting.class).map(|(rank, ..)| rank.3) {
+        match fronts.find(|(_, seat)| seat.3 == waiting.class).map(|(rank, ..)| rank.3) {
             Some(first) if first != job => {
                 Some(Blocked::Priority { behind: Some(first).filter(|first| self.promise(*first).is_some()) })
             }

@@ -80,9 +80,9 @@ enum Look {
 const FRUITLESS: usize = 256;
 
 /// The first head of a shape by urgency, turn and age.
-fn soonest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
-    for (seat, line) in lines.by_turn(shape).take(FRUITLESS) {
-        match look(&seat, line) {
+fn soonest(lines: &Lines, shape: usize, look: impl Fn(&Seat) -> Look) -> Option<(Key, usize)> {
+    for seat in lines.by_turn(shape).take(FRUITLESS) {
+        match look(&seat) {
             Look::Head(head) => return Some(head),
             Look::Nothing | Look::NorLonger => {}
             Look::NorLater => return None,
@@ -93,15 +93,15 @@ fn soonest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) ->
 
 /// The first head of a shape by urgency, limit and age. Several lines may have one limit; which of them is met first must
 /// not matter.
-fn shortest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
+fn shortest(lines: &Lines, shape: usize, look: impl Fn(&Seat) -> Look) -> Option<(Key, usize)> {
     let (mut last, mut best): (Option<Seat>, Option<(Key, usize)>) = (None, None);
-    while let Some((seat, line)) = lines.after(shape, last) {
+    while let Some(seat) = lines.after(shape, last) {
         let alike = last.is_some_and(|last| (last.1, last.2) == (seat.1, seat.2));
         if best.is_some() && !alike {
             break;
         }
         last = Some(*seat);
-        match look(seat, line) {
+        match look(seat) {
             Look::Head(head) => best = best.into_iter().chain([head]).min(),
             Look::Nothing => {}
             Look::NorLonger => last = Some((seat.0, seat.1, Span::MAX, usize::MAX)),
@@ -112,14 +112,14 @@ fn shortest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -
 }
 
 /// The first head of a shape by urgency and age. The first of a line may be passed over, so that a later line's is older.
-fn oldest(lines: &Lines, shape: usize, look: impl Fn(&Seat, &BTreeSet<Rank>) -> Look) -> Option<(Key, usize)> {
+fn oldest(lines: &Lines, shape: usize, look: impl Fn(&Seat) -> Look) -> Option<(Key, usize)> {
     let mut best: Option<(Key, usize)> = None;
-    for (rank, seat, line) in lines.by_front(shape) {
+    for (rank, seat) in lines.by_front(shape) {
         let front = (rank.0, rank.1, Span::ZERO, rank.2, rank.3);
         if best.is_some_and(|(key, _)| key < front) {
             break;
         }
-        match look(&seat, line) {
+        match look(&seat) {
             Look::Head(head) => best = best.into_iter().chain([head]).min(),
             Look::Nothing | Look::NorLonger => {}
             Look::NorLater => break,
@@ -315,7 +315,7 @@ impl Scheduler {
         }
         let fresh = !hopeless.all && !hopeless.barren.contains(&shape);
         let dead = self.queue.shortest(shape).is_none_or(|limit| facts.failed(limit));
-        let look = |seat: &Seat, line: &BTreeSet<Rank>| -> Look {
+        let look = |seat: &Seat| -> Look {
             let (_, urgency, limit, class) = *seat;
             // Lines stand by urgency first, so that where one may not be promised anything, no later one may.
             let promise = fresh && (!backfill || Some(urgency) < least);
@@ -326,7 +326,7 @@ impl Scheduler {
             if fails || !self.covers(project, self.queue.classes[class].need) {
                 return Look::NorLonger;
             }
-            let open = line.iter().find(|rank| !self.promises.has(rank.3));
+            let open = lines.by_seat[seat].iter().find(|rank| !self.promises.has(rank.3));
             open.map_or(Look::Nothing, |rank| {
                 Look::Head((self.key(rank, self.queue.turn(class, rank), backfill), class))
             })

@@ -139,7 +139,7 @@ impl Scheduler {
         if !(lent || lesser) || self.loses(now, run) > claim.most {
             return;
         }
-        let mut spared = self.run_spared_until(now, id, &run.life);
+        let mut spared = run.spared;
         if larger && !lesser {
             // What waited long for so many nodes at once is not sent back to that at once, nor does it keep what others are
             // guaranteed from them for as long as it waited.

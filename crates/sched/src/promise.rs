@@ -139,10 +139,9 @@ pub(crate) struct Promises {
     by_job: BTreeMap<JobId, Pledge>,
     /// By node, ascending by job.
     on_node: Vec<Vec<Aside>>,
-    /// The promised jobs of each leaf of the share tree.
-    by_leaf: BTreeMap<usize, BTreeSet<JobId>>,
-    /// The promised jobs of each owner.
-    by_owner: BTreeMap<usize, BTreeSet<JobId>>,
+    /// The promised jobs of each leaf of the share tree, and of each owner, as far as one has had any.
+    by_leaf: Vec<BTreeSet<JobId>>,
+    by_owner: Vec<BTreeSet<JobId>>,
     /// Where jobs go on whose runs leave; a job has a promise or such a place, not both.
     pub kept: BTreeMap<JobId, Kept>,
     /// The promised jobs of each shape, by start.
@@ -155,8 +154,8 @@ pub(crate) struct Promises {
     pub near: BTreeMap<JobId, Near>,
     unsettled: BTreeSet<JobId>,
     shaken: BTreeSet<JobId>,
-    /// By owner: milli-GPUs that others make room for, and for how many promises.
-    coming: BTreeMap<usize, (u64, usize)>,
+    /// By owner, as far as one has had any: milli-GPUs that others make room for, and for how many promises.
+    coming: Vec<(u64, usize)>,
     /// The job whose promise was looked at last for an earlier start.
     pub turn: Option<JobId>,
 }
@@ -171,8 +170,8 @@ impl Promises {
     /// Enters the promise of a job of this shape, which may be free to be on any one node.
     pub fn insert(&mut self, pledge: Pledge, (shape, free): (usize, bool)) {
         let (job, start) = (pledge.promise.job, pledge.promise.start);
-        self.by_leaf.entry(pledge.leaf).or_default().insert(job);
-        self.by_owner.entry(pledge.owner).or_default().insert(job);
+        seat(&mut self.by_leaf, pledge.leaf).insert(job);
+        seat(&mut self.by_owner, pledge.owner).insert(job);
         self.by_shape.entry(shape).or_default().insert((start, job));
         self.shapes.insert(job, (shape, free));
         if !free {
@@ -196,8 +195,8 @@ impl Promises {
         self.lift(job);
         let pledge = self.by_job.remove(&job)?;
         let start = pledge.promise.start;
-        strike(&mut self.by_leaf, pledge.leaf, &job);
-        strike(&mut self.by_owner, pledge.owner, &job);
+        self.by_leaf[pledge.leaf].remove(&job);
+        self.by_owner[pledge.owner].remove(&job);
         self.gangs.remove(&job);
         self.near.remove(&job);
         if let Some((shape, _)) = self.shapes.remove(&job) {
@@ -206,9 +205,8 @@ impl Promises {
         self.by_start.remove(&(start, job));
         self.unsettled.remove(&job);
         self.shaken.remove(&job);
-        if pledge.taken
-            && let Some(coming) = self.coming.get_mut(&pledge.owner)
-        {
+        if pledge.taken {
+            let coming = &mut self.coming[pledge.owner];
             *coming = (coming.0 - pledge.gpus(), coming.1 - 1);
         }
         Some(pledge)
@@ -302,14 +300,14 @@ impl Promises {
         self.unsettled.iter().map(|job| self.by_job[job].leaf)
     }
 
-    /// The leaves of promises, ascending.
+    /// The leaf of each promise.
     pub fn leaves(&self) -> impl Iterator<Item = usize> {
-        self.by_leaf.keys().copied()
+        self.by_job.values().map(|pledge| pledge.leaf)
     }
 
     /// How many promises an owner has.
     pub fn count_of(&self, owner: usize) -> usize {
-        self.by_owner.get(&owner).map_or(0, BTreeSet::len)
+        self.by_owner.get(owner).map_or(0, BTreeSet::len)
     }
 
     /// True when a job may start at last.
@@ -361,7 +359,7 @@ impl Promises {
         self.coming.clear();
         for (job, pledge) in &mut self.by_job {
             pledge.owner = owner_of(pledge.leaf);
-            self.by_owner.entry(pledge.owner).or_default().insert(*job);
+            seat(&mut self.by_owner, pledge.owner).insert(*job);
             if pledge.taken {
                 come(&mut self.coming, pledge);
             }
@@ -370,27 +368,28 @@ impl Promises {
 
     /// Milli-GPUs that others make room for, for this owner.
     pub fn coming(&self, owner: usize) -> u64 {
-        self.coming.get(&owner).map_or(0, |(gpus, _)| *gpus)
+        self.coming.get(owner).map_or(0, |(gpus, _)| *gpus)
     }
 
     /// How many promises an owner has, beside those that others make room for.
     pub fn open(&self, owner: usize) -> usize {
-        self.count_of(owner) - self.coming.get(&owner).map_or(0, |(_, count)| *count)
+        self.count_of(owner) - self.coming.get(owner).map_or(0, |(_, count)| *count)
     }
 
     /// The owners of promises, ascending.
     pub fn owners(&self) -> impl Iterator<Item = usize> {
-        self.by_owner.keys().copied()
+        let promised = self.by_owner.iter().enumerate().filter(|(_, jobs)| !jobs.is_empty());
+        promised.map(|(owner, _)| owner)
     }
 
     /// The promised jobs of a leaf, ascending.
     pub fn of_leaf(&self, leaf: usize) -> impl Iterator<Item = JobId> + '_ {
-        self.by_leaf.get(&leaf).into_iter().flatten().copied()
+        self.by_leaf.get(leaf).into_iter().flatten().copied()
     }
 
     /// The promises of an owner, by job.
     pub fn of_owner(&self, owner: usize) -> impl Iterator<Item = &Pledge> {
-        self.by_owner.get(&owner).into_iter().flatten().map(|job| &self.by_job[job])
+        self.by_owner.get(owner).into_iter().flatten().map(|job| &self.by_job[job])
     }
 
     /// What is set aside for a job, from when, and until when.
@@ -568,12 +567,20 @@ fn term<'a>(
 }
 
 /// Counts what others make room for.
-fn come(coming: &mut BTreeMap<usize, (u64, usize)>, pledge: &Pledge) {
-    let (gpus, count) = coming.entry(pledge.owner).or_default();
+fn come(coming: &mut Vec<(u64, usize)>, pledge: &Pledge) {
+    let (gpus, count) = seat(coming, pledge.owner);
     (*gpus, *count) = (*gpus + pledge.gpus(), *count + 1);
 }
 
-/// Takes a job out of what is kept by leaf, owner or shape.
+/// The place of an index in a list that grows as far as it is asked for.
+fn seat<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
+    if list.len() <= at {
+        list.resize_with(at + 1, T::default);
+    }
+    &mut list[at]
+}
+
+/// Takes a job out of what is kept by shape.
 fn strike<T: Ord>(by: &mut BTreeMap<usize, BTreeSet<T>>, key: usize, job: &T) {
     if let Some(jobs) = by.get_mut(&key) {
         jobs.remove(job);

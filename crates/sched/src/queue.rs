@@ -181,9 +181,9 @@ impl Lines {
     }
 
     /// The first line of a shape, or the first after this seat.
-    pub fn after(&self, shape: usize, seat: Option<Seat>) -> Option<(&Seat, &BTreeSet<Rank>)> {
+    pub fn after(&self, shape: usize, seat: Option<Seat>) -> Option<&Seat> {
         let from = seat.map_or(Bound::Included((shape, FIRST, Span::ZERO, 0)), Bound::Excluded);
-        self.by_seat.range((from, Bound::Unbounded)).next().filter(|(seat, _)| seat.0 == shape)
+        self.by_seat.range((from, Bound::Unbounded)).next().map(|(seat, _)| seat).filter(|seat| seat.0 == shape)
     }
 
     /// The first of each line.
@@ -192,23 +192,18 @@ impl Lines {
     }
 
     /// The lines of a shape, by the rank of their first.
-    pub fn by_front(&self, shape: usize) -> impl Iterator<Item = (Rank, Seat, &BTreeSet<Rank>)> {
+    pub fn by_front(&self, shape: usize) -> impl Iterator<Item = (Rank, Seat)> {
         let least = (FIRST.0, FIRST.1, Due::default(), JobId::new(0));
         let fronts = self.fronts.range((shape, least, Span::ZERO, 0)..).take_while(move |front| front.0 == shape);
-        fronts.map(|(shape, rank, limit, class)| {
-            let seat = (*shape, urgency(rank), *limit, *class);
-            (*rank, seat, &self.by_seat[&seat])
-        })
+        fronts.map(|(shape, rank, limit, class)| (*rank, (*shape, urgency(rank), *limit, *class)))
     }
 
     /// The lines of a shape, by urgency and the turn of their first.
-    pub fn by_turn(&self, shape: usize) -> impl Iterator<Item = (Seat, &BTreeSet<Rank>)> {
+    pub fn by_turn(&self, shape: usize) -> impl Iterator<Item = Seat> {
         let least = (FIRST.0, FIRST.1, Due::default(), JobId::new(0));
         let turns = self.turns.range((shape, FIRST, Span::ZERO, least, Span::ZERO, 0)..);
-        turns.take_while(move |front| front.0 == shape).map(|(shape, urgency, _, _, limit, class)| {
-            let seat = (*shape, *urgency, *limit, *class);
-            (seat, &self.by_seat[&seat])
-        })
+        let turns = turns.take_while(move |front| front.0 == shape);
+        turns.map(|(shape, urgency, _, _, limit, class)| (*shape, *urgency, *limit, *class))
     }
 
     /// True when the head of each line stands where it is looked for.

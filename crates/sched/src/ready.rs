@@ -57,28 +57,65 @@ impl Promises {
         now: Time,
         nodes: impl Iterator<Item = NodeId>,
     ) -> Option<(Time, Allocation)> {
-        let fit_of = |node: NodeId| {
-            let pool = cluster.estate.nodes[node.index()].pool;
-            shape.parts[0].fitting.iter().find(|fit| fit.pool == pool)
-        };
-        let usable = nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node));
-        let mut desk = Desk::default();
-        let mut ready_at = |node: NodeId| Some((self.ready(cluster, node, fit_of(node)?.need, now, &mut desk), node));
-        let ready = usable.filter_map(&mut ready_at);
-        let found = if shape.request.reach.is_empty() {
-            ready.min()
-        } else {
-            // What counts is when the data are there too; of equals the site that is reached best.
-            let by_site = |(start, node): (Time, NodeId)| {
-                let site = cluster.site(node);
-                (start.after(shape.request.delay_to(site)), shape.request.rank_of(site), start, node)
-            };
-            let known = ready.filter(|(start, _)| *start < Time::MAX);
-            known.map(by_site).min().map(|(_, _, start, node)| (start, node))
-        };
-        let (start, node) = found.filter(|(start, _)| *start < Time::MAX)?;
-        let pick = pick(0, fit_of(node)?, node);
+        let (start, node) = self.first_ready(cluster, shape, now, nodes, &mut Desk::default())?;
+        let pick = pick(0, fit_on(cluster, shape, node)?, node);
         Some((start, with_devices(&[pick], &cluster.estate, |pick| self.later(cluster, pick, now, start))))
+    }
+
+    /// Which of these nodes is ready first for a job of one node, and when. What counts is when its data are there too; of
+    /// equals the site that is reached best, then the first by id.
+    fn first_ready(
+        &self,
+        cluster: &Cluster,
+        shape: &Shape,
+        now: Time,
+        nodes: impl Iterator<Item = NodeId>,
+        desk: &mut Desk,
+    ) -> Option<(Time, NodeId)> {
+        let (request, alike) = (&shape.request, shape.request.reach.is_empty());
+        let mut first: Option<(Time, u32, Time, NodeId)> = None;
+        for node in nodes.filter(|node| cluster.nodes[node.index()].up && shape.allows(*node)) {
+            let Some(fit) = fit_on(cluster, shape, node) else { continue };
+            let is_full = |at: Time| self.is_full_at(cluster, node, fit.need, (now, at), desk.own);
+            if alike && first.is_some_and(|(.., time, _)| is_full(time)) {
+                // What has no room then is ready later.
+                continue;
+            }
+            let (time, site) = (self.ready(cluster, node, fit.need, now, desk), cluster.site(node));
+            let there = if time < Time::MAX { time.after(request.delay_to(site)) } else { time };
+            first = first.into_iter().chain([(there, request.rank_of(site), time, node)]).min();
+        }
+        first.map(|(.., time, node)| (time, node)).filter(|(time, _)| *time < Time::MAX)
+    }
+
+    /// True if a job of one node would be ready on one of these nodes before then; its promise does not stand in its way.
+    pub fn comes_forward(
+        &self,
+        cluster: &Cluster,
+        shape: &Shape,
+        (now, before): (Time, Time),
+        (job, nodes): (JobId, &[NodeId]),
+    ) -> bool {
+        let mut desk = Desk { own: Some(job), ..Desk::default() };
+        let first = self.first_ready(cluster, shape, now, nodes.iter().copied(), &mut desk);
+        first.is_some_and(|(time, _)| time < before)
+    }
+
+    /// True if what is held and set aside on a node leaves no room for this from that moment on. A sum that is made
+    /// without putting anything in order: enough to pass a node over, and never more than [`Promises::ready`] finds.
+    fn is_full_at(
+        &self,
+        cluster: &Cluster,
+        node: NodeId,
+        need: Amount,
+        (now, at): (Time, Time),
+        own: Option<JobId>,
+    ) -> bool {
+        let holds = cluster.nodes[node.index()].holds.iter().filter(|hold| gone(hold.until, now) > at);
+        let sum = holds.fold(need, |sum, hold| sum.plus(hold.amount));
+        let aside = self.aside(node).iter().filter(|aside| aside.start <= at && at < aside.end);
+        let sum = aside.filter(|aside| Some(aside.job) != own).fold(sum, |sum, aside| sum.plus(aside.most()));
+        !sum.within(cluster.estate.total(node))
     }
 
     /// The earliest moment from which the shape can be placed on nodes that stay free for it, and where; a gang without
@@ -230,6 +267,12 @@ impl Promises {
             0
         }
     }
+}
+
+/// What a job of one node takes of this node, if it is one that suits it.
+fn fit_on<'a>(cluster: &Cluster, shape: &'a Shape, node: NodeId) -> Option<&'a Fitting> {
+    let pool = cluster.estate.nodes[node.index()].pool;
+    shape.parts[0].fitting.iter().find(|fit| fit.pool == pool)
 }
 
 /// One GPU.

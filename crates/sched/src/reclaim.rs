@@ -203,7 +203,7 @@ impl Scheduler {
         }
         let shape = self.queue.kind(&self.queue.jobs[&claim.job]).1;
         let (order, promises, runs) = (self.config.taking.order, &self.promises, &self.runs);
-        let here = Here::new(&found, runs);
+        let here = Here::new(&found, runs, self.estate.nodes.len());
         let search = Search { draft, promises, runs, shape, claim, now, order, found, here, banned: BTreeSet::new() };
         search.run().filter(|taken| {
             let own = |run: &&RunId| self.shares.owner_of(runs[*run].leaf) == claim.owner;
@@ -318,22 +318,39 @@ struct Search<'a> {
 }
 
 /// The prey on each node, in the order of nodes.
-struct Here(Vec<(NodeId, usize, Amount)>);
+struct Here {
+    /// Where each node's begins in the list, and where the last one's ends.
+    begins: Vec<usize>,
+    list: Vec<(usize, Amount)>,
+}
 
 impl Here {
-    fn new(found: &Found, runs: &BTreeMap<RunId, Run>) -> Here {
-        let mut list = Vec::new();
+    fn new(found: &Found, runs: &BTreeMap<RunId, Run>, nodes: usize) -> Here {
+        let mut strewn = Vec::new();
+        let mut begins = alloc::vec![0; nodes + 1];
         for (at, prey) in found.prey.iter().enumerate() {
-            let slots = &prey.part.as_ref().unwrap_or(&runs[&prey.run].on).slots;
-            list.extend(slots.iter().map(|slot| (slot.node, at, amount_of(slot))));
+            for slot in &prey.part.as_ref().unwrap_or(&runs[&prey.run].on).slots {
+                strewn.push((slot.node, at, amount_of(slot)));
+                begins[slot.node.index() + 1] += 1;
+            }
         }
-        list.sort_unstable_by_key(|(node, at, _)| (*node, *at));
-        Here(list)
+        (0..nodes).for_each(|node| begins[node + 1] += begins[node]);
+        let mut next = begins.clone();
+        let mut list = alloc::vec![(0, Amount::default()); strewn.len()];
+        for (node, at, amount) in strewn {
+            list[next[node.index()]] = (at, amount);
+            next[node.index()] += 1;
+        }
+        Here { begins, list }
     }
 
     fn on(&self, node: NodeId) -> impl Iterator<Item = (usize, Amount)> + Clone + '_ {
-        let begin = self.0.partition_point(|(other, ..)| *other < node);
-        self.0[begin..].iter().take_while(move |(other, ..)| *other == node).map(|(_, at, amount)| (*at, *amount))
+        self.list[self.begins[node.index()]..self.begins[node.index() + 1]].iter().copied()
+    }
+
+    /// The nodes with any.
+    fn nodes(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.begins.len() - 1).filter(|node| self.begins[*node] < self.begins[node + 1])
     }
 }
 
@@ -391,7 +408,7 @@ impl Search<'_> {
         let mut slots = FixedBitSet::with_capacity(pool.nodes.len());
         let least = if fit.piece.is_some() { 0 } else { fit.need.gpus as usize };
         cluster.free[fit.pool].iter().skip(least).for_each(|nodes| slots.union_with(nodes));
-        let facts = self.here.0.iter().map(|(node, ..)| &cluster.estate.nodes[node.index()]);
+        let facts = self.here.nodes().map(|node| &cluster.estate.nodes[node]);
         facts.filter(|facts| facts.pool == fit.pool).for_each(|facts| slots.insert(facts.slot));
         slots.ones().map(|slot| pool.nodes[slot]).filter(|node| cluster.nodes[node.index()].up).collect()
     }

@@ -37,6 +37,8 @@ pub(crate) struct Run {
     /// The reservation whose nodes it is on.
     pub own: Option<ReservationId>,
     pub life: Life,
+    /// Until when it is left alone for what its job suffered and lost before. Neither changes while it stays.
+    pub spared: Time,
     /// What it asked for, where a next run may go on with other nodes.
     pub request: Option<Box<Request>>,
     /// How long it was expected to run when it was queued.

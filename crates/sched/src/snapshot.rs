@@ -318,7 +318,8 @@ impl Scheduler {
             let request = request.map(Box::new);
             self.resizable.extend(request.iter().filter(|request| request.resizes()).map(|_| run));
             let gpus = u64::from(on.gpus().milli());
-            self.runs.insert(run, Run { on, until, leaf, gpus, rate, own, life, request, expected });
+            let spared = Time::default();
+            self.runs.insert(run, Run { on, until, leaf, gpus, rate, own, life, spared, request, expected });
         }
         for pledge in from.pledges {
             let form = self.queue.form(&self.queue.jobs[&pledge.promise.job]);
@@ -334,5 +335,8 @@ impl Scheduler {
         self.cluster.habits = Habits::restore(from.seen);
         self.recount();
         (self.now, self.unfinished) = (from.now, from.unfinished);
+        let spared = self.runs.iter().map(|(id, run)| self.run_spared_until(self.now, *id, &run.life));
+        let spared: Vec<Time> = spared.collect();
+        self.runs.values_mut().zip(spared).for_each(|(run, until)| run.spared = until);
     }
 }
