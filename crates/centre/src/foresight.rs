@@ -81,19 +81,29 @@ struct Memory {
 }
 
 /// What is remembered of runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(Kind, Memory)>", into = "Vec<(Kind, Memory)>")]
 pub struct Foresight {
     kinds: BTreeMap<Kind, Memory>,
-    by_turn: BTreeMap<u64, Kind>,
+    /// Kinds with their turns when this list was made, the oldest at the end. It is made when one has to go: those whose
+    /// turn came since are passed over, and what is not in it has had its turn later than all that is.
+    oldest: Vec<(u64, Kind)>,
     turn: u64,
 }
 
+/// The list of who goes next can be made again at any time.
+impl PartialEq for Foresight {
+    fn eq(&self, other: &Foresight) -> bool {
+        (&self.kinds, self.turn) == (&other.kinds, other.turn)
+    }
+}
+
+impl Eq for Foresight {}
+
 impl From<Vec<(Kind, Memory)>> for Foresight {
     fn from(list: Vec<(Kind, Memory)>) -> Foresight {
-        let by_turn: BTreeMap<u64, Kind> = list.iter().map(|(kind, memory)| (memory.turn, *kind)).collect();
-        let turn = by_turn.last_key_value().map_or(0, |(turn, _)| *turn);
-        Foresight { kinds: list.into_iter().collect(), by_turn, turn }
+        let turn = list.iter().map(|(_, memory)| memory.turn).max().unwrap_or(0);
+        Foresight { kinds: list.into_iter().collect(), oldest: Vec::new(), turn }
     }
 }
 
@@ -107,7 +117,9 @@ impl Foresight {
     /// How long a job like this will run, if anything is known of its user in its project.
     pub fn predict(&self, like: &Like) -> Option<Span> {
         let memory = like.kinds().iter().find_map(|kind| self.kinds.get(kind))?;
-        let mut parts = memory.parts.clone();
+        let mut sorted = [0; KEPT];
+        let parts = sorted.get_mut(..memory.parts.len())?;
+        parts.copy_from_slice(&memory.parts);
         parts.sort_unstable();
         let part = u128::from(*parts.get(parts.len() / 2)?);
         let millis = (u128::from(like.limit.millis()) * part).div_ceil(WHOLE);
@@ -121,8 +133,6 @@ impl Foresight {
         for kind in like.kinds() {
             self.turn += 1;
             let memory = self.kinds.entry(kind).or_insert(Memory { turn: 0, parts: Vec::new() });
-            self.by_turn.remove(&memory.turn);
-            self.by_turn.insert(self.turn, kind);
             memory.turn = self.turn;
             if memory.parts.len() == KEPT {
                 memory.parts.remove(0);
@@ -130,7 +140,17 @@ impl Foresight {
             memory.parts.push(part);
         }
         while self.kinds.len() > MOST {
-            let Some((_, kind)) = self.by_turn.pop_first() else { return };
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.oldest.is_empty() {
+            self.oldest.extend(self.kinds.iter().map(|(kind, memory)| (memory.turn, *kind)));
+            self.oldest.sort_unstable_by(|one, other| other.cmp(one));
+        }
+        let Some((turn, kind)) = self.oldest.pop() else { return };
+        if self.kinds.get(&kind).is_some_and(|memory| memory.turn == turn) {
             self.kinds.remove(&kind);
         }
     }
@@ -208,7 +228,7 @@ mod tests {
         for user in 0..MOST as u32 {
             known.learn(&of(user), Span::from_mins(30));
         }
-        assert!(known.kinds.len() == MOST && known.by_turn.len() == MOST);
+        assert_eq!(known.kinds.len(), MOST);
         assert_eq!(known.predict(&of(0)), None);
         assert!(known.predict(&of(MOST as u32 - 1)).is_some());
         let paper = Vec::from(known.clone());
