@@ -170,6 +170,7 @@ export default {
   'node.state': 'State',
   'node.place': 'Where',
   'node.reason': 'Why',
+  'node.faults': '{n} runs failed here',
   'node.gpus': 'GPUs',
   'node.cpus': 'CPUs',
   'node.memory': 'Memory',

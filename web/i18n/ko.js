@@ -171,6 +171,7 @@ export default {
   'node.state': '상태',
   'node.place': '위치',
   'node.reason': '사유',
+  'node.faults': '이 노드에서 실패한 실행 {n}건',
   'node.gpus': 'GPU',
   'node.cpus': 'CPU',
   'node.memory': '메모리',

@@ -189,6 +189,38 @@ function details(job, named) {
   );
 }
 
+/** How likely a fault of the fleet stops it, and how often it should write a checkpoint. */
+function stops(job) {
+  const told = job.stops;
+  if (!told) return null;
+  const cost = t(told.checkpoint_cost_known ? 'job.stops_cost_said' : 'job.stops_cost_assumed', {
+    span: span(told.checkpoint_cost_secs),
+  });
+  return h(
+    'section.card',
+    { id: 'stops' },
+    h('h2', t('job.stops')),
+    facts([
+      [t('job.stops_chance'), t('job.percent', { n: num(told.chance_per_mille / 10) })],
+      [t('job.stops_mean'), span(told.mean_secs)],
+      [t('job.stops_every'), `${span(told.checkpoint_every_secs)} · ${cost}`],
+      [
+        t('job.stops_declared'),
+        told.declared_every_secs ? span(told.declared_every_secs) : t('job.stops_none_declared'),
+      ],
+      [t('job.stops_last'), told.last_checkpoint_ms ? moment(told.last_checkpoint_ms) : null],
+    ]),
+    h(
+      'p.fine',
+      t('job.stops_from', {
+        hours: num(told.gpu_hours_between),
+        seen: num(told.seen),
+        served: num(told.gpu_hours_served),
+      }),
+    ),
+  );
+}
+
 /** How its size may differ and did, for a gang that is elastic or has gone on with other nodes. */
 function size(elastic) {
   if (!elastic) return null;
@@ -319,7 +351,7 @@ export default {
       line?.end();
       line = lifeLine(job, now);
       put(life, line.element, moments(job, now));
-      put(more, details(job, named), held(job));
+      put(more, details(job, named), held(job), stops(job));
       put(why, await asWhy(job, path, signal));
     };
     const reread = async () => {

@@ -6,7 +6,7 @@ import { h, put } from '../parts/dom.js';
 import { filters, pager, searchBox, segments, select } from '../parts/forms.js';
 import { drainNode, resumeNode } from '../parts/node-acts.js';
 import { reservations } from '../parts/reservations.js';
-import { empty, nodeMark, provenance } from '../parts/state.js';
+import { empty, faultsMark, nodeMark, provenance } from '../parts/state.js';
 import { liveTable } from '../parts/table.js';
 
 const PAGE = 100;
@@ -50,7 +50,7 @@ function columns(operator, again) {
     {
       key: 'state',
       label: t('node.state'),
-      cell: (one) => [nodeMark(one.state), one.reason ? h('small', one.reason) : null],
+      cell: (one) => [nodeMark(one.state), one.reason ? h('small', one.reason) : null, faultsMark(one)],
     },
     {
       key: 'place',

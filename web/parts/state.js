@@ -67,6 +67,13 @@ const NODE_TONES = { IDLE: 'mute', MIXED: 'run', ALLOCATED: 'run', DRAINING: 'wa
 /** A node's state as a mark. */
 export const nodeMark = (state) => h(`span.chip.${NODE_TONES[state] ?? 'mute'}`, { title: state }, t(`node.${state}`));
 
+/** The faults that are held against a node, if any: how many, and the runs in the tooltip. */
+export function faultsMark(node) {
+  if (!node.faults?.length) return null;
+  const runs = node.faults.map((fault) => (fault.job ? t('job.id', { id: String(fault.job) }) : '…')).join(', ');
+  return h('small', { title: runs }, t('node.faults', { n: node.faults.length }));
+}
+
 /** The label that nothing modelled or pretended may go without. */
 export function provenance({ modelled, pretend }) {
   if (modelled) return h('span.label.modelled', { title: t('label.modelled.more') }, t('label.modelled'));

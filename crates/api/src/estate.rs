@@ -155,6 +155,12 @@ pub struct NodeView {
     pub modelled: bool,
     /// Jobs on it.
     pub jobs: Vec<u64>,
+    /// True where it was drained because it killed runs; the faults are then those that it was drained for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained_by_rule: bool,
+    /// Faults that are held against it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<crate::FaultView>,
 }
 
 /// `POST /nodes/{name}/drain`.

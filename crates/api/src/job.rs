@@ -576,6 +576,9 @@ pub struct JobView {
     /// Runs that are over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunView>,
+    /// How likely the fleet stops it, and how often it should write a checkpoint; of a job with GPUs that is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stops: Option<crate::StopsView>,
 }
 
 /// How the size of a gang may differ, and did.

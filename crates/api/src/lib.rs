@@ -10,6 +10,7 @@
 pub mod centre;
 pub mod defrag;
 pub mod estate;
+pub mod health;
 pub mod job;
 pub mod page;
 pub mod problem;
@@ -21,6 +22,7 @@ pub mod session;
 pub use centre::*;
 pub use defrag::*;
 pub use estate::*;
+pub use health::*;
 pub use job::*;
 pub use page::*;
 pub use problem::*;

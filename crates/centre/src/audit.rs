@@ -24,6 +24,7 @@ impl Centre {
         self.audit_deadlines(&mut wrong);
         self.audit_awards(&mut wrong);
         self.audit_lost(&mut wrong);
+        self.audit_blame(&mut wrong);
         self.audit_reservations(&mut wrong);
         wrong
     }

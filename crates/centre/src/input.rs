@@ -136,6 +136,9 @@ pub enum Input {
     Checkpoint {
         /// Which.
         job: Target,
+        /// How long writing it took, if the job says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        took: Option<Span>,
     },
     /// Stop giving work to a node.
     Drain {

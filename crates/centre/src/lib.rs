@@ -11,10 +11,12 @@ extern crate alloc;
 
 mod array;
 mod audit;
+mod blame;
 mod cycle;
 mod deadline;
 mod defrag;
 pub mod effect;
+mod fleet;
 pub mod foresight;
 mod gate;
 mod growth;
@@ -39,9 +41,11 @@ mod wishes;
 mod world;
 
 pub use array::ArrayRecord;
+pub use blame::{Fault, How};
 pub use cycle::Work;
 pub use defrag::MOVES_MOST;
 pub use effect::{Effect, Keep, Notice, Reply};
+pub use fleet::{Advice, Served};
 pub use growth::Grown;
 pub use input::{
     Alteration, Array, Booking, DataAt, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission,

@@ -83,6 +83,10 @@ impl Centre {
             JobState::Starting { run, on, .. } => (run, on, None),
             JobState::Running { run, on, since, until } => {
                 self.index.overdue.remove(&(crate::report::last_call(until), run));
+                // Where its node is known to be lost, that was counted then.
+                if let (Outcome::NodeFailed, Some(slot)) = (outcome, on.slots.first()) {
+                    self.fleet.stop(slot.node);
+                }
                 (run, on, Some(since))
             }
             JobState::Completing { run, on, since, cause } => {
@@ -189,6 +193,8 @@ impl Centre {
         let gpus = ended.on.gpus();
         let owner = self.projects[project.index()].owner;
         self.flow(owner, gpus.milli(), started, false);
+        self.fleet.flow(&ended.on, started, false);
+        self.fleet.serve(&ended.on, ended.ended.since(started));
         // What a pre-emption lost is the centre's doing and is not charged.
         let charged = Span::from_millis(ended.ended.since(started).millis().saturating_sub(ended.lost.millis()));
         let Some(used) = GpuTime::checked_of(gpus, charged) else {

@@ -36,6 +36,7 @@ impl Centre {
         if self.health[id.index()] == Health::Up {
             return Err(Refusal::new(Code::WrongState, format!("{node} takes work already")));
         }
+        self.blame.pardon(id);
         self.set_health(id, Health::Up);
         Ok(Reply::Done)
     }
@@ -52,7 +53,10 @@ impl Centre {
 
     pub(crate) fn node_up(&mut self, node: &str) {
         match self.node_named(node) {
-            Ok(id) if matches!(self.health[id.index()], Health::Down { .. }) => self.set_health(id, Health::Up),
+            Ok(id) if matches!(self.health[id.index()], Health::Down { .. }) => {
+                let health = self.returns_as(id);
+                self.set_health(id, health);
+            }
             Ok(_) => {}
             Err(refusal) => self.anomaly(format!("a node came back that is not known: {refusal}")),
         }
@@ -62,6 +66,9 @@ impl Centre {
     pub(crate) fn node_down(&mut self, node: &str, why: String) {
         match self.node_named(node) {
             Ok(id) => {
+                self.leave_drained(id);
+                self.fleet_stop(id);
+                self.hold_loss_against(id);
                 self.set_health(id, Health::Down { why });
                 self.stop_all_on(id);
             }
@@ -69,7 +76,7 @@ impl Centre {
         }
     }
 
-    fn set_health(&mut self, id: NodeId, health: Health) {
+    pub(crate) fn set_health(&mut self, id: NodeId, health: Health) {
         if self.health[id.index()] != health {
             self.health[id.index()] = health;
             self.tell_node(id);

@@ -82,6 +82,7 @@ impl Centre {
                 let until = since + job.limit();
                 if let JobState::Starting { on, .. } = &mut job.state {
                     let on = core::mem::take(on);
+                    self.fleet.flow(&on, since, true);
                     job.state = JobState::Running { run, on, since, until };
                 }
                 self.index.overdue.insert((last_call(until), run));
@@ -92,8 +93,9 @@ impl Centre {
                 let gpus = on.gpus().milli();
                 let job = self.jobs.get_mut(&run.job).expect("a current run has a job");
                 let began = at.clamp(job.sent.unwrap_or(self.now), self.now);
-                if let JobState::Completing { since, .. } = &mut job.state {
+                if let JobState::Completing { since, on, .. } = &mut job.state {
                     *since = Some(began);
+                    self.fleet.flow(on, began, true);
                 }
                 self.flow(owner_of(self), gpus, began, true);
             }
@@ -128,6 +130,7 @@ impl Centre {
             Some(JobState::Running { since, .. }) => *since,
             _ => Time::default(),
         };
+        self.hold_to_account(run, outcome);
         self.end_run(run.job, outcome, at.clamp(since, self.now.max(since)));
     }
 

@@ -67,6 +67,10 @@ pub struct Snapshot {
     lost: Vec<(SiteId, Lost)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     fenced: Vec<(RunId, Fenced)>,
+    #[serde(default)]
+    blame: crate::blame::Blame,
+    #[serde(default)]
+    served: Vec<crate::fleet::Served>,
 }
 
 impl Centre {
@@ -106,6 +110,8 @@ impl Centre {
             growth_look: self.growth_look,
             lost: self.lost.iter().map(|(site, lost)| (*site, lost.clone())).collect(),
             fenced: self.fenced.iter().map(|(run, fenced)| (*run, fenced.clone())).collect(),
+            blame: self.blame.clone(),
+            served: self.fleet.served.clone(),
         }
     }
 
@@ -148,6 +154,9 @@ impl Centre {
         centre.growth_look = from.growth_look;
         centre.lost = from.lost.into_iter().collect();
         centre.fenced = from.fenced.into_iter().collect();
+        centre.blame = from.blame;
+        centre.fleet = centre.founding.as_ref().map(crate::fleet::Fleet::of).unwrap_or_default();
+        centre.fleet.served.iter_mut().zip(from.served).for_each(|(place, served)| *place = served);
         centre.next_reservation = from.next_reservation.max(1);
         centre.reservations = from.reservations.into_iter().map(|one| (one.id, one)).collect();
         centre.foresight = from.foresight;
@@ -217,6 +226,7 @@ impl Centre {
         if let Some(since) = since {
             let owner = self.projects[job.spec.project.index()].owner;
             self.flow(owner, on.gpus().milli(), since, true);
+            self.fleet.flow(on, since, true);
         }
     }
 }

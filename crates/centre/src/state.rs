@@ -47,6 +47,10 @@ pub struct Centre {
     pub(crate) work: crate::cycle::Work,
     /// How long jobs like others ran.
     pub(crate) foresight: Foresight,
+    /// Which nodes killed which runs, and what came of it.
+    pub(crate) blame: crate::blame::Blame,
+    /// GPU time served, and stops, of each kind of GPU at each site.
+    pub(crate) fleet: crate::fleet::Fleet,
     /// By site: how much was stranded, hour by hour.
     pub(crate) growth: Vec<crate::growth::Growth>,
     /// When that was looked at last, in looks since 1970.
@@ -179,6 +183,8 @@ impl Centre {
             promises: (0, 0),
             work: crate::cycle::Work::default(),
             foresight: Foresight::default(),
+            blame: crate::blame::Blame::default(),
+            fleet: crate::fleet::Fleet::default(),
             growth: Vec::new(),
             growth_look: 0,
             lost: BTreeMap::new(),
@@ -253,7 +259,7 @@ impl Centre {
             Input::Finish { job, exit } => self.finish(job, exit),
             Input::Alter { job, change } => self.alter(job, &change),
             Input::Signal { job, signal, shell } => self.signal(job, signal, shell),
-            Input::Checkpoint { job } => self.checkpoint(job),
+            Input::Checkpoint { job, took } => self.checkpoint(job, took),
             Input::Drain { node, why } => self.drain(&node, why),
             Input::Resume { node } => self.resume(&node),
             Input::SiteLost { site, why, failover } => self.site_lost(&site, why, failover),
@@ -281,6 +287,7 @@ impl Centre {
         self.delivered = founding.parties.iter().map(|_| GpuTime::ZERO).collect();
         self.index.models = crate::reach::models(&founding);
         self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();
+        self.fleet = crate::fleet::Fleet::of(&founding);
         self.founding = Some(founding);
         Ok(Reply::Done)
     }

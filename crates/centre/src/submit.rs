@@ -309,6 +309,7 @@ pub(crate) fn waiting(id: JobId, spec: JobSpec, submitted: Time) -> Job {
         attempts: 0,
         sent: None,
         saved: None,
+        saving: None,
         granted: None,
         progress: Progress::default(),
     }

@@ -112,13 +112,17 @@ impl Centre {
     }
 
     /// A run says that what it did until now is safe.
-    pub(crate) fn checkpoint(&mut self, target: Target) -> Result<Reply, Refusal> {
+    pub(crate) fn checkpoint(&mut self, target: Target, took: Option<Span>) -> Result<Reply, Refusal> {
         let runs: Vec<RunId> = self.jobs_meant(target)?.iter().filter_map(|id| self.running(*id)).collect();
         if runs.is_empty() {
             return Err(does_not_run(target));
         }
         let now = self.now;
-        runs.iter().for_each(|run| self.saved(*run, now));
+        for run in &runs {
+            self.saved(*run, now);
+            let job = self.jobs.get_mut(&run.job).expect("a running run has a job");
+            job.saving = took.or(job.saving);
+        }
         Ok(Reply::Jobs(runs.len() as u32))
     }
 

@@ -4,6 +4,9 @@ use madang_ledger::Account;
 use madang_model::*;
 use madang_sched::defrag::Bounds;
 
+#[path = "story/health.rs"]
+mod health;
+
 const HOUR: Span = Span::from_hours(1);
 
 struct Story {
@@ -729,7 +732,7 @@ fn a_level_is_waited_for_only_so_long() {
 fn a_run_reports_its_own_checkpoint() {
     let mut story = Story::new(1, 8);
     let job = story.submit(gang(1, 8));
-    let saved = || Input::Checkpoint { job: Target { job, task: None } };
+    let saved = || Input::Checkpoint { job: Target { job, task: None }, took: None };
     assert!(story.answer(saved()).is_err_and(|refusal| refusal.fact == "job-1 does not run"));
     story.started(job);
     story.pass(HOUR - Span::from_mins(30));

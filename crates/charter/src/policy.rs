@@ -67,7 +67,7 @@ macro_rules! word {
     };
 }
 
-const SETTINGS: [Setting; 20] = [
+const SETTINGS: [Setting; 26] = [
     span!("half_life", "a length of time from \"1 hour\" to \"3650 days\"", 3600..=3650 * DAY, half_life),
     count!("promises", "from 0 to 1000", 0..=1000, promises),
     word!("backfill", "shortest-first or oldest-first", ORDERS, backfill),
@@ -122,6 +122,12 @@ const SETTINGS: [Setting; 20] = [
     },
     count!("tries", "from 1 to 1000000", 1..=1_000_000, tries),
     count!("starts", "from 1 to 1000000", 1..=1_000_000, starts),
+    count!("drain_times", "from 0 to 1000, 0 for never", 0..=1000, nodes.times),
+    count!("drain_users", "from 1 to 1000", 1..=1000, nodes.users),
+    span!("drain_window", "a length of time from \"1 min\" to \"365 days\"", 60..=365 * DAY, nodes.window),
+    count!("drain_most", "from 0 to 100, in percent of an island's nodes", 0..=100, nodes.most),
+    count!("stop_hours", "from 1 to 1000000000, in GPU-hours", 1..=1_000_000_000, stops.hours),
+    span!("checkpoint_cost", "a length of time from \"1s\" to \"1 day\"", 1..=DAY, stops.cost),
 ];
 
 /// Puts a value in its place, if there is one.

@@ -585,6 +585,9 @@ pub struct Job {
     /// When the present attempt last reported a checkpoint.
     #[serde(default)]
     pub saved: Option<Time>,
+    /// What writing a checkpoint costs it, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saving: Option<Span>,
     /// The limit of the present or last attempt, where it is shorter than the one asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Span>,

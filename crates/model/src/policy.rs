@@ -38,6 +38,38 @@ pub struct Policy {
     /// How long a site is lost or silent before its jobs that may go on elsewhere do; 30 minutes by default, `None` for
     /// never.
     pub failover: Option<Span>,
+    /// When a node that kills jobs is drained by rule; as before, never, where a founding does not say.
+    #[serde(default = "NodeRules::of_before")]
+    pub nodes: NodeRules,
+    /// What is taken to be known of interruptions before any was seen.
+    pub stops: Stops,
+}
+
+/// When a node that kills jobs is drained by rule, and what an operator's drain outlives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeRules {
+    /// How often, at different moments, it must have killed runs within [`NodeRules::window`]; 3 by default, 0 for never.
+    pub times: u32,
+    /// Of how many users these must have been at least, so that no user drains a node alone; 2 by default.
+    pub users: u32,
+    /// How far back is looked; 24 hours by default.
+    pub window: Span,
+    /// Most nodes of an island that are drained by rule at a time, in percent, rounded up, and never all; 5 by default.
+    pub most: u32,
+    /// Whether a node that is lost while drained comes back drained; true by default.
+    pub lasting: bool,
+}
+
+/// What is taken to be known of interruptions before any was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stops {
+    /// GPU-hours between two stops; 50,700 by default, which is what one large training run met with: 419 stops in 54 days
+    /// on 16,384 GPUs.
+    pub hours: u32,
+    /// What writing a checkpoint costs a job that does not say; 2 minutes by default.
+    pub cost: Span,
 }
 
 /// An order of jobs of equal urgency within a leaf of the share tree.
@@ -128,7 +160,30 @@ impl Default for Policy {
             growth: Span::from_hours(1),
             lending: BTreeMap::new(),
             failover: Some(Span::from_mins(30)),
+            nodes: NodeRules::default(),
+            stops: Stops::default(),
         }
+    }
+}
+
+impl NodeRules {
+    /// What foundings of before had: no rule.
+    fn of_before() -> NodeRules {
+        NodeRules { times: 0, lasting: false, ..NodeRules::default() }
+    }
+}
+
+/// The defaults named at each field.
+impl Default for NodeRules {
+    fn default() -> Self {
+        NodeRules { times: 3, users: 2, window: Span::from_hours(24), most: 5, lasting: true }
+    }
+}
+
+/// The defaults named at each field.
+impl Default for Stops {
+    fn default() -> Self {
+        Stops { hours: 50_700, cost: Span::from_mins(2) }
     }
 }
 

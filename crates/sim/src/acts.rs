@@ -38,7 +38,7 @@ pub fn act(rng: &mut Rng, known: &Knowledge<'_>) -> Input {
         17 => award(rng, known.now),
         18..=20 => Input::Reserve(booking(rng, known)),
         21 => Input::Unreserve { name: reservation(rng) },
-        22 => Input::Checkpoint { job },
+        22 => Input::Checkpoint { job, took: None },
         _ => Input::Tick,
     }
 }

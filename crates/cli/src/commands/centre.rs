@@ -23,6 +23,11 @@ pub enum Node {
         #[arg(long, short)]
         partition: Option<String>,
     },
+    /// Why nodes take no work, and what is held against them
+    Show {
+        /// Nodes, as in here[1-4]
+        nodes: String,
+    },
     /// Let nothing new start on nodes
     Drain {
         /// Nodes, as in here[1-4]
@@ -203,6 +208,14 @@ pub fn node(context: &Context, command: Node) -> Result<u8, Fail> {
             let nodes: Vec<NodeView> = client.list(&format!("/nodes?{}", query.trim_start_matches('&')))?;
             return context.show(&nodes, |nodes| node_table(nodes));
         }
+        Node::Show { nodes } => {
+            let names = madang_engine::hostlist::expand(&nodes).map_err(|error| error.to_string())?;
+            let found: Vec<NodeView> = client.list(&format!("/nodes?names={}", escape(&names.join(","))))?;
+            if let Some(name) = names.iter().find(|name| found.iter().all(|node| node.name != **name)) {
+                return Err(Fail::new(format!("no node is named {name}")).hint("madang node list shows all"));
+            }
+            return context.show(&found, |nodes| nodes.iter().map(node_text).collect());
+        }
         Node::Drain { nodes, reason } => (nodes, Some(reason), "drain"),
         Node::Clear { nodes } => (nodes, None, "clear"),
         Node::Resume { nodes } => (nodes, None, "resume"),
@@ -266,6 +279,26 @@ fn site_note(site: &SiteView) -> String {
     };
     let notes = [format!("lost since {}: {}", local(lost.since_ms), lost.reason), next, kind.to_owned()];
     notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn node_text(node: &NodeView) -> String {
+    let why = if node.reason.is_empty() { String::new() } else { format!(", {}", node.reason) };
+    let mut text = format!("{} ({} of {}): {}{why}\n", node.name, node.island, node.site, node.state);
+    if !node.faults.is_empty() {
+        let held = if node.drained_by_rule { "drained by rule for" } else { "held against it" };
+        text.push_str(&format!("  {held}:\n"));
+    }
+    for fault in &node.faults {
+        let run = fault.job.map_or("a run".into(), |job| format!("job-{job}.{}", fault.attempt));
+        let how = if fault.how == "lost" { "was lost with it" } else { "could not be started" };
+        let others =
+            if fault.suspects > 1 { format!(" (or with {} others)", fault.suspects - 1) } else { String::new() };
+        text.push_str(&format!("  {} {run} {how}{others}\n", local(fault.at_ms)));
+    }
+    if node.drained_by_rule {
+        text.push_str(&format!("  when it is mended: madang node resume {}\n", node.name));
+    }
+    text
 }
 
 fn node_table(nodes: &[NodeView]) -> String {

@@ -7,7 +7,9 @@ use crate::slurm::jobs::{Wanted, display_id, elapsed, long, me, states};
 use crate::slurm::values;
 use crate::table::Table;
 use crate::time::{local, now_ms, short_length};
-use madang_api::{Changed, Estimate, EstimateOn, JobView, LogPiece, RunView, SiteStandingView, StateName, When, Why};
+use madang_api::{
+    Changed, Estimate, EstimateOn, JobView, LogPiece, RunView, SiteStandingView, StateName, StopsView, When, Why,
+};
 use madang_model::Span;
 use std::time::Duration;
 
@@ -65,6 +67,9 @@ pub struct Saved {
     /// Its id: 42, 42_3 [default: the job that this runs in]
     #[arg(env = "SLURM_JOB_ID", hide_env_values = true)]
     job: String,
+    /// How many seconds writing it took: what the advice on how often to write one goes by
+    #[arg(long, value_name = "SECONDS")]
+    took: Option<u64>,
 }
 
 /// Lists jobs.
@@ -108,7 +113,8 @@ pub fn show(context: &Context, one: &One) -> Result<u8, Fail> {
     let now = now_ms();
     context.show(&job, |job| {
         let shown = crate::slurm::show::job(job, now, false, true);
-        shown.trim_end().to_owned() + "\n" + &runs(job) + &sites(&job.sites, 3)
+        let told = shown.trim_end().to_owned() + "\n" + &runs(job) + &sites(&job.sites, 3);
+        told + &job.stops.as_ref().map_or_else(String::new, stops)
     })
 }
 
@@ -116,6 +122,32 @@ pub fn show(context: &Context, one: &One) -> Result<u8, Fail> {
 fn sites(sites: &[SiteStandingView], deep: usize) -> String {
     let line = |site: &SiteStandingView| format!("{:deep$}site {}: {}\n", "", site.site, site.text);
     sites.iter().map(line).collect()
+}
+
+/// A length to three figures or so: nobody plans by the seconds of a day.
+fn coarse(secs: u64) -> Span {
+    Span::from_secs(match secs {
+        0..600 => secs,
+        600..86_400 => secs - secs % 60,
+        _ => secs - secs % 3_600,
+    })
+}
+
+/// How likely the fleet stops it, and what that advises.
+fn stops(stops: &StopsView) -> String {
+    let length = coarse;
+    let (chance, mean) = (f64::from(stops.chance_per_mille) / 10.0, length(stops.mean_secs));
+    let by = if stops.checkpoint_cost_known { "as it said" } else { "assumed" };
+    let said = stops.declared_every_secs.map_or("none declared".into(), |secs| format!("{} declared", length(secs)));
+    format!(
+        "   Stops: {chance:.1}% before its limit, on average one in {mean} ({} seen in {} GPU-hours here, one in {} \
+         GPU-hours expected)\n   Checkpoints: best every {} at a cost of {} {by}; {said}\n",
+        stops.seen,
+        stops.gpu_hours_served,
+        stops.gpu_hours_between,
+        length(stops.checkpoint_every_secs),
+        length(stops.checkpoint_cost_secs),
+    )
 }
 
 /// Runs that ended, where there was more than the present one or the last.
@@ -247,7 +279,8 @@ pub fn change(context: &Context, many: &Many, verb: &str, done: &str) -> Result<
 
 /// Tells the centre that a job wrote a checkpoint.
 pub fn checkpoint(context: &Context, saved: &Saved) -> Result<u8, Fail> {
-    let changed: Changed = context.client()?.ask(&format!("/jobs/{}/checkpoint", id(&saved.job)?))?;
+    let took = saved.took.map_or_else(String::new, |secs| format!("?took_secs={secs}"));
+    let changed: Changed = context.client()?.ask(&format!("/jobs/{}/checkpoint{took}", id(&saved.job)?))?;
     context.show(&changed, |changed| format!("{} saved\n", changed.jobs))
 }
 

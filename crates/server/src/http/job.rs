@@ -163,13 +163,30 @@ pub(super) async fn checkpoint(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Extension(object): Extension<Object>,
+    Ask(saved): Ask<Saved>,
 ) -> Result<Response, Fault> {
     let job = job_of(object)?;
+    let took = saved.took_secs.map(took).transpose()?;
     if !caller.is_operator() && !is_own(&app.centre(), &job, &caller.name) {
         let fact = format!("job {} is not yours: a checkpoint decides what it is charged", job.target.job.number());
         return Err(Fault::forbidden(fact));
     }
-    change(&app, &caller, job, |job| Input::Checkpoint { job }).await
+    change(&app, &caller, job, |job| Input::Checkpoint { job, took }).await
+}
+
+/// What a checkpoint is said to have cost.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Saved {
+    took_secs: Option<u64>,
+}
+
+fn took(secs: u64) -> Result<Span, Fault> {
+    const MOST: u64 = 86_400;
+    match secs {
+        1..=MOST => Ok(Span::from_secs(secs)),
+        _ => Err(Fault::invalid("took_secs", format!("is {secs}, from 1 to {MOST}"))),
+    }
 }
 
 /// True if the user submitted the job, or the array that it is of.

@@ -53,6 +53,11 @@ pub(super) async fn submit(
     let key = name.map(|name| Key { name, print: hex(&Sha256::digest(&body)) });
     let reply = app.ask(&caller.name, key, Input::Submit(Box::new(submission)), blob).await?;
     let Reply::Job(job) = reply else { return Err(Fault::internal()) };
+    let mut notes = notes;
+    {
+        let centre = app.centre();
+        notes.extend(centre.job(job).and_then(|job| crate::view::health::hint(&centre, job)));
+    }
     let mut response = json_with(StatusCode::CREATED, &Submitted { job: job.number(), tasks, outlook: None, notes });
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.number())) {
         response.headers_mut().insert(header::LOCATION, place);

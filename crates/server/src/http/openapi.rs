@@ -72,6 +72,7 @@ const DEFRAG: &[(&str, &str, &str)] = &[
     ("horizon_secs", "integer", "no gain is counted beyond this; a day when absent"),
     ("most", "integer", "most moves, 1 to 1,000; default 32"),
 ];
+const SAVED: &[(&str, &str, &str)] = &[("took_secs", "integer", "how long writing it took; 1 to 86,400")];
 const LOG: &[(&str, &str, &str)] = &[
     ("stream", "string", "`stdout` (default) or `stderr`"),
     ("offset", "integer", "where the piece begins, in bytes"),
@@ -116,7 +117,8 @@ const DOCS: &[Doc] = &[
     doc("POST", "/jobs/{id}/release", "Undo a hold", Nothing, One("Changed")),
     doc("POST", "/jobs/{id}/requeue", "End a run and queue the job again", Nothing, One("Changed")),
     doc("POST", "/jobs/{id}/signal", "Signal a running job", One("SignalSpec"), One("Changed")),
-    doc("POST", "/jobs/{id}/checkpoint", "A run says that it wrote a checkpoint", Nothing, One("Changed")),
+    doc("POST", "/jobs/{id}/checkpoint", "A run says that it wrote a checkpoint", Nothing, One("Changed"))
+        .queries(SAVED),
     doc("POST", "/jobs/{id}/finish", "Give back an allocation that was held only", One("FinishSpec"), One("Changed")),
     doc("GET", "/jobs/{id}/why", "Why a job waits", Nothing, One("Why")),
     doc("GET", "/jobs/{id}/when", "When a job will start", Nothing, One("When")),

@@ -94,6 +94,7 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
     let fares = centre.fares(node.id);
     let (state, reason) = slurm_state(&fares, (mask, cpus), node);
     let jobs = centre.node_jobs(node.id).into_iter().filter(|id| sees(*id));
+    let (drained_by_rule, faults) = crate::view::health::faults(centre, node.id, sees);
     NodeView {
         name: node.name.clone(),
         site: founding.sites[node.site.index()].name.clone(),
@@ -121,6 +122,8 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
         pretend: node.pretend,
         modelled: estate.is_modelled(node.site),
         jobs: jobs.map(|id| id.number()).collect(),
+        drained_by_rule,
+        faults,
     }
 }
 

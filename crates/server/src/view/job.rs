@@ -89,6 +89,7 @@ impl Look<'_> {
         if detail == Detail::Full {
             view.sites = crate::view::sites::standings(self.centre, self.estate, job);
             view.runs = job.runs.iter().map(|run| self.run(run)).collect();
+            view.stops = crate::view::health::stops(self.centre, job);
         }
         view
     }
@@ -178,6 +179,7 @@ impl Look<'_> {
             stderr: String::new(),
             slots: Vec::new(),
             runs: Vec::new(),
+            stops: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod defrag;
 pub mod estate;
+pub mod health;
 pub mod job;
 pub mod list;
 pub mod overview;
