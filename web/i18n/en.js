@@ -182,6 +182,7 @@ export default {
   'node.ALLOCATED': 'In use',
   'node.DRAINING': 'Draining',
   'node.DRAINED': 'Drained',
+  'node.RESERVED': 'Spare',
   'node.DOWN': 'Down',
   'node.drain': 'Drain',
   'node.resume': 'Resume',

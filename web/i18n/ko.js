@@ -183,6 +183,7 @@ export default {
   'node.ALLOCATED': '사용 중',
   'node.DRAINING': '점검 준비',
   'node.DRAINED': '점검',
+  'node.RESERVED': '예비',
   'node.DOWN': '장애',
   'node.drain': '점검 전환',
   'node.resume': '복귀',

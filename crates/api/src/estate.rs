@@ -161,6 +161,9 @@ pub struct NodeView {
     /// Faults that are held against it, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<crate::FaultView>,
+    /// The last signs that were told of it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signs: Vec<crate::SignView>,
 }
 
 /// `POST /nodes/{name}/drain`.

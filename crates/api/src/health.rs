@@ -44,3 +44,32 @@ pub struct FaultView {
     /// How many nodes may be to blame for it, this one included.
     pub suspects: u32,
 }
+
+/// `POST /nodes/{name}/signs`: one of `xid`, `celsius` and `note`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignSpec {
+    /// The number of an error that NVIDIA's driver reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xid: Option<u32>,
+    /// A GPU's temperature. One that weighs the same as the last of that GPU changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub celsius: Option<u32>,
+    /// Anything else, in words; it is shown and does nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Of which GPU, where it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<u32>,
+}
+
+/// Something that was seen on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignView {
+    /// When it was told.
+    pub at_ms: u64,
+    /// What it is, in words.
+    pub text: String,
+    /// What it is worth: `note`, `warn`, `drain`.
+    pub weight: String,
+}

@@ -53,6 +53,7 @@ pub const OPERATIONS: &[Operation] = &[
     // Node list; of foreign jobs on a node only the number of devices shows. ?site= ?partition= ?names=a,b
     op("GET", "/api/v1/nodes", Access::SignedIn),
     op("POST", "/api/v1/nodes/{name}/drain", Access::Operator),
+    op("POST", "/api/v1/nodes/{name}/signs", Access::Operator),
     op("POST", "/api/v1/nodes/{name}/resume", Access::Operator),
     op("POST", "/api/v1/nodes/{name}/clear", Access::Operator),
     op("GET", "/api/v1/reservations", Access::SignedIn),

@@ -25,6 +25,7 @@ impl Centre {
         self.audit_awards(&mut wrong);
         self.audit_lost(&mut wrong);
         self.audit_blame(&mut wrong);
+        self.audit_spares(&mut wrong);
         self.audit_reservations(&mut wrong);
         wrong
     }

@@ -49,8 +49,8 @@ pub struct Fault {
 pub(crate) struct Blame {
     /// By age.
     faults: VecDeque<Fault>,
-    /// Nodes that the rule drained, and for what.
-    drained: BTreeMap<NodeId, Vec<Fault>>,
+    /// Nodes that the rule drained, why in words, and for which faults.
+    drained: BTreeMap<NodeId, (String, Vec<Fault>)>,
     /// What an operator said of a drained node that was lost meanwhile.
     left_drained: BTreeMap<NodeId, String>,
 }
@@ -204,18 +204,19 @@ impl Centre {
         }
         self.blame.forget_before(at.before(rules.window));
         for node in self.blame.guilty(nodes, &rules) {
-            self.drain_by_rule(node);
+            let why = self.verdict_on(node);
+            self.drain_by_rule(node, why);
         }
     }
 
-    fn drain_by_rule(&mut self, node: NodeId) {
+    /// Drains a node, unless it is or its island has had its part.
+    pub(crate) fn drain_by_rule(&mut self, node: NodeId, why: String) {
         let is_drained = matches!(self.health[node.index()], Health::Drain { .. });
         if is_drained || self.blame.drained.contains_key(&node) || !self.may_drain(node) {
             return;
         }
-        self.blame.drained.insert(node, self.blame.against(node));
+        self.blame.drained.insert(node, (why.clone(), self.blame.against(node)));
         if self.health[node.index()] == Health::Up {
-            let why = self.verdict_on(node).unwrap_or_default();
             self.set_health(node, Health::Drain { why });
         }
     }
@@ -229,14 +230,14 @@ impl Centre {
         drained < most
     }
 
-    /// Why the rule drained a node, in words; `None` where it did not.
-    fn verdict_on(&self, node: NodeId) -> Option<String> {
-        let faults = self.blame.drained.get(&node)?;
+    /// What is held against a node, in words.
+    fn verdict_on(&self, node: NodeId) -> String {
+        let faults = self.blame.against(node);
         let mut tally = Tally::default();
         faults.iter().for_each(|fault| tally.add(fault));
         let last = faults.last().map_or_else(String::new, |fault| format!(", last {}", fault.run));
         let (times, users, window) = (tally.times.len(), tally.users.len(), self.node_rules().window);
-        Some(format!("by rule: killed runs of {users} users {times} times within {window}{last}"))
+        format!("by rule: killed runs of {users} users {times} times within {window}{last}")
     }
 
     /// A node is lost: what its operator said of it is kept for its return.
@@ -250,13 +251,13 @@ impl Centre {
 
     /// A node that was lost is back: as what.
     pub(crate) fn returns_as(&mut self, node: NodeId) -> Health {
-        let why = self.blame.left_drained.remove(&node).or_else(|| self.verdict_on(node));
+        let why = self.blame.left_drained.remove(&node).or_else(|| Some(self.blame.drained.get(&node)?.0.clone()));
         why.map_or(Health::Up, |why| Health::Drain { why })
     }
 
     /// What a node was drained for by rule; `None` where it was not.
     pub fn drained_by_rule(&self, node: NodeId) -> Option<&[Fault]> {
-        self.blame.drained.get(&node).map(Vec::as_slice)
+        self.blame.drained.get(&node).map(|(_, faults)| faults.as_slice())
     }
 
     /// What counts against a node now, by age.

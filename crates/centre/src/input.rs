@@ -147,6 +147,13 @@ pub enum Input {
         /// Why.
         why: String,
     },
+    /// Something was seen on a node.
+    Sign {
+        /// The node's name.
+        node: String,
+        /// What.
+        sign: Sign,
+    },
     /// Give work to a node again.
     Resume {
         /// The node's name.
@@ -208,6 +215,31 @@ pub enum Input {
     Report(Report),
     /// Time passes; nothing else happened.
     Tick,
+}
+
+/// What was seen on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// An error that NVIDIA's driver reported.
+    Xid {
+        /// Its number.
+        code: u32,
+        /// Of which device.
+        gpu: Option<u32>,
+    },
+    /// A device's temperature.
+    Celsius {
+        /// Degrees.
+        degrees: u32,
+        /// Of which device.
+        gpu: Option<u32>,
+    },
+    /// Anything else, in words; it is shown and does nothing.
+    Note {
+        /// The words.
+        text: String,
+    },
 }
 
 /// One job, one array, or one task of it.

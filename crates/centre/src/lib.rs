@@ -33,7 +33,9 @@ mod report;
 mod reserve;
 mod rows;
 mod shelf;
+mod signs;
 mod snapshot;
+mod spares;
 mod state;
 mod submit;
 mod view;
@@ -48,12 +50,13 @@ pub use effect::{Effect, Keep, Notice, Reply};
 pub use fleet::{Advice, Served};
 pub use growth::Grown;
 pub use input::{
-    Alteration, Array, Booking, DataAt, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Signed, Submission,
+    Alteration, Array, Booking, DataAt, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Sign, Signed, Submission,
     Target, Wait, Wanted,
 };
 pub use lost::{Failover, Fenced, Lost};
 pub use reach::{SiteStanding, Verdict};
 pub use refusal::{Code, Refusal};
+pub use signs::{Seen, Weight};
 pub use snapshot::Snapshot;
 pub use state::{Centre, Counts};
 pub use world::{World, drive};

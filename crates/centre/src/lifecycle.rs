@@ -3,6 +3,7 @@ use crate::effect::{Effect, Keep, Notice};
 use crate::state::{Centre, seat};
 use alloc::format;
 use madang_ledger::Posting;
+use madang_model::policy::Refund;
 use madang_model::{
     Allocation, Blocked, Checkpoints, EndedRun, GpuTime, Job, JobId, JobState, Outcome, Progress, ProjectId, RunId,
     SiteId, Span, StopCause, Time, Won,
@@ -102,12 +103,10 @@ impl Centre {
         };
         let sent = job.sent.take().unwrap_or(at);
         let saved = job.saved.take();
-        let lost = match (outcome, started) {
-            (Outcome::Preempted, Some(since)) => self.lost_by(id, Checkpoints { since, saved, every: None }, at),
-            _ => Span::ZERO,
-        };
-        let known = started.map(|since| Checkpoints { since, saved, every: None });
-        self.keep_progress(id, &on, outcome, known, at);
+        let known = started.map(|since| Checkpoints { since, saved, every: self.jobs[&id].spec.checkpoint });
+        let safe = known.map(|known| known.last(at).since(known.since));
+        let lost = known.map_or(Span::ZERO, |known| self.lost_by(outcome, known, at));
+        self.keep_progress(id, &on, outcome, safe);
         let ended = EndedRun { run, on, sent, started, ended: at, outcome, lost };
         self.settle_run(id, &ended);
         self.release_nodes(id, &ended.on);
@@ -181,7 +180,7 @@ impl Centre {
         }
     }
 
-    /// Charge what a run used, give it back where the provider was at fault, release the rest.
+    /// Charge what a run used, give back what of it the provider's fault has lost, release the rest.
     fn settle_run(&mut self, id: JobId, ended: &EndedRun) {
         let project = self.jobs[&id].spec.project;
         self.dirty.push(project);
@@ -195,8 +194,11 @@ impl Centre {
         self.flow(owner, gpus.milli(), started, false);
         self.fleet.flow(&ended.on, started, false);
         self.fleet.serve(&ended.on, ended.ended.since(started));
-        // What a pre-emption lost is the centre's doing and is not charged.
-        let charged = Span::from_millis(ended.ended.since(started).millis().saturating_sub(ended.lost.millis()));
+        // What a pre-emption lost is the centre's doing and is not charged. What a fault lost is, and is given back, so
+        // that a statement shows both.
+        let kept = Span::from_millis(ended.ended.since(started).millis().saturating_sub(ended.lost.millis()));
+        let is_fault = ended.outcome.is_providers_fault();
+        let charged = if is_fault { ended.ended.since(started) } else { kept };
         let Some(used) = GpuTime::checked_of(gpus, charged) else {
             self.anomaly(format!("{run} used more GPU time than can be counted; its hold is released"));
             self.post(Posting::Void { run });
@@ -210,17 +212,26 @@ impl Centre {
         if !self.post(Posting::Charge { run, used, price, rate, project, party }) {
             // What cannot be charged is not held for ever either; the anomaly says what was let go.
             self.post(Posting::Void { run });
-        } else if ended.outcome.is_providers_fault() {
+        } else if !is_fault {
+            self.deliver(owner, used);
+        } else if kept == Span::ZERO || self.base().policy.refund == Refund::Whole {
             self.post(Posting::Refund { run });
         } else {
-            let delivered = &mut self.delivered[owner.index()];
-            *delivered = delivered.checked_add(used).unwrap_or(GpuTime::from_micro_secs(i64::MAX));
+            let safe = GpuTime::checked_of(gpus, kept).unwrap_or(used).min(used);
+            self.post(Posting::RefundPart { run, back: used - safe });
+            self.deliver(owner, safe);
         }
+    }
+
+    /// An owner's projects got GPU time that counts.
+    fn deliver(&mut self, owner: madang_model::PartyId, used: GpuTime) {
+        let delivered = &mut self.delivered[owner.index()];
+        *delivered = delivered.checked_add(used).unwrap_or(GpuTime::from_micro_secs(i64::MAX));
     }
 
     /// A run that lost nodes, or was resized: what is safe of it counts for the job. One that is to begin anew has it all
     /// before it again.
-    fn keep_progress(&mut self, id: JobId, on: &Allocation, outcome: Outcome, known: Option<Checkpoints>, at: Time) {
+    fn keep_progress(&mut self, id: JobId, on: &Allocation, outcome: Outcome, safe: Option<Span>) {
         let job = self.jobs.get_mut(&id).expect("ended jobs are there");
         let request = &job.spec.request;
         let goes_on = match outcome {
@@ -228,20 +239,23 @@ impl Centre {
             Outcome::NodeFailed => request.goes_on(),
             _ => false,
         };
-        if let (true, Some(known)) = (goes_on, known) {
-            let known = Checkpoints { every: job.spec.checkpoint, ..known };
-            job.keep(on, known.last(at).since(known.since));
+        if let (true, Some(safe)) = (goes_on, safe) {
+            job.keep(on, safe);
         }
         if outcome == Outcome::Requeued {
             job.progress = Progress::default();
         }
     }
 
-    /// What ending a job's run at a moment loses since its last checkpoint, by the scheduler's own rule.
-    fn lost_by(&self, id: JobId, known: Checkpoints, at: Time) -> Span {
-        let every = self.jobs[&id].spec.checkpoint;
-        let cap = self.sched.as_ref().map_or(Span::ZERO, |sched| sched.config().taking.cap);
-        Checkpoints { every, ..known }.lost(at, cap)
+    /// The time of a run that its end has lost since its last checkpoint and that is not paid for: of a pre-emption by the
+    /// scheduler's own rule, of a fault of the provider as the policy says.
+    fn lost_by(&self, outcome: Outcome, known: Checkpoints, at: Time) -> Span {
+        let cap = match outcome {
+            Outcome::Preempted => self.sched.as_ref().map_or(Span::ZERO, |sched| sched.config().taking.cap),
+            fault if fault.is_providers_fault() && self.base().policy.refund == Refund::Lost => Span::MAX,
+            _ => Span::ZERO,
+        };
+        known.lost(at, cap)
     }
 
     /// False when the ledger refused, which is an anomaly.

@@ -271,6 +271,7 @@ impl Centre {
             (Health::Up, None) if self.index.closed.contains_key(&id) => {
                 Health::Drain { why: "a run that was given up may still be there".to_string() }
             }
+            (Health::Up, None) if self.spares.contains(&id) => Health::Drain { why: String::new() },
             _ => own.clone(),
         }
     }

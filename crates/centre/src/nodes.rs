@@ -33,10 +33,15 @@ impl Centre {
             let hint = format!("once nothing of it is left there: madang node clear {node}");
             return Err(Refusal::new(Code::WrongState, fact).hint(hint));
         }
+        if self.is_spare(id) {
+            self.spend_spare(id);
+            return Ok(Reply::Done);
+        }
         if self.health[id.index()] == Health::Up {
             return Err(Refusal::new(Code::WrongState, format!("{node} takes work already")));
         }
         self.blame.pardon(id);
+        self.signs.remove(&id);
         self.set_health(id, Health::Up);
         Ok(Reply::Done)
     }
@@ -70,6 +75,7 @@ impl Centre {
                 self.fleet_stop(id);
                 self.hold_loss_against(id);
                 self.set_health(id, Health::Down { why });
+                self.relieve(id);
                 self.stop_all_on(id);
             }
             Err(refusal) => self.anomaly(format!("a node was lost that is not known: {refusal}")),
@@ -78,8 +84,13 @@ impl Centre {
 
     pub(crate) fn set_health(&mut self, id: NodeId, health: Health) {
         if self.health[id.index()] != health {
+            let is_up = health == Health::Up;
             self.health[id.index()] = health;
+            self.spares.remove(&id);
             self.tell_node(id);
+            if is_up {
+                self.take_up(id);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::keys::Keys;
 use crate::lost::{Fenced, Lost};
 use crate::refusal::{Code, Refusal};
 use crate::state::{Centre, Counts, Index, seat};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -70,6 +70,10 @@ pub struct Snapshot {
     #[serde(default)]
     blame: crate::blame::Blame,
     #[serde(default)]
+    signs: BTreeMap<madang_model::NodeId, VecDeque<crate::signs::Seen>>,
+    #[serde(default)]
+    spares: BTreeSet<madang_model::NodeId>,
+    #[serde(default)]
     served: Vec<crate::fleet::Served>,
 }
 
@@ -111,6 +115,8 @@ impl Centre {
             lost: self.lost.iter().map(|(site, lost)| (*site, lost.clone())).collect(),
             fenced: self.fenced.iter().map(|(run, fenced)| (*run, fenced.clone())).collect(),
             blame: self.blame.clone(),
+            signs: self.signs.clone(),
+            spares: self.spares.clone(),
             served: self.fleet.served.clone(),
         }
     }
@@ -155,6 +161,8 @@ impl Centre {
         centre.lost = from.lost.into_iter().collect();
         centre.fenced = from.fenced.into_iter().collect();
         centre.blame = from.blame;
+        centre.signs = from.signs;
+        centre.spares = from.spares;
         centre.fleet = centre.founding.as_ref().map(crate::fleet::Fleet::of).unwrap_or_default();
         centre.fleet.served.iter_mut().zip(from.served).for_each(|(place, served)| *place = served);
         centre.next_reservation = from.next_reservation.max(1);

@@ -47,14 +47,12 @@ impl Centre {
     /// An operator gives a spare to work.
     pub(crate) fn spend_spare(&mut self, node: NodeId) {
         self.spares.remove(&node);
-        self.events.push(Event::Node(node, Health::Up));
-        self.notice(Notice::Node(node));
+        self.tell_node(node);
     }
 
     fn set_aside(&mut self, node: NodeId) {
         self.spares.insert(node);
-        self.events.push(Event::Node(node, Health::Drain { why: String::new() }));
-        self.notice(Notice::Node(node));
+        self.tell_node(node);
     }
 
     fn island_of(&self, node: NodeId) -> IslandId {
@@ -89,7 +87,9 @@ impl Centre {
             (&node.device, node.gpus, node.cpus, node.memory_mib, &node.features)
         };
         let island = self.island_of(lost);
-        let Some(by) = self.spares_in(island).find(|spare| of(*spare) == of(lost)) else { return };
+        let is_lost = self.lost(self.base().nodes[lost.index()].site).is_some();
+        let serves = |spare: &NodeId| !self.index.closed.contains_key(spare) && of(*spare) == of(lost);
+        let Some(by) = self.spares_in(island).filter(|_| !is_lost).find(serves) else { return };
         self.spares.remove(&by);
         self.notice(Notice::Node(by));
         self.events.push(Event::Relieved { lost, by });

@@ -49,6 +49,10 @@ pub struct Centre {
     pub(crate) foresight: Foresight,
     /// Which nodes killed which runs, and what came of it.
     pub(crate) blame: crate::blame::Blame,
+    /// The last signs of each node, oldest first.
+    pub(crate) signs: BTreeMap<NodeId, VecDeque<crate::signs::Seen>>,
+    /// Nodes kept idle for gangs that lose one.
+    pub(crate) spares: BTreeSet<NodeId>,
     /// GPU time served, and stops, of each kind of GPU at each site.
     pub(crate) fleet: crate::fleet::Fleet,
     /// By site: how much was stranded, hour by hour.
@@ -184,6 +188,8 @@ impl Centre {
             work: crate::cycle::Work::default(),
             foresight: Foresight::default(),
             blame: crate::blame::Blame::default(),
+            signs: BTreeMap::new(),
+            spares: BTreeSet::new(),
             fleet: crate::fleet::Fleet::default(),
             growth: Vec::new(),
             growth_look: 0,
@@ -261,6 +267,7 @@ impl Centre {
             Input::Signal { job, signal, shell } => self.signal(job, signal, shell),
             Input::Checkpoint { job, took } => self.checkpoint(job, took),
             Input::Drain { node, why } => self.drain(&node, why),
+            Input::Sign { node, sign } => self.sign(&node, sign),
             Input::Resume { node } => self.resume(&node),
             Input::SiteLost { site, why, failover } => self.site_lost(&site, why, failover),
             Input::SiteSilent { site, since, why } => self.site_silent(&site, since, why),
@@ -289,6 +296,7 @@ impl Centre {
         self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();
         self.fleet = crate::fleet::Fleet::of(&founding);
         self.founding = Some(founding);
+        self.set_spares_aside();
         Ok(Reply::Done)
     }
 

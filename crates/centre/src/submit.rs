@@ -94,11 +94,11 @@ impl Centre {
             return Err(Refusal::new(Code::Invalid, format!("{} is not a signal number", warning.signal)));
         }
         let sched = self.sched.as_ref().expect("founded: apply refuses everything else before");
-        let mut fits = sched.fits_ever(&request);
+        let mut fits = sched.fits_ever(&self.without_spares(&request));
         if fits.is_err() && request.topology.patience.is_some() {
             // Nobody is to wait for a level that no island has.
             request.topology = request.topology.relaxed();
-            fits = sched.fits_ever(&request);
+            fits = sched.fits_ever(&self.without_spares(&request));
         }
         fits.map_err(|fact| {
             Refusal::new(Code::Impossible, fact).hint("see what there is with: madang node list, or sinfo")

@@ -89,6 +89,8 @@ pub(crate) struct IslandEntry {
     pub name: At<String>,
     pub nodes: NodesEntry,
     pub parts: PartsEntry,
+    /// Nodes kept idle for gangs that lose one.
+    pub spares: Option<At<u32>>,
 }
 
 /// What parts of its GPUs jobs may hold.
@@ -317,8 +319,9 @@ fn island(mut fields: Fields<'_>) -> Option<IslandEntry> {
     };
     let shards = fields.may("shards_per_gpu", values::count(1..=1000)).map_or(0, |shards| shards.value);
     let profiles = fields.may_list("gpu_profiles", values::profile);
+    let spares = fields.may("spares", values::count(0..=10_000));
     fields.finish();
-    Some(IslandEntry { spot, name: name?, nodes: nodes?, parts: PartsEntry { shards, profiles } })
+    Some(IslandEntry { spot, name: name?, nodes: nodes?, parts: PartsEntry { shards, profiles }, spares })
 }
 
 fn modelled(fields: &mut Fields<'_>, count: At<u32>) -> Option<NodesEntry> {

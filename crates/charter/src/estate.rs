@@ -26,6 +26,8 @@ pub(crate) struct Estate {
     pub islands: Vec<Island>,
     pub nodes: Vec<Node>,
     pub deliveries: Vec<Delivery>,
+    /// Nodes kept idle, where an island says so.
+    pub spares: BTreeMap<IslandId, u32>,
 }
 
 /// The estate that a file describes.
@@ -152,6 +154,15 @@ impl Estate {
                     self.nodes.push(Node { rack, path, numa: numa.clone(), ..node });
                 }
             }
+        }
+        let here = self.nodes.iter().filter(|node| node.island == id).count();
+        if let Some(spares) = entry.spares.as_ref().filter(|spares| spares.value > 0) {
+            if spares.value as usize >= here {
+                let fact =
+                    format!("island {} has {here} nodes, of which {} would be spare", entry.name.value, spares.value);
+                sheet.wrong(&spares.spot, Wrong::new(fact).hint("one node at least must take work"));
+            }
+            self.spares.insert(id, spares.value);
         }
         self.islands.push(Island { id, site, name: entry.name.value.clone(), levels });
     }

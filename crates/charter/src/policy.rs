@@ -6,7 +6,7 @@ use crate::centre_file::{CentreFile, LendingEntry};
 use crate::reader::{Fields, Sheet, Wrong, nearest};
 use crate::resolve::Names;
 use crate::values::quoted;
-use madang_model::policy::{Lending, Order, VictimOrder};
+use madang_model::policy::{Lending, Order, Refund, VictimOrder};
 use madang_model::{PartyId, Policy, Qos, Site, Span};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;
@@ -26,6 +26,7 @@ pub struct Setting<P = Policy> {
 const ORDERS: [(&str, Order); 2] = [("shortest-first", Order::ShortestFirst), ("oldest-first", Order::OldestFirst)];
 const VICTIMS: [(&str, VictimOrder); 3] =
     [("least-lost", VictimOrder::LeastLost), ("youngest", VictimOrder::Youngest), ("largest", VictimOrder::Largest)];
+const REFUNDS: [(&str, Refund); 2] = [("lost", Refund::Lost), ("whole", Refund::Whole)];
 const URGENCIES: [(&str, Qos); 3] = [("low", Qos::Low), ("normal", Qos::Normal), ("high", Qos::High)];
 
 /// Seconds of a day.
@@ -67,7 +68,7 @@ macro_rules! word {
     };
 }
 
-const SETTINGS: [Setting; 26] = [
+const SETTINGS: [Setting; 30] = [
     span!("half_life", "a length of time from \"1 hour\" to \"3650 days\"", 3600..=3650 * DAY, half_life),
     count!("promises", "from 0 to 1000", 0..=1000, promises),
     word!("backfill", "shortest-first or oldest-first", ORDERS, backfill),
@@ -126,7 +127,19 @@ const SETTINGS: [Setting; 26] = [
     count!("drain_users", "from 1 to 1000", 1..=1000, nodes.users),
     span!("drain_window", "a length of time from \"1 min\" to \"365 days\"", 60..=365 * DAY, nodes.window),
     count!("drain_most", "from 0 to 100, in percent of an island's nodes", 0..=100, nodes.most),
+    Setting {
+        name: "drain_xids",
+        takes: "numbers with commas between, or never",
+        set: |policy, text| put(&mut policy.nodes.xids, numbers(text)),
+        get: |policy| match policy.nodes.xids.as_slice() {
+            [] => "never".into(),
+            some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        },
+    },
+    count!("warn_celsius", "from 1 to 1000", 1..=1000, nodes.warm),
+    count!("drain_celsius", "from 1 to 1000", 1..=1000, nodes.hot),
     count!("stop_hours", "from 1 to 1000000000, in GPU-hours", 1..=1_000_000_000, stops.hours),
+    word!("refund", "lost or whole", REFUNDS, refund),
     span!("checkpoint_cost", "a length of time from \"1s\" to \"1 day\"", 1..=DAY, stops.cost),
 ];
 
@@ -144,6 +157,14 @@ pub fn meant<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
 /// The word that stands for a value.
 pub fn word_for<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| word)
+}
+
+/// Several whole numbers with commas between, or `never` for none.
+fn numbers(text: &str) -> Option<Vec<u32>> {
+    match text {
+        "never" => Some(Vec::new()),
+        some => some.split(',').map(|one| number(one.trim(), 0..=u32::MAX)).collect(),
+    }
 }
 
 /// Whether a text says yes or no.

@@ -14,7 +14,8 @@ pub(crate) fn resolve(sheet: &Sheet<'_>, file: &CentreFile, machine: &Machine) -
     let site_names = Names::of(sheet, "site", file.sites.iter().map(|site| &site.name));
     let company_shares = governance::company_shares(sheet, file);
     let estate = estate::estate(sheet, file, &party_names, machine);
-    let policy = policy::resolve(sheet, file, &party_names, &estate.sites);
+    let mut policy = policy::resolve(sheet, file, &party_names, &estate.sites);
+    policy.nodes.spares = estate.spares;
     let prices = governance::prices(sheet, file);
     governance::check_priced(sheet, file, &prices);
     let founding = Founding {

@@ -413,7 +413,7 @@ fn this_machine_where_it_cannot_be() {
     assert_eq!(said(&local), "nothing is wrong");
     expect![[r#"
         x.toml:32:1: unknown key gpus_per_node in site[0].island[0]
-          hint: known here: name, nodes, shards_per_gpu, gpu_profiles"#]]
+          hint: known here: name, nodes, shards_per_gpu, gpu_profiles, spares"#]]
     .assert_eq(&said(&local.replace("nodes = \"this", "gpus_per_node = 8\nnodes = \"this")));
     let site = "[[site]]\nname = \"two\"\ntitle = \"Two\"\noperator = \"public\"\nengine = \"local\"\n\
                 shares = { public = \"100%\" }\nsource = \"s\"\n[[site.island]]\nname = \"c\"\n\

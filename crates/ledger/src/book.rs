@@ -55,7 +55,8 @@ impl Book {
                 self.charge(run, used, won, (project, party))?
             }
             Posting::Void { run } => self.void(run)?,
-            Posting::Refund { run } => self.refund(run)?,
+            Posting::Refund { run } => self.refund(run, None)?,
+            Posting::RefundPart { run, back } => self.refund(run, Some(back))?,
         };
         let lines = lines.without_zeros();
         let id = self.next;
@@ -218,16 +219,21 @@ impl Book {
         Ok((Lines::of(lines), Change::Releases(run)))
     }
 
-    fn refund(&self, run: RunId) -> Draft {
+    fn refund(&self, run: RunId, part: Option<GpuTime>) -> Draft {
         let charge = self.charges.of(run).ok_or(Refusal::NotCharged { run })?;
         if charge.refunded {
             return Err(Refusal::AlreadyRefunded { run });
         }
+        let back = part.unwrap_or(charge.used);
+        if back < GpuTime::ZERO || back > charge.used {
+            return Err(Refusal::OutOfRange);
+        }
+        let won = crate::money::part_of(charge.won, back, charge.used);
         let lines = [
-            time_line(Account::Spent(charge.award), -charge.used),
-            time_line(Account::Free(charge.award), charge.used),
-            won_line(Account::Owes(charge.project), -charge.won),
-            won_line(Account::Earned(charge.party), charge.won),
+            time_line(Account::Spent(charge.award), -back),
+            time_line(Account::Free(charge.award), back),
+            won_line(Account::Owes(charge.project), -won),
+            won_line(Account::Earned(charge.party), won),
         ];
         Ok((Lines::of(lines), Change::Refunds(run)))
     }

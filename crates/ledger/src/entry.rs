@@ -84,6 +84,13 @@ pub enum Posting {
         /// Which run; it must have been charged and not refunded.
         run: RunId,
     },
+    /// The same for a part of it, where the rest was not lost. The won go by time, rounded half up.
+    RefundPart {
+        /// Which run; it must have been charged and not refunded.
+        run: RunId,
+        /// How much of it; no more than was charged.
+        back: GpuTime,
+    },
 }
 
 /// A transaction as posted.
@@ -107,6 +114,6 @@ pub const fn describe(posting: &Posting) -> &'static str {
         Posting::Extend { .. } => "extend",
         Posting::Charge { .. } => "charge",
         Posting::Void { .. } => "void",
-        Posting::Refund { .. } => "refund",
+        Posting::Refund { .. } | Posting::RefundPart { .. } => "refund",
     }
 }

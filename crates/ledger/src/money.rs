@@ -20,6 +20,18 @@ pub fn charge_of(used: GpuTime, price: Won, rate: u32) -> Option<Won> {
     i64::try_from(won).ok().map(Won::new)
 }
 
+/// The part of a charge that goes by a part of its time, rounded half up; all of it for all of the time. The part must
+/// be from zero to the whole.
+pub fn part_of(won: Won, part: GpuTime, whole: GpuTime) -> Won {
+    let (part, whole) = (i128::from(part.micro_secs()), i128::from(whole.micro_secs()));
+    if part == whole {
+        return won;
+    }
+    let exact = i128::from(won.won()) * part;
+    let rounded = exact.div_euclid(whole) + i128::from(exact.rem_euclid(whole) * 2 >= whole);
+    Won::new(i64::try_from(rounded).expect("a part is no more than the whole"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +54,18 @@ mod tests {
             let got = charge_of(GpuTime::from_micro_secs(micro), Won::new(price), rate);
             assert_eq!(got, Some(Won::new(won)), "{micro} x {price} x {rate}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_charge_goes_by_its_time() {
+        for (won, part, whole, back) in
+            [(100, 1, 3, 33), (100, 2, 3, 67), (7, 1, 2, 4), (7, 0, 2, 0), (7, 2, 2, 7), (0, 0, 0, 0)]
+        {
+            let time = GpuTime::from_micro_secs;
+            assert_eq!(part_of(Won::new(won), time(part), time(whole)), Won::new(back), "{won} x {part} / {whole}");
+        }
+        let most = GpuTime::from_micro_secs(i64::MAX);
+        assert_eq!(part_of(Won::new(i64::MAX), GpuTime::ZERO, most), Won::ZERO);
     }
 
     #[test]

@@ -30,7 +30,9 @@ impl Slow {
     fn charge_of(&self, wanted: RunId) -> Option<(usize, bool)> {
         self.taken.iter().enumerate().fold(None, |last, (place, (posting, _))| match *posting {
             Posting::Charge { run, .. } if run == wanted => Some((place, false)),
-            Posting::Refund { run } if run == wanted => last.map(|(place, _)| (place, true)),
+            Posting::Refund { run } | Posting::RefundPart { run, .. } if run == wanted => {
+                last.map(|(place, _)| (place, true))
+            }
             _ => last,
         })
     }
@@ -92,6 +94,11 @@ impl Slow {
                 Some((_, true)) => Err(Refusal::AlreadyRefunded { run }),
                 Some((place, false)) => Ok(self.give_back(place)),
             },
+            Posting::RefundPart { run, back } => match self.charge_of(run) {
+                None => Err(Refusal::NotCharged { run }),
+                Some((_, true)) => Err(Refusal::AlreadyRefunded { run }),
+                Some((place, false)) => self.give_back_part(place, back).ok_or(Refusal::OutOfRange),
+            },
         }
     }
 
@@ -107,6 +114,31 @@ impl Slow {
         let opposite = |line: &Line| Line { account: line.account, time: -line.time, won: -line.won };
         let turned = lines.filter(|line| !matches!(line.account, Account::Held(_) | Account::Free(_))).map(opposite);
         turned.chain([free]).collect()
+    }
+}
+
+impl Slow {
+    /// The same for a part of it: won by time, half up.
+    fn give_back_part(&self, place: usize, back: GpuTime) -> Option<Vec<Line>> {
+        let whole = self.give_back(place);
+        let used = whole.iter().find(|line| matches!(line.account, Account::Free(_)))?.time;
+        let part = i128::from(back.micro_secs());
+        if !(0..=i128::from(used.micro_secs())).contains(&part) {
+            return None;
+        }
+        let of = |won: i64| {
+            let twice = (2 * i128::from(won.abs()) * part).checked_div(i128::from(used.micro_secs())).unwrap_or(0);
+            i64::try_from((twice + 1) / 2).expect("a part is no more than the whole") * won.signum()
+        };
+        let cut = |line: &Line| {
+            let time = if line.time == GpuTime::ZERO {
+                line.time
+            } else {
+                GpuTime::from_micro_secs(back.micro_secs() * line.time.micro_secs().signum())
+            };
+            Line { account: line.account, time, won: Won::new(of(line.won.won())) }
+        };
+        Some(whole.iter().map(cut).collect())
     }
 }
 
@@ -137,7 +169,8 @@ fn posting(amount: impl Strategy<Value = GpuTime> + Clone) -> impl Strategy<Valu
         ),
         1 => run.clone().prop_map(|run| Posting::Void { run }),
         1 => (run.clone(), small_amount()).prop_map(|(run, amount)| Posting::Extend { run, amount }),
-        1 => run.prop_map(|run| Posting::Refund { run }),
+        1 => run.clone().prop_map(|run| Posting::Refund { run }),
+        2 => (run, small_amount()).prop_map(|(run, back)| Posting::RefundPart { run, back }),
     ]
 }
 

@@ -535,7 +535,8 @@ pub struct EndedRun {
     pub ended: Time,
     /// How.
     pub outcome: Outcome,
-    /// The time that a pre-emption lost and that is not charged: since the last checkpoint, up to a cap.
+    /// The time that a pre-emption lost and that is not charged: since the last checkpoint, up to a cap. Of a run that a fault
+    /// of the provider ended the time that is given back, where the policy does not give back all.
     #[serde(default)]
     pub lost: Span,
 }

@@ -1,10 +1,12 @@
 //! How a centre's scheduler is set: order, promises, what is taken back, what is lent.
 //!
 //! A policy is part of the founding, so that a centre keeps the one it was founded with through every restart.
-use crate::id::PartyId;
+use crate::id::{IslandId, PartyId};
 use crate::job::Qos;
 use crate::units::Span;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The scheduler's settings. All bounds are counts, never elapsed time.
@@ -40,9 +42,22 @@ pub struct Policy {
     pub failover: Option<Span>,
     /// When a node that kills jobs is drained by rule; as before, never, where a founding does not say.
     #[serde(default = "NodeRules::of_before")]
-    pub nodes: NodeRules,
+    pub nodes: Box<NodeRules>,
     /// What is taken to be known of interruptions before any was seen.
     pub stops: Stops,
+    /// What of a run is given back that a node lost: [`Refund::Lost`] by default, all where a founding does not say.
+    #[serde(default = "Refund::of_before")]
+    pub refund: Refund,
+}
+
+/// What of a run is given back that a fault of the provider ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refund {
+    /// All of it.
+    Whole,
+    /// What was lost of it: the time since its last checkpoint, all of it where there was none.
+    Lost,
 }
 
 /// When a node that kills jobs is drained by rule, and what an operator's drain outlives.
@@ -59,6 +74,15 @@ pub struct NodeRules {
     pub most: u32,
     /// Whether a node that is lost while drained comes back drained; true by default.
     pub lasting: bool,
+    /// By island: how many nodes are kept idle for gangs that lose one; none by default.
+    pub spares: BTreeMap<IslandId, u32>,
+    /// Numbers of the driver's errors (NVIDIA's Xids) that drain a node; by default those after which a GPU is of no use
+    /// until it is reset or mended: 46, 48, 64, 79, 95, 119, 120, 140.
+    pub xids: Vec<u32>,
+    /// The temperature in degrees Celsius from which a GPU is warned of; 85 by default.
+    pub warm: u32,
+    /// And from which its node is drained; 95 by default.
+    pub hot: u32,
 }
 
 /// What is taken to be known of interruptions before any was seen.
@@ -160,23 +184,41 @@ impl Default for Policy {
             growth: Span::from_hours(1),
             lending: BTreeMap::new(),
             failover: Some(Span::from_mins(30)),
-            nodes: NodeRules::default(),
+            nodes: Box::default(),
             stops: Stops::default(),
+            refund: Refund::Lost,
         }
+    }
+}
+
+impl Refund {
+    /// What foundings of before had.
+    fn of_before() -> Refund {
+        Refund::Whole
     }
 }
 
 impl NodeRules {
     /// What foundings of before had: no rule.
-    fn of_before() -> NodeRules {
-        NodeRules { times: 0, lasting: false, ..NodeRules::default() }
+    fn of_before() -> Box<NodeRules> {
+        Box::new(NodeRules { times: 0, lasting: false, ..NodeRules::default() })
     }
 }
 
 /// The defaults named at each field.
 impl Default for NodeRules {
     fn default() -> Self {
-        NodeRules { times: 3, users: 2, window: Span::from_hours(24), most: 5, lasting: true }
+        NodeRules {
+            times: 3,
+            users: 2,
+            window: Span::from_hours(24),
+            most: 5,
+            lasting: true,
+            spares: BTreeMap::new(),
+            xids: alloc::vec![46, 48, 64, 79, 95, 119, 120, 140],
+            warm: 85,
+            hot: 95,
+        }
     }
 }
 

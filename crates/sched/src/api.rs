@@ -74,6 +74,13 @@ pub enum Event {
     Extended(RunId, Time),
     /// A node's health changed.
     Node(NodeId, Health),
+    /// A node was lost, and another of the same kind that was kept idle comes up in its place for the gangs that ran there.
+    Relieved {
+        /// The one that was lost.
+        lost: NodeId,
+        /// The other.
+        by: NodeId,
+    },
     /// A reservation was made, or changed.
     Reserved(Reservation),
     /// A reservation is over or was cancelled.

@@ -27,6 +27,13 @@ impl Scheduler {
             Event::Ended(run) => self.ended(now, run),
             Event::Extended(run, until) => self.extended(now, run, until),
             Event::Node(node, health) => self.node(node, &health),
+            Event::Relieved { lost, by } => {
+                let unknown = self.node(by, &Health::Up);
+                if unknown.is_none() {
+                    self.go_on_with(lost, by);
+                }
+                unknown
+            }
             Event::Reserved(reservation) => {
                 self.reserved(now, reservation);
                 None

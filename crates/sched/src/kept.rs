@@ -171,6 +171,34 @@ impl Scheduler {
         }
     }
 
+    /// A node is lost and another comes up for it: the gangs on it that cannot go on without keep their other nodes and
+    /// have this one in its place. They begin anew, so it is kept for as long as they ask.
+    pub(crate) fn go_on_with(&mut self, lost: NodeId, by: NodeId) {
+        let Some(node) = self.cluster.nodes.get(lost.index()) else { return };
+        let runs: BTreeSet<RunId> = node.holds.iter().map(|hold| hold.run).collect();
+        for id in runs {
+            let (now, run) = (self.now, &self.runs[&id]);
+            if run.on.slots.len() < 2 || run.life.leaving.is_some() || self.promises.kept.contains_key(&id.job) {
+                continue;
+            }
+            let with = |slot: &Slot| Slot { node: if slot.node == lost { by } else { slot.node }, ..*slot };
+            let slots: Vec<Slot> = run.on.slots.iter().map(with).collect();
+            if !slots.iter().all(|slot| self.cluster.nodes[slot.node.index()].up) {
+                continue;
+            }
+            let (start, length, on) = (now.after(GRACE), run.until.since(run.life.since), run.on.clone());
+            let run = self.runs.get_mut(&id).expect("looked up above");
+            run.until = run.until.min(now);
+            let until = run.until;
+            self.cluster.extend(id, until, &on);
+            let end = start.after(length).after(GRACE);
+            self.keep(Kept { run: id, on: Allocation { slots }, start, end }, Some(BrokenBy::Node(lost)));
+            if !self.promises.holds(&self.cluster, id.job, now) {
+                drop(self.let_go(id.job));
+            }
+        }
+    }
+
     /// What is left to a victim that may go on smaller when these nodes go to another.
     pub(crate) fn rest_of(&self, id: RunId, to: &Allocation) -> Option<Kept> {
         let run = &self.runs[&id];

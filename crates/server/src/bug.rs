@@ -63,6 +63,7 @@ fn kind(input: &Input) -> &'static str {
         Input::Signal { .. } => "signal",
         Input::Checkpoint { .. } => "checkpoint",
         Input::Drain { .. } => "drain",
+        Input::Sign { .. } => "sign",
         Input::Resume { .. } => "resume",
         Input::SiteLost { .. } | Input::SiteSilent { .. } => "site-lost",
         Input::SiteHeard { .. } | Input::SiteBack { .. } => "site-back",

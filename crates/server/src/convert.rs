@@ -161,6 +161,23 @@ fn elastic(asked: &ElasticSpec, spares: u32) -> Result<Elastic, Fault> {
     Ok(Elastic { most: most_nodes.saturating_add(spares), restart: restart_secs.map(Span::from_secs) })
 }
 
+/// What was seen on a node: one thing at a time.
+pub fn sign(spec: madang_api::SignSpec) -> Result<madang_centre::Sign, Fault> {
+    use madang_centre::Sign;
+    const DEGREES_MOST: u32 = 1_000;
+    let madang_api::SignSpec { xid, celsius, note, gpu } = spec;
+    match (xid, celsius, note) {
+        (Some(code), None, None) => Ok(Sign::Xid { code, gpu }),
+        (None, Some(degrees), None) if degrees <= DEGREES_MOST => Ok(Sign::Celsius { degrees, gpu }),
+        (None, Some(degrees), None) => Err(Fault::invalid("celsius", format!("is {degrees}, at most {DEGREES_MOST}"))),
+        (None, None, Some(note)) => {
+            text("note", &note, 1_024)?;
+            Ok(Sign::Note { text: note })
+        }
+        _ => Err(Fault::bad("a sign is one of xid, celsius and note")),
+    }
+}
+
 /// How often a job says that it writes a checkpoint.
 fn checkpoint(secs: u64) -> Result<Span, Fault> {
     match secs {

@@ -500,7 +500,8 @@ impl Records {
             | Posting::Extend { run, .. }
             | Posting::Charge { run, .. }
             | Posting::Void { run }
-            | Posting::Refund { run } => run,
+            | Posting::Refund { run }
+            | Posting::RefundPart { run, .. } => run,
         };
         let project = centre.job(run.job).map(|job| job.spec.project);
         project.map(|id| centre.projects()[id.index()].name.clone()).unwrap_or_default()

@@ -29,6 +29,7 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             Some(json!({ "code": code.reveal() }))
         }
         ("POST", "/nodes/{name}/drain") => Some(json!({ "reason": "test" })),
+        ("POST", "/nodes/{name}/signs") => Some(json!({ "xid": 31 })),
         ("POST", "/reservations") => Some(reservation(&format!("new-{nth}"))),
         // Nobody has a plan here: whoever may is told that its move no longer holds.
         ("POST", "/defrag") => Some(json!({ "groups": [{ "moves": [{ "job": 9_000, "attempt": 1, "to": ["a1"] }] }] })),

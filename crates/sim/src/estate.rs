@@ -7,6 +7,7 @@ use madang_model::{
     Device, EngineKind, Founding, GpuTime, Health, Island, IslandId, Node, NodeId, Partition, PartitionId, Parts,
     PartyId, Role, Site, SiteId, Span, Time, Won,
 };
+use std::collections::BTreeMap;
 
 /// Names of projects, with the owner and class of each.
 pub const PROJECTS: [(&str, &str, &str); 4] = [
@@ -47,7 +48,16 @@ pub fn founding(rng: &mut Rng) -> Founding {
     if rng.per_mille(600) {
         grow_trees(rng, &mut islands, &mut nodes);
     }
-    centre(sites.len() as u32, islands, nodes)
+    let mut founding = centre(sites.len() as u32, islands, nodes);
+    founding.policy.nodes.spares = spares(&founding);
+    founding
+}
+
+/// Every other island that is large enough has a node to spare.
+fn spares(founding: &Founding) -> BTreeMap<IslandId, u32> {
+    let large = |island: &&Island| founding.nodes.iter().filter(|node| node.island == island.id).count() >= 4;
+    let even = founding.islands.iter().filter(|island| island.id.number().is_multiple_of(2));
+    even.filter(large).map(|island| (island.id, 1)).collect()
 }
 
 /// Gives some islands, and a node here and there, GPUs of another model.

@@ -143,7 +143,11 @@ impl Oracle {
         for ended in &job.runs {
             let Some(started) = ended.started else { continue };
             let run = ended.run;
-            let most = if ended.outcome == Outcome::Preempted { Span::from_hours(1) } else { Span::ZERO };
+            let most = match ended.outcome {
+                Outcome::Preempted => Span::from_hours(1),
+                fault if fault.is_providers_fault() => Span::MAX,
+                _ => Span::ZERO,
+            };
             if ended.lost > most.min(ended.ended.since(started)) {
                 return Err(format!("{run} is said to have lost {}", ended.lost));
             }
@@ -288,7 +292,7 @@ impl Oracle {
                 // Only the last runs are kept with a job; a project with more cannot be recounted.
                 continue;
             }
-            let runs = jobs.flat_map(|job| &job.runs).filter(|run| !run.outcome.is_providers_fault());
+            let runs = jobs.flat_map(|job| &job.runs);
             let used: GpuTime = runs.filter_map(charged).sum();
             let spent: GpuTime =
                 project.awards.iter().map(|award| centre.book().balance(Account::Spent(award.id)).0).sum();

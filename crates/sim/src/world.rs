@@ -639,7 +639,9 @@ impl Sim {
         self.dead.clear();
         for node in self.node_names.clone() {
             self.report(Span::from_secs(300), Report::NodeUp { node: node.clone() });
-            self.comes(self.now.after(Span::from_secs(301)), Signed::own(Input::Resume { node }));
+            self.comes(self.now.after(Span::from_secs(301)), Signed::own(Input::Resume { node: node.clone() }));
+            // What came back as a spare is given to work too: gangs may wait for all of an island.
+            self.comes(self.now.after(Span::from_secs(302)), Signed::own(Input::Resume { node }));
         }
         for name in acts::RESERVATIONS {
             self.comes(self.now, Signed::own(Input::Unreserve { name: name.into() }));

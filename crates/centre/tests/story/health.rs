@@ -182,3 +182,125 @@ fn what_the_fleet_has_seen_advises_how_often_to_write_a_checkpoint() {
     assert_eq!((then.cost, then.is_cost_known), (Span::from_secs(30), true));
     assert_eq!(then.every.secs() / 60, 77);
 }
+
+#[test]
+fn what_a_lost_node_cost_is_given_back_and_what_was_safe_is_paid() {
+    let outcome = |refund: Option<policy::Refund>, saved: Option<u64>, every: Option<u64>| {
+        let mut base = founding(3, 8);
+        base.policy.refund = refund.unwrap_or(base.policy.refund);
+        let mut story = Story::of(base);
+        let job = story.submit(Submission { checkpoint: every.map(Span::from_mins), ..gang(2, 8) });
+        story.started(job);
+        for minute in 1..=50 {
+            story.pass(Span::from_mins(1));
+            if saved == Some(minute) {
+                story.ok(Input::Checkpoint { job: Target { job, task: None }, took: None });
+            }
+        }
+        story.report(Report::NodeDown { node: "n0".into(), why: "power".into() });
+        story.ended(job, Outcome::Cancelled);
+        assert_eq!(story.state(job), "starting", "on the two nodes left");
+        let spent = story.centre.book().balance(Account::Spent(AwardId::new(1))).0.micro_secs() / 16 / 60_000_000;
+        let owes = story.centre.book().balance(Account::Owes(ProjectId::new(0))).1.won();
+        (spent, owes, story.centre.delivered(PartyId::new(0)).micro_secs() / 16 / 60_000_000)
+    };
+    // 16 GPUs; a GPU-hour costs 5,000 won, of which the class pays a tenth. (reported, declared) -> minutes, won, minutes.
+    assert_eq!(outcome(None, None, None), (0, 0, 0), "all was lost");
+    assert_eq!(outcome(None, Some(30), None), (30, 4_000, 30));
+    assert_eq!(outcome(None, Some(30), Some(1)), (30, 4_000, 30), "a report counts before a declaration");
+    assert_eq!(outcome(None, None, Some(20)), (40, 5_334, 40), "both amounts are rounded");
+    assert_eq!(outcome(Some(policy::Refund::Whole), Some(30), None), (0, 0, 0));
+}
+
+/// A centre of so many nodes in one island, of which one is spare.
+fn with_a_spare(nodes: u32) -> Story {
+    let mut base = founding(nodes, 8);
+    base.policy.nodes.spares = [(IslandId::new(0), 1)].into();
+    Story::of(base)
+}
+
+fn names(story: &Story, job: JobId) -> String {
+    let (_, on) = story.centre.job(job).and_then(|job| job.state.holding()).expect("it holds nodes");
+    let node = |slot: &Slot| format!("n{}", slot.node.number());
+    on.slots.iter().map(node).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_spare_of_the_island_steps_in_for_a_gangs_lost_node_at_once_and_what_comes_back_is_the_next() {
+    let mut story = with_a_spare(4);
+    assert!(story.answer(Input::Submit(Box::new(gang(4, 8)))).is_err_and(|no| no.fact.contains("no island")));
+    let job = story.submit(gang(3, 8));
+    assert_eq!(names(&story, job), "n0 n1 n2", "not on the spare");
+    story.started(job);
+    // Others wait for the first node that is free, and are more urgent.
+    let urgent = story.submit(Submission { qos: Qos::High, limit: Some(Span::from_mins(5)), ..gang(1, 8) });
+    assert!(story.state(urgent).starts_with("pending"), "{}", story.state(urgent));
+    story.pass(Span::from_mins(10));
+    story.report(Report::NodeDown { node: "n1".into(), why: "power".into() });
+    assert!(!story.centre.is_spare(NodeId::new(3)));
+    story.ended(job, Outcome::Cancelled);
+    assert_eq!((story.state(job).as_str(), names(&story, job).as_str()), ("starting", "n0 n2 n3"));
+    assert!(story.state(urgent).starts_with("pending"), "{}", story.state(urgent));
+    // The next loss finds no spare; what came back meanwhile is one.
+    story.started(job);
+    story.report(Report::NodeUp { node: "n1".into() });
+    assert!(story.centre.is_spare(NodeId::new(1)));
+    story.pass(Span::from_mins(1));
+    story.report(Report::NodeDown { node: "n0".into(), why: "power".into() });
+    story.ended(job, Outcome::Cancelled);
+    assert_eq!(names(&story, job), "n1 n2 n3");
+    // An operator may give a spare to work.
+    story.report(Report::NodeUp { node: "n0".into() });
+    story.ok(Input::Resume { node: "n0".into() });
+    assert_eq!(names(&story, urgent), "n0");
+}
+
+#[test]
+fn a_spare_that_is_lost_or_drained_is_none() {
+    let mut story = with_a_spare(3);
+    let spare = NodeId::new(2);
+    story.ok(Input::Drain { node: "n2".into(), why: "fan".into() });
+    assert!(!story.centre.is_spare(spare));
+    story.ok(Input::Resume { node: "n2".into() });
+    assert!(story.centre.is_spare(spare));
+    story.report(Report::NodeDown { node: "n2".into(), why: "power".into() });
+    let job = story.submit(gang(2, 8));
+    story.started(job);
+    story.report(Report::NodeDown { node: "n1".into(), why: "power".into() });
+    story.ended(job, Outcome::Cancelled);
+    assert!(story.state(job).starts_with("pending"), "{}", story.state(job));
+    // The first that comes back is the spare again, the second lets the gang start.
+    story.report(Report::NodeUp { node: "n2".into() });
+    assert!(story.centre.is_spare(spare) && story.state(job).starts_with("pending"));
+    story.report(Report::NodeUp { node: "n1".into() });
+    assert_eq!(names(&story, job), "n0 n1");
+}
+
+#[test]
+fn what_is_seen_on_a_node_is_weighed() {
+    use madang_centre::{Sign, Weight};
+    let mut story = Story::new(40, 8);
+    let xid = |code| Sign::Xid { code, gpu: Some(3) };
+    let celsius = |degrees| Sign::Celsius { degrees, gpu: Some(3) };
+    let rules = story.centre.founding().expect("founded").policy.nodes.clone();
+    let weights = [xid(31), xid(79), celsius(70), celsius(85), celsius(95), Sign::Note { text: "hums".into() }];
+    let weights = weights.map(|sign| sign.weight(&rules));
+    assert_eq!(weights, [Weight::Warn, Weight::Drain, Weight::Note, Weight::Warn, Weight::Drain, Weight::Note]);
+    let tell = |story: &mut Story, node: u32, sign: Sign| {
+        let is_news = story.centre.is_news(NodeId::new(node), &sign);
+        story.ok(Input::Sign { node: format!("n{node}"), sign });
+        (is_news, story.centre.health(NodeId::new(node)).clone())
+    };
+    assert_eq!(tell(&mut story, 0, celsius(86)), (true, Health::Up));
+    assert_eq!(tell(&mut story, 0, celsius(88)), (false, Health::Up), "as warm as before");
+    assert_eq!(tell(&mut story, 0, celsius(60)), (true, Health::Up), "it has cooled down");
+    assert_eq!(tell(&mut story, 0, xid(31)), (true, Health::Up), "a program's own error");
+    let why = |why: &str| Health::Drain { why: why.into() };
+    assert_eq!(tell(&mut story, 0, xid(79)).1, why("by rule: Xid 79 on GPU 3"));
+    assert_eq!(tell(&mut story, 1, celsius(99)).1, why("by rule: 99 degrees Celsius on GPU 3"));
+    assert_eq!(tell(&mut story, 2, xid(48)).1, Health::Up, "a twentieth of the island is drained by rule already");
+    assert_eq!(story.centre.signs_of(NodeId::new(0)).count(), 5);
+    story.ok(Input::Resume { node: "n0".into() });
+    assert_eq!(story.centre.signs_of(NodeId::new(0)).count(), 0);
+    assert_eq!(tell(&mut story, 2, xid(48)).1, why("by rule: Xid 48 on GPU 3"));
+}

@@ -6,7 +6,7 @@ use crate::table::Table;
 use crate::time::{local, now_ms, past_moment};
 use madang_api::{
     Audit, DrainSpec, LostSpec, Me, NewAward, NewMember, NewProject, NewToken, NewUser, NodeView, Overview,
-    ProjectData, ProjectView, RoleName, SignInLink, SiteView, TokenMade, TokenView, UserView,
+    ProjectData, ProjectView, RoleName, SignInLink, SignSpec, SiteView, TokenMade, TokenView, UserView,
 };
 use madang_model::GpuTime;
 use serde_json::Value;
@@ -40,6 +40,23 @@ pub enum Node {
     Clear {
         /// Nodes, as in here[1-4]
         nodes: String,
+    },
+    /// Tell what was seen on a node; what weighs enough drains it
+    Sign {
+        /// The node
+        node: String,
+        /// The number of an error that NVIDIA's driver reported
+        #[arg(long, group = "what")]
+        xid: Option<u32>,
+        /// A GPU's temperature
+        #[arg(long, group = "what")]
+        celsius: Option<u32>,
+        /// Anything else, in words; it is shown and does nothing
+        #[arg(long, group = "what")]
+        note: Option<String>,
+        /// Of which GPU
+        #[arg(long)]
+        gpu: Option<u32>,
     },
     /// Let jobs start again
     Resume {
@@ -216,6 +233,11 @@ pub fn node(context: &Context, command: Node) -> Result<u8, Fail> {
             }
             return context.show(&found, |nodes| nodes.iter().map(node_text).collect());
         }
+        Node::Sign { node, xid, celsius, note, gpu } => {
+            let view: NodeView =
+                client.post(&format!("/nodes/{}/signs", escape(&node)), &SignSpec { xid, celsius, note, gpu })?;
+            return context.show(&view, node_text);
+        }
         Node::Drain { nodes, reason } => (nodes, Some(reason), "drain"),
         Node::Clear { nodes } => (nodes, None, "clear"),
         Node::Resume { nodes } => (nodes, None, "resume"),
@@ -294,6 +316,10 @@ fn node_text(node: &NodeView) -> String {
         let others =
             if fault.suspects > 1 { format!(" (or with {} others)", fault.suspects - 1) } else { String::new() };
         text.push_str(&format!("  {} {run} {how}{others}\n", local(fault.at_ms)));
+    }
+    for sign in &node.signs {
+        let weight = if sign.weight == "note" { String::new() } else { format!(" ({})", sign.weight) };
+        text.push_str(&format!("  {} {}{weight}\n", local(sign.at_ms), sign.text));
     }
     if node.drained_by_rule {
         text.push_str(&format!("  when it is mended: madang node resume {}\n", node.name));

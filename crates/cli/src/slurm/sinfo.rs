@@ -319,7 +319,7 @@ fn is_key(field: Field) -> bool {
 /// A node's state without its drain.
 pub fn base_state(node: &NodeView) -> &'static str {
     match node.state.as_str() {
-        "DRAINED" | "IDLE" => "IDLE",
+        "DRAINED" | "IDLE" | "RESERVED" => "IDLE",
         "ALLOCATED" => "ALLOCATED",
         "DOWN" => "DOWN",
         _ if node.cpus_busy >= node.cpus && node.cpus > 0 => "ALLOCATED",
@@ -416,6 +416,7 @@ fn short_state(node: &NodeView) -> &'static str {
         "DRAINING" => "drng",
         "DRAINED" => "drain",
         "DOWN" => "down",
+        "RESERVED" => "resv",
         _ => "unk",
     }
 }

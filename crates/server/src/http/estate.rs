@@ -9,7 +9,7 @@ use crate::view;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use madang_api::{DrainSpec, LostSpec, NodeView, Page};
+use madang_api::{DrainSpec, LostSpec, NodeView, Page, SignSpec};
 use madang_centre::{Failover, Input};
 use madang_model::{JobId, Node};
 use serde::Deserialize;
@@ -70,6 +70,21 @@ pub(super) async fn drain(
     let spec: DrainSpec = body(request, SMALL).await?;
     convert::text("reason", &spec.reason, 1_024)?;
     app.ask(&caller.name, None, Input::Drain { node: name.clone(), why: spec.reason }, None).await?;
+    one(&app, &name)
+}
+
+pub(super) async fn sign(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let spec: SignSpec = body(request, SMALL).await?;
+    let sign = convert::sign(spec)?;
+    let is_news = app.estate.node(&name).is_none_or(|node| app.centre().is_news(node.id, &sign));
+    if is_news {
+        app.ask(&caller.name, None, Input::Sign { node: name.clone(), sign }, None).await?;
+    }
     one(&app, &name)
 }
 

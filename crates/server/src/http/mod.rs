@@ -235,6 +235,7 @@ fn handler(operation: &Operation) -> Option<MethodRouter<Arc<App>>> {
         ("GET", "/floor") => get(estate::floor),
         ("GET", "/nodes") => get(estate::nodes),
         ("POST", "/nodes/{name}/drain") => post(estate::drain),
+        ("POST", "/nodes/{name}/signs") => post(estate::sign),
         ("POST", "/nodes/{name}/resume") => post(estate::resume),
         ("POST", "/nodes/{name}/clear") => post(estate::clear),
         ("GET", "/reservations") => get(reservations::list),

@@ -56,7 +56,7 @@ pub const FAMILIES: &[Family] = &[
     counter("madang_stops_total", "Runs told to stop, by cause; preempted are those taken back."),
     counter(
         "madang_lost_gpu_seconds_total",
-        "GPU time of runs that counts for nothing, by outcome: all of what a lost node or a failed launch ended, and what a pre-emption lost since the last checkpoint.",
+        "GPU time of runs that counts for nothing, by outcome: what a lost node, a failed launch or a pre-emption lost since the last checkpoint.",
     ),
     histogram("madang_queue_wait_seconds", "Time from when a job could queue to its start."),
     histogram("madang_step_seconds", "Time that one step of the core takes, its scheduling cycles included."),

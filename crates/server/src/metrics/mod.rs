@@ -18,7 +18,7 @@ use histogram::{Counter, Histogram, QUICK, SLOW};
 use madang_api::routes::OPERATIONS;
 use madang_centre::{Centre, Effect, Keep};
 use madang_ledger::Posting;
-use madang_model::{EndedRun, GpuTime, Job, JobState, Outcome, RunId, StopCause, Time};
+use madang_model::{EndedRun, GpuTime, Job, JobState, Outcome, RunId, Span, StopCause, Time};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -205,7 +205,11 @@ impl Metrics {
 /// GPU time of a run that counts for nothing, in micro-GPU-seconds.
 fn lost_micros(ended: &EndedRun) -> u64 {
     let Some(started) = ended.started else { return 0 };
-    let lost = if ended.outcome.is_providers_fault() { ended.ended.since(started) } else { ended.lost };
+    let lost = match ended.lost {
+        // A policy that gives back all of a run does not say what was lost of it.
+        Span::ZERO if ended.outcome.is_providers_fault() => ended.ended.since(started),
+        lost => lost,
+    };
     let lost = GpuTime::checked_of(ended.on.gpus(), lost).map_or(0, GpuTime::micro_secs);
     u64::try_from(lost).unwrap_or(0)
 }

@@ -92,7 +92,10 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
     let founding = &estate.founding;
     let in_partition = |partition: &&Partition| partition.sites.contains(&node.site);
     let fares = centre.fares(node.id);
-    let (state, reason) = slurm_state(&fares, (mask, cpus), node);
+    let (state, reason) = match centre.is_spare(node.id) && centre.lost(node.site).is_none() {
+        true => ("RESERVED", "a spare of its island, for gangs that lose a node"),
+        false => slurm_state(&fares, (mask, cpus), node),
+    };
     let jobs = centre.node_jobs(node.id).into_iter().filter(|id| sees(*id));
     let (drained_by_rule, faults) = crate::view::health::faults(centre, node.id, sees);
     NodeView {
@@ -124,6 +127,7 @@ pub fn node(centre: &Centre, estate: &Estate, node: &Node, sees: &dyn Fn(madang_
         jobs: jobs.map(|id| id.number()).collect(),
         drained_by_rule,
         faults,
+        signs: crate::view::health::signs(centre, node.id),
     }
 }
 

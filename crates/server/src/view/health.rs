@@ -1,7 +1,7 @@
 //! How nodes and the fleet fare, as callers see it.
 
-use madang_api::{FaultView, StopsView};
-use madang_centre::{Centre, Fault, How};
+use madang_api::{FaultView, SignView, StopsView};
+use madang_centre::{Centre, Fault, How, Seen, Weight};
 use madang_model::{Job, JobId, NodeId, Span, Time};
 
 /// From this chance of a stop on, in thousandths, a job that declares no checkpoints is told.
@@ -59,4 +59,19 @@ pub fn faults(centre: &Centre, node: NodeId, sees: &dyn Fn(JobId) -> bool) -> (b
         Some(faults) => (true, faults.iter().map(view).collect()),
         None => (false, centre.faults_of(node).iter().map(view).collect()),
     }
+}
+
+/// The last signs of a node.
+pub fn signs(centre: &Centre, node: NodeId) -> Vec<SignView> {
+    let Some(rules) = centre.founding().map(|base| &base.policy.nodes) else { return Vec::new() };
+    let view = |seen: &Seen| SignView {
+        at_ms: seen.at.millis(),
+        text: seen.sign.words(),
+        weight: match seen.sign.weight(rules) {
+            Weight::Note => "note".into(),
+            Weight::Warn => "warn".into(),
+            Weight::Drain => "drain".into(),
+        },
+    };
+    centre.signs_of(node).map(view).collect()
 }

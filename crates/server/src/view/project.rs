@@ -111,7 +111,8 @@ fn line(transaction: &Transaction) -> StatementLine {
         | Posting::Extend { run, .. }
         | Posting::Charge { run, .. }
         | Posting::Void { run }
-        | Posting::Refund { run } => Some(run),
+        | Posting::Refund { run }
+        | Posting::RefundPart { run, .. } => Some(run),
     };
     let price = match transaction.posting {
         Posting::Charge { price, rate, .. } => Some((price.won(), rate)),
