@@ -299,9 +299,10 @@ fn slurm(mut fields: Fields<'_>) -> Option<SlurmSite> {
     let commands = fields.may("commands", values::path).map(|commands| commands.value);
     let account = fields.may("account", values::slurm_name).map(|account| account.value);
     let qos = fields.may("qos", values::slurm_name).map(|qos| qos.value);
+    let carry = fields.may("carry", values::flag).is_none_or(|carry| carry.value);
     fields.may("mode", values::slurm_mode);
     fields.finish();
-    Some(SlurmSite { partition: partition?.value, spool: spool?.value, conf, commands, account, qos })
+    Some(SlurmSite { partition: partition?.value, spool: spool?.value, conf, commands, account, qos, carry })
 }
 
 fn island(mut fields: Fields<'_>) -> Option<IslandEntry> {

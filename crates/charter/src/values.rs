@@ -96,6 +96,14 @@ pub(crate) fn day(value: &DeValue) -> Parsed<Time> {
     millis.and_then(|millis| u64::try_from(millis).ok()).map(Time::from_millis).ok_or_else(wrong)
 }
 
+/// Yes or no.
+pub(crate) fn flag(value: &DeValue) -> Parsed<bool> {
+    match value {
+        DeValue::Boolean(flag) => Ok(*flag),
+        other => Err(mistyped("true or false", other)),
+    }
+}
+
 /// A whole number within a range.
 pub(crate) fn count(range: RangeInclusive<i64>) -> impl Fn(&DeValue) -> Parsed<u32> {
     move |value| {

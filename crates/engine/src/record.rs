@@ -66,6 +66,9 @@ pub struct Claim {
     /// The Slurm job that it is, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slurm_job: Option<String>,
+    /// The run by whose name that job goes, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<RunId>,
 }
 
 /// When and as what the script began.
@@ -284,7 +287,13 @@ mod tests {
     use madang_model::JobId;
 
     fn claim(spare: u64) -> Claim {
-        Claim { shepherd: Identity { boot: "b".into(), pid: 10, start: 1 }, cpus: vec![1], spare, slurm_job: None }
+        Claim {
+            shepherd: Identity { boot: "b".into(), pid: 10, start: 1 },
+            cpus: vec![1],
+            spare,
+            slurm_job: None,
+            carrier: None,
+        }
     }
 
     #[test]

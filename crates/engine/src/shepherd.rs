@@ -11,14 +11,13 @@ use crate::procfs::Identity;
 use crate::record::{Claim, EndRecord, Files, Keeping, Line, Sealed, StartRecord, Writer, now};
 use crate::slurm::inside;
 use crate::slurm::mail::{FROM_SLURM, Mailbox, POKE};
-use crate::sys::{self, Reaped, SingleThread};
+use crate::sys::{self, Reaped, SingleThread, Used};
 use crate::tree;
 use crate::wire::{Command, Hello, Lines, Look, Notice, say};
 use madang_model::{Outcome, RunId, Span, StopCause, Time};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::ffi::CString;
@@ -74,8 +73,13 @@ fn live(single: SingleThread, told: Told, hello: &Hello) -> io::Result<()> {
     let sealed = read_order(&told.order)?;
     let shepherd = Identity::own().ok_or_else(|| io::Error::other("/proc does not know this process"))?;
     let files = Files::new(&told.dir, told.run);
-    let record = match files.claim(Claim { shepherd, cpus: sealed.cpus.clone(), spare: sealed.spare, slurm_job: None })
-    {
+    let record = match files.claim(Claim {
+        shepherd,
+        cpus: sealed.cpus.clone(),
+        spare: sealed.spare,
+        slurm_job: None,
+        carrier: None,
+    }) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         other => other?,
     };
@@ -131,6 +135,8 @@ struct Shepherd {
     stopping: Option<Stopping>,
     look_at: Instant,
     peak_bytes: u64,
+    /// What its ended processes used.
+    used: Used,
     note: String,
 }
 
@@ -194,6 +200,7 @@ impl Shepherd {
             stopping: None,
             look_at: clock + LOOK,
             peak_bytes: 0,
+            used: Used::default(),
             note: String::new(),
         })
     }
@@ -352,7 +359,9 @@ impl Shepherd {
             }
         }
         let script = &mut self.script;
-        tree::reap(|Reaped { pid, exit, signal }| {
+        let all = &mut self.used;
+        tree::reap(|Reaped { pid, exit, signal, used }| {
+            *all = all.and(used);
             if *script == Script::Runs(pid) {
                 *script = Script::Over { exit, signal };
             }
@@ -481,7 +490,8 @@ impl Shepherd {
 
     /// Ends what is left, writes down the end, tells it.
     fn finish(mut self) -> io::Result<EndRecord> {
-        tree::end_all(&self.signals, self.cgroup.as_ref());
+        let all = &mut self.used;
+        tree::end_all(&self.signals, self.cgroup.as_ref(), |reaped| *all = all.and(reaped.used));
         let record = self.end_record();
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove();
@@ -508,10 +518,9 @@ impl Shepherd {
     }
 
     fn end_record(&self) -> EndRecord {
-        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
-        let resident = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024);
-        let cpu = usage.map_or(0, |usage| millis(usage.user_time()) + millis(usage.system_time()));
+        let cpu = self.used.cpu_us / 1000;
         let cpu = self.cgroup.as_ref().and_then(Cgroup::cpu).map_or(cpu, |cpu| cpu.as_millis() as u64);
+        let resident = self.used.peak_bytes;
         let peak = self.cgroup.as_ref().and_then(Cgroup::peak_bytes).unwrap_or(self.peak_bytes.max(resident));
         let (exit, signal) = if let Script::Over { exit, signal } = self.script { (exit, signal) } else { (0, 0) };
         EndRecord {
@@ -544,8 +553,4 @@ impl Shepherd {
 
 fn text(text: String) -> Result<CString, String> {
     CString::new(text).map_err(|_| "an argument holds a zero byte".to_owned())
-}
-
-fn millis(time: nix::sys::time::TimeVal) -> u64 {
-    u64::try_from(time.tv_sec() * 1000 + time.tv_usec() / 1000).unwrap_or(0)
 }

@@ -2,13 +2,14 @@
 //!
 //! Why it is sound: `fork` is only reached with a [`SingleThread`], proof that this process has one thread, so the
 //! child may run any code. Signal dispositions are set to the kernel's own two handlers, never to a function.
-//! A descriptor is taken over only when the kernel has just made it for us. `kill` and `waitpid` touch no memory of
-//! ours but a local.
-#![expect(unsafe_code, reason = "fork, waitpid, kill and signal have no safe form; see the module's reasoning")]
+//! A descriptor is taken over only when the kernel has just made it for us. `kill` and `wait4` touch no memory of
+//! ours but locals.
+#![expect(unsafe_code, reason = "fork, wait4, kill and signal have no safe form; see the module's reasoning")]
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::ForkResult;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Proof that this process has exactly one thread. Not `Send`: it cannot go where a second thread would be.
@@ -38,22 +39,53 @@ pub struct Reaped {
     pub exit: i32,
     /// Signal, 0 when it exited. Also real-time signals, which `nix` has no names for.
     pub signal: i32,
+    /// What it used.
+    pub used: Used,
+}
+
+/// What processes that have ended used, with what each had below it and waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// CPU time in microseconds.
+    pub cpu_us: u64,
+    /// The most memory that one of them had at a time.
+    pub peak_bytes: u64,
+}
+
+impl Used {
+    /// With another's.
+    pub fn and(self, other: Used) -> Used {
+        let cpu_us = self.cpu_us.saturating_add(other.cpu_us);
+        Used { cpu_us, peak_bytes: self.peak_bytes.max(other.peak_bytes) }
+    }
+
+    fn of(usage: &libc::rusage) -> Used {
+        let micros = |time: libc::timeval| {
+            let secs = u64::try_from(time.tv_sec).unwrap_or(0);
+            secs.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_usec).unwrap_or(0))
+        };
+        let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0);
+        Used { cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime), peak_bytes: peak.saturating_mul(1024) }
+    }
 }
 
 /// Takes the status of one child that has ended: `Ok(None)` when none has, `ECHILD` when there is no child at all.
 pub fn reap() -> nix::Result<Option<Reaped>> {
     loop {
         let mut status = 0;
-        // SAFETY: `status` is a valid place for the one integer that is written.
-        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: both are valid places for the one integer and the one record that are written.
+        let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+        // SAFETY: a record of integers, which are zero where the kernel wrote nothing.
+        let used = Used::of(unsafe { usage.assume_init_ref() });
         match pid {
             0 => return Ok(None),
             -1 if Errno::last() == Errno::EINTR => {}
             -1 => return Err(Errno::last()),
             _ if libc::WIFEXITED(status) => {
-                return Ok(Some(Reaped { pid, exit: libc::WEXITSTATUS(status), signal: 0 }));
+                return Ok(Some(Reaped { pid, exit: libc::WEXITSTATUS(status), signal: 0, used }));
             }
-            _ => return Ok(Some(Reaped { pid, exit: 0, signal: libc::WTERMSIG(status) })),
+            _ => return Ok(Some(Reaped { pid, exit: 0, signal: libc::WTERMSIG(status), used })),
         }
     }
 }

@@ -51,9 +51,9 @@ pub fn reap(mut each: impl FnMut(Reaped)) -> bool {
 }
 
 /// Kills until nothing is left. What the kernel cannot kill yet (it waits for a disk) is waited for.
-pub fn end_all(signals: &SignalFd, cgroup: Option<&Cgroup>) {
+pub fn end_all(signals: &SignalFd, cgroup: Option<&Cgroup>, mut each: impl FnMut(Reaped)) {
     let mut wait_millis = 1_u16;
-    while reap(|_| {}) {
+    while reap(&mut each) {
         if let Some(cgroup) = cgroup {
             cgroup.kill();
         }

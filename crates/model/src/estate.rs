@@ -44,6 +44,13 @@ pub struct SlurmSite {
     /// Slurm's QOS; `None` for the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qos: Option<String>,
+    /// True where a Slurm job whose run has ended may carry another run of the same kind.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub carry: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// One administrative domain with one engine.

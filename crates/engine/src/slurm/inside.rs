@@ -1,10 +1,12 @@
 //! What a Slurm job of ours runs: the shepherd, on the first of the run's nodes.
 //!
 //! It does nothing unless it can claim the run. One that cannot is a double of a job that was submitted twice, and goes;
-//! or the very job, started again by a controller that had lost it: then it ends what is left of the first start.
+//! or the very job, started again by a controller that had lost it: then it ends what is left of the first start. When
+//! the run has ended by itself it may stay for another one ([`carrier`](crate::slurm::carrier)).
 use crate::procfs::Identity;
 use crate::record::{Claim, EndRecord, Files, Record};
 use crate::shepherd;
+use crate::slurm::carrier::Seat;
 use crate::slurm::mail::Mailbox;
 use crate::slurm::spool::{self, Parcel};
 use crate::strays;
@@ -36,34 +38,54 @@ pub fn slurm_run_main(words: &[String]) -> ! {
     }
 }
 
-/// The exit code to give Slurm.
-fn attend(dir: &Path, run: RunId) -> io::Result<i32> {
+/// The exit code to give Slurm: the last run's.
+fn attend(dir: &Path, first: RunId) -> io::Result<i32> {
     let single = SingleThread::prove().ok_or_else(|| io::Error::other("it must have one thread"))?;
     sys::close_on_exec_from_3();
+    let mut run = first;
+    loop {
+        let (code, seat) = attend_one(single, dir, (run, first))?;
+        let Some(next) = seat.map(|seat| seat.wait()).transpose()?.flatten() else { return Ok(code) };
+        run = next;
+    }
+}
+
+/// One run's life in the job of the first: its exit code, and where to wait for another, if that is to be done.
+fn attend_one(single: SingleThread, dir: &Path, (run, first): (RunId, RunId)) -> io::Result<(i32, Option<Seat>)> {
     let order = spool::run_file(dir, run, "order");
     let Ok(bytes) = fs::read(&order) else {
         eprintln!("madang slurm-run: {run}: nothing is ordered any more");
-        return Ok(0);
+        return Ok((0, None));
     };
-    let Parcel { mut sealed, surroundings } = serde_json::from_slice(&bytes)?;
+    let Parcel { mut sealed, surroundings, stays } = serde_json::from_slice(&bytes)?;
     sealed.spare = own_number();
     let shepherd = Identity::own().ok_or_else(|| io::Error::other("/proc does not know this process"))?;
     let files = spool::run_files(dir, run);
-    let record = match files.claim(Claim { shepherd, cpus: Vec::new(), spare: sealed.spare, slurm_job: own_job() }) {
+    let carrier = (run != first).then_some(first);
+    let claim = Claim { shepherd, cpus: Vec::new(), spare: sealed.spare, slurm_job: own_job(), carrier };
+    let record = match files.claim(claim) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             repeated(&files, dir, (run, &sealed.mark));
-            return Ok(0);
+            return Ok((0, None));
         }
         other => other?,
     };
+    // Only now: a double must not touch what the other is told.
+    let seat = if stays { Some(Seat::prepare(dir, first)?) } else { None };
     if !order.exists() {
         // Forgotten in the moment before the claim: the run was over already.
         files.clear(None);
-        return Ok(0);
+        return Ok((0, None));
     }
     let mailbox = Mailbox::new(spool::run_file(dir, run, "mail"), spool::news_file(dir, run));
     let record = shepherd::live_in_slurm(single, (files, record), sealed, (mailbox, &surroundings))?;
-    Ok(exit_code(&record))
+    Ok((exit_code(&record), seat.filter(|_| ended_by_itself(&record))))
+}
+
+/// True when nobody wanted the run to end, so that nobody wants its job to end either.
+pub(crate) fn ended_by_itself(record: &EndRecord) -> bool {
+    let by_itself = matches!(record.outcome, Outcome::Completed | Outcome::Failed { .. });
+    by_itself && !record.outside && record.started.is_some()
 }
 
 /// Slurm's own records show the script's exit code, or that something ended it.

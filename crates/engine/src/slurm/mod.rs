@@ -14,6 +14,7 @@
 //!
 //! Invariants: an order lies in the folder before its job is submitted, and goes first when a run is forgotten; what
 //! Slurm says of a job is never the end of a run whose record may still be written.
+mod carrier;
 mod command;
 mod errands;
 pub(crate) mod inside;

@@ -1,9 +1,10 @@
 //! A run as the engine's thread watches it: where it stands, and what its record and Slurm's word make of it together.
 use crate::order::Order;
 use crate::record::{EndRecord, Record, now};
+use crate::slurm::carrier::Likeness;
 use crate::slurm::listing::{JobLine, JobWord, OverWord};
 use crate::wire::Command;
-use madang_model::{Outcome, Span, StopCause, Time};
+use madang_model::{Outcome, RunId, Span, StopCause, Time};
 use std::time::{Duration, Instant};
 
 /// How long a record may take to show what Slurm already knows: a shared folder is not the same everywhere at once.
@@ -26,6 +27,12 @@ pub(crate) struct Watched {
     pub stop: Option<Stop>,
     pub started: Option<Time>,
     pub ended: Option<EndRecord>,
+    /// What another run must be like to follow it in the same Slurm job; `None` where none may.
+    pub likeness: Option<Likeness>,
+    /// When Slurm ends its job at the earliest.
+    pub ends: Option<Instant>,
+    /// The run by whose name its Slurm job goes, where it is not its own.
+    pub carrier: Option<RunId>,
     /// Since when Slurm says that it is over, or knows nothing of it.
     pub over: Option<Instant>,
     /// Since when it waits in Slurm.
@@ -42,6 +49,8 @@ pub(crate) enum Phase {
     Send,
     /// With those who submit it.
     Sending,
+    /// Handed to a job that had stayed for another run.
+    Handed(Instant),
     /// Submitted or not: what Slurm is asked after this moment tells.
     LookUp(Instant),
     /// Slurm has acknowledged it.
@@ -103,7 +112,7 @@ impl Watched {
         match self.phase {
             Phase::Sent(at) | Phase::LookUp(at) => at < asked,
             Phase::Adopted => true,
-            Phase::Send | Phase::Sending => false,
+            Phase::Send | Phase::Sending | Phase::Handed(_) => false,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The folder that server and nodes share, and the engine's name in it.
 //!
 //! `SPOOL/TAG/` belongs to one engine, by a tag that its own folder keeps: another centre, or a new one with the same
-//! run ids, has another. In it `runs/` holds orders, records, scripts and mail, `news/` what shepherds announce, `bin/`
-//! the program that the nodes run.
+//! run ids, has another. In it `runs/` holds orders, records, scripts and mail, `news/` what shepherds announce,
+//! `carriers/` what jobs are told that stay for another run, `bin/` the program that the nodes run.
 use crate::environ::Surroundings;
 use crate::record::{Files, Sealed};
 use crate::slurm::SlurmError;
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 pub(crate) struct Parcel {
     pub sealed: Sealed,
     pub surroundings: Surroundings,
+    /// True for a shepherd that stays for another run when this one has ended by itself.
+    #[serde(default)]
+    pub stays: bool,
 }
 
 /// The shared folder of one engine.
@@ -39,6 +42,8 @@ pub(crate) struct Spool {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The folder of the runs' files.
 const RUNS: &str = "runs";
+/// The folder of what carriers are told.
+pub(crate) const CARRIERS: &str = "carriers";
 /// The folder of announcements.
 const NEWS: &str = "news";
 
@@ -52,7 +57,7 @@ impl Spool {
         let tag = tag(&own.join("tag")).map_err(in_own)?;
         let in_shared = |source| SlurmError::Folder { path: shared.to_owned(), source };
         let dir = shared.join(&tag);
-        for folder in [RUNS, NEWS, "bin"] {
+        for folder in [RUNS, NEWS, CARRIERS, "bin"] {
             make(&dir.join(folder)).map_err(in_shared)?;
         }
         let helper = install(helper, &dir.join("bin"))

@@ -1,12 +1,32 @@
 //! An order as `sbatch` is told it: exactly these nodes, and on each what the core says.
 use crate::hostlist;
 use crate::order::{Kind, NodeShare, Order};
+use crate::slurm::carrier::Likeness;
 use crate::tasks::layout;
 use madang_model::{SlurmSite, Span};
 use std::path::Path;
 
 /// What Slurm's limit is longer than the run's: the shepherd keeps the limit, Slurm stands behind it.
 const BEYOND: Span = Span::from_secs(60);
+
+/// The most that it is longer still, so that further runs may follow in the same job.
+const CARRIES: Span = Span::from_mins(10);
+
+/// For how many minutes Slurm is asked.
+pub(crate) fn minutes(order: &Order, site: &SlurmSite) -> u64 {
+    // In proportion, for Slurm lets short jobs in before long ones.
+    let more = if site.carry { Span::from_secs(order.limit.secs() / 4).min(CARRIES) } else { Span::ZERO };
+    (order.limit + order.grace + BEYOND + more).secs().div_ceil(60)
+}
+
+/// What a run must have in common with this one to follow it in the same Slurm job.
+pub(crate) fn likeness(order: &Order, site: &SlurmSite) -> Likeness {
+    const OWN: [&str; 4] = ["--job-name=", "--comment=", "--time=", "--output="];
+    let mut words = arguments(order, site, "", Path::new(""));
+    words.retain(|word| !OWN.iter().any(|own| word.starts_with(own)));
+    words.extend([order.user_name.clone(), order.project.clone()]);
+    Likeness { words, nodes: order.nodes.iter().map(|node| node.name.clone()).collect() }
+}
 
 /// What is wrong with an order for Slurm, if anything is.
 pub(crate) fn cannot(order: &Order) -> Option<String> {
@@ -33,7 +53,6 @@ pub(crate) fn arguments(order: &Order, site: &SlurmSite, key: &str, log: &Path) 
     let tasks = layout(names.len(), part.ntasks, part.ntasks_per_node);
     let most = tasks.iter().copied().max().unwrap_or(1).clamp(1, first.cpus.max(1));
     let all: u32 = tasks.iter().map(|count| (*count).clamp(1, most)).sum();
-    let minutes = (order.limit + order.grace + BEYOND).secs().div_ceil(60);
     let mut arguments = vec![
         "--parsable".to_owned(),
         format!("--job-name={key}"),
@@ -44,7 +63,7 @@ pub(crate) fn arguments(order: &Order, site: &SlurmSite, key: &str, log: &Path) 
         format!("--ntasks={all}"),
         format!("--ntasks-per-node={most}"),
         format!("--cpus-per-task={}", (first.cpus / most).max(1)),
-        format!("--time={minutes}"),
+        format!("--time={}", minutes(order, site)),
         "--no-requeue".to_owned(),
         "--export=ALL".to_owned(),
         "--chdir=/".to_owned(),
@@ -125,6 +144,7 @@ mod tests {
             commands: None,
             account: Some("lab".into()),
             qos: None,
+            carry: false,
         };
         expect![[r#"
             --parsable

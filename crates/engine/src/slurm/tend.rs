@@ -8,16 +8,17 @@ use crate::order::{EngineReport, Order};
 use crate::procfs::Identity;
 use crate::record::{Claim, EndRecord, Keeping, Line, Record, Sealed};
 use crate::slurm::Known;
+use crate::slurm::carrier::{self, Carrier, Carriers, Likeness};
 use crate::slurm::command::{Failure, Slurm};
 use crate::slurm::errands::{Errand, Errands, Look};
 use crate::slurm::listing::{JobLine, JobWord, NodeLine};
 use crate::slurm::nodes::{self, Expected};
 use crate::slurm::run::{Phase, Verdict, Watched};
 use crate::slurm::spool::{Parcel, Spool};
-use crate::slurm::{mail, submission};
+use crate::slurm::{inside, mail, submission};
 use crate::wire::Command;
 use madang_model::{Health, Outcome, RunId, SlurmSite, Span, StopCause, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ const TICK: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_millis(500);
 /// How long the controller may be silent before nothing new is placed on its nodes.
 const SILENCE: Duration = Duration::from_secs(30);
+/// What a job must last beyond its next run's limit: the way there, and what the shepherd needs to end it.
+const SPARE: Duration = Duration::from_secs(30);
 /// How often a run is submitted before it is given up.
 const TRIES: u32 = 5;
 /// After so many answers about nodes all are told again, changed or not.
@@ -86,6 +89,7 @@ pub(crate) struct Tender {
     told: BTreeMap<String, Health>,
     answers: u32,
     leftovers: BTreeMap<RunId, u32>,
+    carriers: Carriers,
 }
 
 impl Tender {
@@ -112,6 +116,7 @@ impl Tender {
             told: BTreeMap::new(),
             answers: 0,
             leftovers: BTreeMap::new(),
+            carriers: Carriers::default(),
         }
     }
 
@@ -159,6 +164,7 @@ impl Tender {
                 self.look(run, record.as_ref());
             }
         }
+        self.miss_handed();
         let due = |(_, watched): &(&RunId, &Watched)| watched.phase == Phase::Send && watched.ended.is_none();
         let runs: Vec<RunId> = self.runs.iter().filter(due).map(|(run, _)| *run).collect();
         runs.into_iter().for_each(|run| self.submit(run));
@@ -197,12 +203,56 @@ impl Tender {
         }
         match self.write_order(&order) {
             Ok(()) => {
+                let follows = self.follow(&order);
                 let watched = self.runs.entry(run).or_default();
                 watched.order = Some(order);
+                if let Some((likeness, carrier)) = follows {
+                    watched.likeness = Some(likeness);
+                    if let Some(carrier) = carrier {
+                        watched.phase = Phase::Handed(Instant::now());
+                        (watched.carrier, watched.ends) = (Some(carrier.run), Some(carrier.ends));
+                    }
+                }
             }
             Err(error) => {
                 let note = format!("failed to write to the shared folder {}: {error}", self.spool.dir.display());
                 self.never(run, EndRecord::never_began(note));
+            }
+        }
+    }
+
+    /// Hands a run to a job that has stayed for its kind, and sends others away that are on its nodes.
+    fn follow(&mut self, order: &Order) -> Option<(Likeness, Option<Carrier>)> {
+        self.site.carry.then_some(())?;
+        let likeness = submission::likeness(order, &self.site);
+        let needs = Duration::from_millis((order.limit + order.grace).millis()) + SPARE;
+        let found = self.carriers.take(&likeness, needs);
+        let found = found.filter(|found| carrier::hand(&self.spool.dir, found.run, order.run).is_ok());
+        if found.is_none() {
+            for run in self.carriers.take_from(&likeness.nodes) {
+                carrier::send_away(&self.spool.dir, run);
+            }
+        }
+        Some((likeness, found))
+    }
+
+    /// A run that was handed over and has no record: its carrier had gone.
+    fn miss_handed(&mut self) {
+        let is_late = |watched: &Watched| match watched.phase {
+            Phase::Handed(at) => watched.ended.is_none() && at.elapsed() > carrier::HANDED,
+            _ => false,
+        };
+        let late: Vec<RunId> = self.runs.iter().filter(|(_, one)| is_late(one)).map(|(run, _)| *run).collect();
+        for run in late {
+            let record = self.spool.files(run).read();
+            self.look(run, record.as_ref());
+            if let Some(watched) = self.runs.get_mut(&run).filter(|watched| watched.ended.is_none()) {
+                let (phase, carrier) = match record {
+                    Some(_) => (Phase::Sent(Instant::now()), watched.carrier),
+                    None => (Phase::Send, None),
+                };
+                (watched.phase, watched.carrier) = (phase, carrier);
+                (watched.over, watched.waits) = (None, None);
             }
         }
     }
@@ -216,7 +266,8 @@ impl Tender {
             spare: 0,
             outside_grace: self.outside_grace,
         };
-        self.spool.write_order(order.run, &Parcel { sealed, surroundings: self.surroundings.clone() })
+        self.spool
+            .write_order(order.run, &Parcel { sealed, surroundings: self.surroundings.clone(), stays: self.site.carry })
     }
 
     fn tell(&mut self, run: RunId, command: Command) {
@@ -251,11 +302,15 @@ impl Tender {
     fn prevent(&mut self, run: RunId, ended: &EndRecord) -> bool {
         let Some(shepherd) = Identity::own() else { return false };
         let spare = u64::from(std::process::id());
-        let claim = self.spool.files(run).claim(Claim { shepherd, cpus: Vec::new(), spare, slurm_job: None });
+        let claim =
+            self.spool.files(run).claim(Claim { shepherd, cpus: Vec::new(), spare, slurm_job: None, carrier: None });
         let Ok(mut record) = claim else { return false };
         // Without its end on the disk the next server would take it for a run that was killed: the same to the core.
         record.append(&Line::Ended(ended.clone()), Keeping::Synced).ok();
-        self.cancel(run, &[]);
+        // A carrier that finds its next run over goes by itself.
+        if self.runs.get(&run).is_none_or(|watched| watched.carrier.is_none()) {
+            self.cancel(run, &[]);
+        }
         self.settle(run, ended.clone());
         true
     }
@@ -297,6 +352,8 @@ impl Tender {
             return self.never(run, EndRecord::never_began(note));
         }
         watched.tries += 1;
+        let lasts = Duration::from_secs(60 * submission::minutes(order, &self.site));
+        watched.ends = Instant::now().checked_add(lasts);
         let (key, log) = (self.spool.key(run), self.spool.path(run, "log"));
         let arguments = submission::arguments(order, &self.site, &key, &log);
         let commands = self.slurm.commands().map(std::path::PathBuf::as_path);
@@ -353,7 +410,8 @@ impl Tender {
         let open: Vec<RunId> =
             self.runs.iter().filter(|(_, watched)| watched.ended.is_none()).map(|(run, _)| *run).collect();
         for run in open {
-            let told = jobs.ours.get(&run).map(Vec::as_slice).unwrap_or_default();
+            let name = self.name_of(run);
+            let told = jobs.ours.get(&name).map(Vec::as_slice).unwrap_or_default();
             self.cancel_doubles(told);
             let job = told.iter().find(|job| !matches!(job.state, JobWord::Over(_))).or(told.last());
             let record = if self.may_be_news(run, job) { self.spool.files(run).read() } else { None };
@@ -361,6 +419,9 @@ impl Tender {
                 self.begin(run, at);
             }
             let Some(watched) = self.runs.get_mut(&run) else { continue };
+            if let Some(claim) = record.as_ref().and_then(|record| record.claim.as_ref()) {
+                watched.carrier = claim.carrier;
+            }
             if job.is_some() && matches!(watched.phase, Phase::LookUp(_) | Phase::Adopted) {
                 watched.phase = Phase::Sent(jobs.asked);
             }
@@ -372,6 +433,10 @@ impl Tender {
 
     /// False while Slurm's word and what is known already fit: then no record need be read, of thousands.
     fn may_be_news(&self, run: RunId, job: Option<&JobLine>) -> bool {
+        // A job that stays for another run is active after its run has ended, and the end's announcement may get lost.
+        if self.site.carry && self.answers.is_multiple_of(TELL_ALL) {
+            return true;
+        }
         let has_begun = self.runs.get(&run).is_some_and(|watched| watched.started.is_some());
         match job.map(|job| job.state) {
             Some(JobWord::Pending) => has_begun,
@@ -413,7 +478,9 @@ impl Tender {
     fn harden(&mut self, run: RunId, job: Option<&JobLine>) {
         let Some(watched) = self.runs.get(&run).filter(|watched| watched.ended.is_none()) else { return };
         let is_due = watched.stop.is_some_and(|stop| Instant::now() >= stop.cancel_at);
-        if is_due && job.is_some_and(|job| matches!(job.state, JobWord::Active | JobWord::Pending)) {
+        // Its job may carry another run by now, where its end was missed.
+        let has_ended = || self.spool.files(run).read().is_some_and(|record| record.ended.is_some());
+        if is_due && !has_ended() && job.is_some_and(|job| matches!(job.state, JobWord::Active | JobWord::Pending)) {
             self.cancel(run, &[]);
         }
     }
@@ -433,10 +500,12 @@ impl Tender {
     /// Jobs of runs that are forgotten, or of a folder that was lost: nobody waits for them.
     fn remove_leftovers(&mut self, jobs: &Jobs) {
         let live = |told: &[JobLine]| told.iter().any(|job| matches!(job.state, JobWord::Pending | JobWord::Active));
+        let carry = |watched: &Watched| watched.carrier.filter(|_| watched.ended.is_none());
+        let carry: BTreeSet<RunId> = self.runs.values().filter_map(carry).collect();
         let found: Vec<RunId> = jobs
             .ours
             .iter()
-            .filter(|(run, told)| !self.runs.contains_key(run) && live(told))
+            .filter(|(run, told)| !self.runs.contains_key(run) && live(told) && !carry.contains(run))
             .map(|(run, _)| *run)
             .collect();
         self.leftovers.retain(|run, _| found.contains(run));
@@ -485,6 +554,9 @@ impl Tender {
     /// What a record says, without Slurm's word. An end that Slurm brought about waits for that.
     fn look(&mut self, run: RunId, record: Option<&Record>) {
         let Some(record) = record else { return };
+        if let (Some(claim), Some(watched)) = (&record.claim, self.runs.get_mut(&run)) {
+            watched.carrier = claim.carrier;
+        }
         if let Some(started) = &record.started {
             self.begin(run, started.at);
         }
@@ -496,6 +568,9 @@ impl Tender {
 
     fn begin(&mut self, run: RunId, at: Time) {
         let watched = self.runs.entry(run).or_default();
+        if let Phase::Handed(handed) = watched.phase {
+            watched.phase = Phase::Sent(handed);
+        }
         if watched.started.replace(at).is_none() {
             self.report(EngineReport::Started { run, at });
         }
@@ -513,13 +588,22 @@ impl Tender {
         }
         self.report(end_of(run, &ended));
         let watched = self.runs.entry(run).or_default();
+        let stays = inside::ended_by_itself(&ended);
+        if let (true, Some(likeness), Some(ends)) = (stays, watched.likeness.take(), watched.ends) {
+            self.carriers.add(watched.carrier.unwrap_or(run), likeness, ends);
+        }
         watched.ended = Some(ended);
         watched.order = None;
     }
 
+    /// The run by whose name a run's Slurm job goes.
+    fn name_of(&self, run: RunId) -> RunId {
+        self.runs.get(&run).and_then(|watched| watched.carrier).unwrap_or(run)
+    }
+
     /// Ends or signals a run's Slurm jobs, found by their name.
     fn cancel(&self, run: RunId, how: &[String]) {
-        let mut arguments = vec!["--quiet".to_owned(), format!("--name={}", self.spool.key(run))];
+        let mut arguments = vec!["--quiet".to_owned(), format!("--name={}", self.spool.key(self.name_of(run)))];
         arguments.extend_from_slice(how);
         self.errands.hand(Errand::Cancel(arguments));
     }

@@ -1,5 +1,6 @@
 //! The Slurm engine against a real Slurm, which this program starts: the promises of every engine, and what only Slurm
 //! can do to a run. It has a `main` of its own, so that the cluster is started once and ended whatever fails.
+mod carried;
 mod cluster;
 #[path = "../contract/mod.rs"]
 mod contract;
@@ -46,6 +47,7 @@ impl Place for OnSlurm {
                 commands: self.commands.clone(),
                 account: None,
                 qos: None,
+                carry: true,
             },
             nodes: (1..=cluster::NODES).map(node).collect(),
             helper: PathBuf::from(env!("CARGO_BIN_EXE_madang-nursery")),
@@ -70,7 +72,8 @@ fn main() {
         println!("{}", cluster::MISSING);
         return;
     };
-    let cases: Vec<_> = CASES.iter().chain(faults::CASES).copied().filter(|(name, _)| is_wanted(name)).collect();
+    let cases: Vec<_> =
+        CASES.iter().chain(faults::CASES).chain(carried::CASES).copied().filter(|(name, _)| is_wanted(name)).collect();
     let mut failed = contract::try_all(&OnSlurm::new(&cluster), &cases, 6);
     let mut tried = cases.len();
     // Those that end daemons have the cluster to themselves.
