@@ -2,9 +2,10 @@
 //!
 //! Every table is read to its end before anything is given up, so that all its problems are found at once.
 use crate::levels::{self, Levels};
+use crate::names::{self, NodeNames};
 use crate::policy;
 use crate::reader::{At, Fields, Sheet, Spot, Wrong};
-use crate::values::{self, EngineWord, NamePattern, Nodes};
+use crate::values::{self, EngineWord, Nodes};
 use madang_model::{EngineKind, Policy, SlurmSite, Span, Time, Won};
 use toml::de::DeTable;
 
@@ -113,7 +114,7 @@ pub(crate) enum NodesEntry {
 #[derive(Debug)]
 pub(crate) struct ModelledNodes {
     pub count: At<u32>,
-    pub names: At<NamePattern>,
+    pub names: At<NodeNames>,
     pub levels: Levels,
     pub gpus: At<u32>,
     pub per_numa: Option<At<u32>>,
@@ -326,7 +327,7 @@ fn island(mut fields: Fields<'_>) -> Option<IslandEntry> {
 }
 
 fn modelled(fields: &mut Fields<'_>, count: At<u32>) -> Option<NodesEntry> {
-    let names = fields.need("names", values::pattern);
+    let names = fields.need("names", names::names);
     let levels = levels::read(fields);
     let gpus = fields.need("gpus_per_node", values::count(0..=32));
     let per_numa = fields.may("gpus_per_numa", values::count(1..=32));

@@ -143,6 +143,12 @@ impl Estate {
                     let fact = format!("island {} has no GPUs that could be shared or cut", entry.name.value);
                     sheet.wrong(&entry.spot, Wrong::new(fact).hint("leave out shards_per_gpu and gpu_profiles"));
                 }
+                if let Some(listed) = nodes.names.value.listed().filter(|listed| *listed != nodes.count.value) {
+                    let fact =
+                        format!("names {listed} nodes, and island {} has {}", entry.name.value, nodes.count.value);
+                    sheet.wrong(&nodes.names.spot, Wrong::new(fact).hint("list every node once"));
+                    return;
+                }
                 let numa = numa(sheet, nodes);
                 let tree = Tree::new(sheet, &nodes.levels, nodes.count.value);
                 levels = tree.names();
@@ -255,7 +261,7 @@ fn modelled_node(
 ) -> Node {
     Node {
         id,
-        name: nodes.names.value.nth(place),
+        name: nodes.names.value.nth(place).unwrap_or_default(),
         site,
         island,
         rack: 0,

@@ -17,6 +17,7 @@ mod estate;
 mod governance;
 mod here;
 mod levels;
+mod names;
 pub mod policy;
 mod problem;
 mod reader;

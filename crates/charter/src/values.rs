@@ -6,7 +6,7 @@ use madang_model::{Span, Time, Won};
 use std::ops::RangeInclusive;
 use toml::de::DeValue;
 
-type Parsed<T> = Result<T, Wrong>;
+pub(crate) type Parsed<T> = Result<T, Wrong>;
 
 /// A short name, as typed on a command line.
 pub(crate) fn name(value: &DeValue) -> Parsed<String> {
@@ -205,42 +205,6 @@ pub(crate) fn slurm_name(value: &DeValue) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     Err(Wrong::new(format!("is not a name of Slurm's: {}", quoted(text))))
-}
-
-/// How a count of nodes is named: a first number in braces, as `"na{0001}"`, which keeps its width.
-#[derive(Clone, Debug)]
-pub(crate) struct NamePattern {
-    prefix: String,
-    first: u32,
-    width: usize,
-    suffix: String,
-}
-
-impl NamePattern {
-    /// The name of the node with this place, from 0.
-    pub fn nth(&self, place: u32) -> String {
-        format!("{}{:0width$}{}", self.prefix, self.first + place, self.suffix, width = self.width)
-    }
-}
-
-/// A pattern for node names.
-pub(crate) fn pattern(value: &DeValue) -> Parsed<NamePattern> {
-    let text = text(value)?;
-    let wrong = || {
-        Wrong::new(format!("is not a pattern for host names: {}", quoted(text)))
-            .hint("put the first node's number in braces, as \"na{0001}\"")
-    };
-    let (prefix, rest) = text.split_once('{').ok_or_else(wrong)?;
-    let (number, suffix) = rest.split_once('}').ok_or_else(wrong)?;
-    let letters = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    let starts = prefix.starts_with(|first: char| first.is_ascii_alphabetic());
-    let first = digits(number).filter(|_| number.len() <= 8).and_then(|first| u32::try_from(first).ok());
-    match first {
-        Some(first) if starts && letters(prefix) && letters(suffix) && text.len() <= 50 => {
-            Ok(NamePattern { prefix: prefix.into(), first, width: number.len(), suffix: suffix.into() })
-        }
-        _ => Err(wrong()),
-    }
 }
 
 /// How many nodes an island has.

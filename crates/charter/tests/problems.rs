@@ -1,6 +1,7 @@
 //! What is said of files that are wrong: one small sound file, and each case one change to it.
 use expect_test::{Expect, expect};
 use madang_charter::{Machine, load};
+use madang_model::EngineKind;
 
 const SOUND: &str = r#"[centre]
 name = "small"
@@ -149,6 +150,8 @@ fn shape() {
             ("gpus_per_node = 8", "gpus_per_node = 33"),
             ("names = \"n{1}\"", "names = \"n1\""),
             ("names = \"n{1}\"", "names = \"n {1}\""),
+            ("names = \"n{1}\"", "names = \"n[1-3],m[07\""),
+            ("names = \"n{1}\"", "names = \"n[1-3],m[07-08]\""),
         ],
         expect![[r#"
             [centre] > [centre
@@ -283,6 +286,14 @@ fn shape() {
             names = "n{1}" > names = "n {1}"
             x.toml:33:9: names is not a pattern for host names: "n {1}"
               hint: put the first node's number in braces, as "na{0001}"
+
+            names = "n{1}" > names = "n[1-3],m[07"
+            x.toml:33:9: names is not a list of host names: "n[1-3],m[07"
+              hint: write it as Slurm does, as "a[01-03,7],b[2]"
+
+            names = "n{1}" > names = "n[1-3],m[07-08]"
+            x.toml:33:9: names 5 nodes, and island a has 4
+              hint: list every node once
 
         "#]],
     );
@@ -682,12 +693,18 @@ fn a_site_on_slurm() {
         x.toml:33:8: mode cannot be "delegated" yet
           hint: mode = "placed": the core chooses the nodes"#]],
     );
+    check(&format!("{sound}\ncarry = \"no\""), expect!["x.toml:34:9: carry must be true or false, not text"]);
     expect![[r#"
         x.toml:35:1: island a shares or cuts GPUs, and Slurm hands out whole ones
           hint: leave out shards_per_gpu and gpu_profiles"#]]
     .assert_eq(&said(&with(sound).replace("cpus_per_node", "shards_per_gpu = 4\ncpus_per_node")));
     let founding = load(&with(sound), "x.toml", &machine()).expect("sound");
     assert!(madang_charter::describe(&founding).contains("site one (Slurm, partition gpu)"));
+    let carries = |lines: &str| match &load(&with(lines), "x.toml", &machine()).expect("sound").sites[0].engine {
+        EngineKind::Slurm(slurm) => slurm.carry,
+        other => panic!("{other:?}"),
+    };
+    assert!(carries(sound) && !carries(&format!("{sound}\ncarry = false")));
 }
 
 #[test]
