@@ -35,4 +35,4 @@ mod wire;
 pub use local::{Error, LocalEngine, Options};
 pub use nursery::nursery_main;
 pub use order::{ArrayInfo, Engine, EngineReport, Kind, LaunchSpec, NodeShare, Order, PartInfo};
-pub use slurm::{Expected, SAYS, SlurmEngine, SlurmOptions, slurm_run_main};
+pub use slurm::{Asked, Expected, Inventory, NoInventory, SAYS, SlurmEngine, SlurmOptions, inventory, slurm_run_main};

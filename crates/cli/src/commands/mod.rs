@@ -7,6 +7,7 @@ mod placement;
 mod reserve;
 mod shims;
 mod simulate;
+mod site;
 mod store;
 mod submit;
 mod up;
@@ -112,6 +113,11 @@ enum Command {
     Overview,
     /// Check every invariant of the centre now
     Audit,
+    /// A site's part of a centre file, without a server
+    Site {
+        #[command(subcommand)]
+        command: site::Site,
+    },
     /// Move a centre between its data folder and PostgreSQL, without a server
     Store {
         #[command(subcommand)]
@@ -216,6 +222,7 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Whoami => centre::whoami(&context),
         Command::Overview => centre::overview(&context),
         Command::Audit => centre::audit(&context),
+        Command::Site { command } => site::site(&context, command),
         Command::Store { command } => store::store(&context, command),
         Command::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Command::Placement(placement) => placement::placement(&context, &placement),

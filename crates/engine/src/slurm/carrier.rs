@@ -20,15 +20,18 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a carrier stays without a run. Long enough for a core that has just heard of an end to place the next run,
-/// short enough for Slurm to have its nodes back before people notice.
-const STAY: Duration = Duration::from_millis(300);
+/// How long a carrier stays without a run: long enough for a core that has just heard of an end to place the next run, on
+/// a busy machine too; short enough for Slurm to have its nodes back before people notice.
+const STAY: Duration = Duration::from_secs(1);
 /// How long one is reckoned to stay, from when its run's end is seen.
-const RECKONED: Duration = Duration::from_millis(200);
+const RECKONED: Duration = Duration::from_millis(800);
 /// How long a run that was handed over may have no record.
-pub(crate) const HANDED: Duration = Duration::from_secs(1);
-/// How often a carrier looks for its next run.
-const LOOK: u8 = 10;
+pub(crate) const HANDED: Duration = Duration::from_secs(2);
+/// After so long, in milliseconds, a carrier looks for its next run; then seldomer, each time by as much, up to
+/// [`SELDOM`].
+const LOOK: u8 = 5;
+/// The longest that it looks away, in milliseconds.
+const SELDOM: u8 = 40;
 /// What sends a carrier away.
 const GO: &str = "go";
 
@@ -118,6 +121,7 @@ impl Seat {
         let mask = crate::slurm::mail::FROM_SLURM.into_iter().chain([Signal::SIGTERM]).collect();
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         let until = Instant::now() + STAY;
+        let mut away = LOOK;
         loop {
             let is_last = Instant::now() > until;
             let told = if is_last { self.close() } else { fs::read_to_string(&self.0).ok() };
@@ -127,7 +131,8 @@ impl Seat {
                 (None, true) => return Ok(None),
                 (None, false) => {}
             }
-            poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK)).ok();
+            poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], PollTimeout::from(away)).ok();
+            away = (away + LOOK).min(SELDOM);
             while let Ok(Some(info)) = signals.read_signal() {
                 if info.ssi_signo == Signal::SIGTERM as u32 {
                     return Ok(None);

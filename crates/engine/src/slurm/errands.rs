@@ -3,6 +3,7 @@
 //!
 //! What they bring back comes to the engine's thread as calls like the server's. None of them decides anything.
 use crate::slurm::command::{Failure, Slurm};
+use crate::slurm::fitness::Fitness;
 use crate::slurm::listing::{JOBS, NODES};
 use crate::slurm::tend::Call;
 use madang_model::{RunId, Span};
@@ -13,11 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Commands under way at once: about as many as a controller takes in with gain.
-const HANDS: usize = 4;
+pub(crate) const HANDS: usize = 4;
 /// How often Slurm is looked at while runs are under way.
 const EVERY: Duration = Duration::from_secs(1);
 /// The same while none is: a node's failure and others' jobs are seen that late.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// So many looks at jobs and nodes for one at the partition.
+const SELDOM: u32 = 10;
 
 /// One command to call.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub(crate) struct Errands {
 
 impl Errands {
     /// Starts the threads; what they bring back goes to `back`.
-    pub fn start(slurm: &Slurm, back: &Sender<Call>) -> io::Result<Errands> {
+    pub fn start(slurm: &Slurm, partition: &str, back: &Sender<Call>) -> io::Result<Errands> {
         let (to, errands) = channel();
         let errands = Arc::new(Mutex::new(errands));
         for _ in 0..HANDS {
@@ -55,9 +59,9 @@ impl Errands {
             spawn("slurm-errands", move || run_errands(&slurm, &errands, &back))?;
         }
         let (busy, open) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
-        let (slurm, back) = (slurm.clone(), back.clone());
+        let (slurm, partition, back) = (slurm.clone(), partition.to_owned(), back.clone());
         let (is_busy, is_open) = (Arc::clone(&busy), Arc::clone(&open));
-        spawn("slurm-lookout", move || look_out(&slurm, &back, &is_busy, &is_open))?;
+        spawn("slurm-lookout", move || look_out(&slurm, &partition, &back, (&is_busy, &is_open)))?;
         Ok(Errands { to, busy, open })
     }
 
@@ -97,20 +101,27 @@ fn run_errands(slurm: &Slurm, errands: &Mutex<Receiver<Errand>>, back: &Sender<C
     }
 }
 
-fn look_out(slurm: &Slurm, back: &Sender<Call>, busy: &AtomicBool, open: &AtomicBool) {
+fn look_out(slurm: &Slurm, partition: &str, back: &Sender<Call>, (busy, open): (&AtomicBool, &AtomicBool)) {
     let ask = |what: &[&str], program: &str| {
         let arguments: Vec<String> = what.iter().map(|word| (*word).to_owned()).collect();
         slurm.call(program, &arguments, "")
     };
-    let mut grace = None;
+    let mut config = String::new();
+    let mut looks = 0_u32;
     while open.load(Ordering::Relaxed) {
         let asked = Instant::now();
         let jobs = ask(&JOBS, "squeue");
         let nodes = if jobs.is_ok() { ask(&NODES, "scontrol") } else { jobs.clone() };
-        if grace.is_none() {
-            grace = ask(&["show", "config"], "scontrol").ok().as_deref().and_then(kill_wait);
-            back.send(Call::KillWait(grace)).ok();
+        if config.is_empty() {
+            config = ask(&["show", "config"], "scontrol").unwrap_or_default();
+            back.send(Call::KillWait(kill_wait(&config))).ok();
         }
+        if looks.is_multiple_of(SELDOM)
+            && let Ok(line) = ask(&["-o", "show", "partition", partition], "scontrol")
+        {
+            back.send(Call::Partition(Fitness::read(&config, &line))).ok();
+        }
+        looks = looks.wrapping_add(1);
         if back.send(Call::Looked(Look { asked, jobs, nodes })).is_err() {
             return;
         }

@@ -94,6 +94,10 @@ pub(crate) struct NodeLine {
     pub cpus: u32,
     pub memory_mib: u64,
     pub gpus: u32,
+    /// Their types, one for each kind; empty for one that has none.
+    pub models: Vec<String>,
+    /// What jobs may ask of it by name.
+    pub features: Vec<String>,
     /// The base state and its flags, in capitals.
     pub state: Vec<String>,
     /// True when it does not answer.
@@ -109,15 +113,19 @@ impl NodeLine {
         let state = field("State")?;
         let words = state.split('+').map(|word| word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()));
         let partitions = field("Partitions").unwrap_or_default();
+        // Memory that Slurm keeps for the system.
+        let kept = field("MemSpecLimit").and_then(|kept| kept.parse().ok()).unwrap_or(0);
         Some(NodeLine {
             name: line.strip_prefix("NodeName=")?.split(' ').next()?.to_owned(),
             cpus: field("CPUEfctv").or(field("CPUTot"))?.parse().ok()?,
-            memory_mib: field("RealMemory")?.parse().ok()?,
+            memory_mib: field("RealMemory")?.parse::<u64>().ok()?.saturating_sub(kept),
             gpus: gpus(field("Gres").unwrap_or_default()),
+            models: models(field("Gres").unwrap_or_default()),
+            features: list(field("AvailableFeatures").unwrap_or_default()),
             is_silent: state.contains('*') || state.contains("NOT_RESPONDING"),
             state: words.map(str::to_owned).collect(),
             reason: reason(line),
-            partitions: partitions.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            partitions: list(partitions),
         })
     }
 
@@ -125,6 +133,10 @@ impl NodeLine {
     pub fn is(&self, word: &str) -> bool {
         self.state.iter().any(|own| own == word)
     }
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').filter(|name| !name.is_empty() && *name != "(null)").map(str::to_owned).collect()
 }
 
 fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
@@ -149,6 +161,19 @@ fn gpus(gres: &str) -> u32 {
     };
     // A comma within brackets separates sockets, not resources; what follows it then begins with a digit.
     gres.split(',').map(count).sum()
+}
+
+/// The types of a node's GPUs.
+fn models(gres: &str) -> Vec<String> {
+    let model = |one: &str| {
+        let one = one.split('(').next().unwrap_or_default();
+        let mut parts = one.split(':');
+        (parts.next() == Some("gpu")).then(|| {
+            let middle = parts.next().filter(|_| parts.next().is_some());
+            middle.unwrap_or_default().to_owned()
+        })
+    };
+    gres.split(',').filter_map(model).collect()
 }
 
 #[cfg(test)]
@@ -187,14 +212,16 @@ NodeName=n3 CPUTot=4 Gres=(null) RealMemory=1 State=MIXED+PLANNED";
             .lines()
             .filter_map(NodeLine::parse)
             .map(|node| {
-                let NodeLine { name, cpus, memory_mib, gpus, state, is_silent, reason, partitions } = node;
-                format!("{name} {cpus} {memory_mib} {gpus} {state:?} {is_silent} {reason:?} {partitions:?}\n")
+                let NodeLine { name, cpus, memory_mib, gpus, models, state, is_silent, reason, partitions, .. } = node;
+                format!(
+                    "{name} {cpus} {memory_mib} {gpus} {models:?} {state:?} {is_silent} {reason:?} {partitions:?}\n"
+                )
             })
             .collect();
         expect![[r#"
-            n1 30 256000 8 ["IDLE", "DRAIN"] false "bad fan" ["gpu", "debug"]
-            n2 32 1000 6 ["DOWN"] true "Not responding" ["gpu"]
-            n3 4 1 0 ["MIXED", "PLANNED"] false "" []
+            n1 30 256000 8 [""] ["IDLE", "DRAIN"] false "bad fan" ["gpu", "debug"]
+            n2 32 1000 6 ["h200", "a100"] ["DOWN"] true "Not responding" ["gpu"]
+            n3 4 1 0 [] ["MIXED", "PLANNED"] false "" []
         "#]]
         .assert_eq(&read.concat());
     }

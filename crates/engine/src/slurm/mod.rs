@@ -17,7 +17,9 @@
 mod carrier;
 mod command;
 mod errands;
+mod fitness;
 pub(crate) mod inside;
+mod inventory;
 mod listing;
 pub(crate) mod mail;
 mod nodes;
@@ -27,6 +29,7 @@ mod submission;
 mod tend;
 
 pub use inside::slurm_run_main;
+pub use inventory::{Asked, Inventory, NoInventory, inventory};
 pub use nodes::{Expected, SAYS};
 
 use crate::environ::Surroundings;
@@ -111,7 +114,7 @@ impl SlurmEngine {
         };
         let folder = |source| SlurmError::Folder { path: dir.to_owned(), source };
         let (calls, told) = channel();
-        let errands = Errands::start(&slurm, &calls).map_err(folder)?;
+        let errands = Errands::start(&slurm, &options.site.partition, &calls).map_err(folder)?;
         let parts = (slurm, errands, spool);
         let mut tender = Tender::new(parts, (options.site, options.nodes), surroundings, known.clone(), reports);
         tender.adopt().map_err(folder)?;

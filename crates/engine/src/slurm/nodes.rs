@@ -70,6 +70,11 @@ pub(crate) fn unheard(what: &str) -> Health {
     drain(&format!("the controller does not answer: {what}"))
 }
 
+/// How a node fares whose whole cluster cannot serve.
+pub(crate) fn unfit(why: &str) -> Health {
+    drain(why)
+}
+
 fn lacks(expected: &Expected, node: &NodeLine) -> Option<String> {
     let less = |what: &str, has: u64, promised: u64| {
         (has < promised).then(|| format!("it has {has} {what}, the centre file says {promised}"))

@@ -124,9 +124,11 @@ impl Watched {
         match job.state {
             JobWord::Pending => {
                 let since = self.waits.get_or_insert_with(Instant::now).elapsed();
+                // A node that was drained meanwhile, as by a prolog that failed: the core knows of others.
+                let patience = if job.reason.starts_with("ReqNodeNotAvail") { SETTLES } else { WAITS };
                 match hopeless(&job.reason) {
                     true => Verdict::Fail(format!("Slurm will not start it: {}", job.reason)),
-                    false if since > WAITS => Verdict::TakeBack(format!("Slurm does not start it: {}", job.reason)),
+                    false if since > patience => Verdict::TakeBack(format!("Slurm does not start it: {}", job.reason)),
                     false => Verdict::Wait,
                 }
             }

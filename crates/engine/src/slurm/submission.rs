@@ -12,17 +12,19 @@ const BEYOND: Span = Span::from_secs(60);
 /// The most that it is longer still, so that further runs may follow in the same job.
 const CARRIES: Span = Span::from_mins(10);
 
-/// For how many minutes Slurm is asked.
-pub(crate) fn minutes(order: &Order, site: &SlurmSite) -> u64 {
+/// For how many minutes Slurm is asked, where its partition gives `most`.
+pub(crate) fn minutes(order: &Order, site: &SlurmSite, most: u64) -> u64 {
     // In proportion, for Slurm lets short jobs in before long ones.
     let more = if site.carry { Span::from_secs(order.limit.secs() / 4).min(CARRIES) } else { Span::ZERO };
-    (order.limit + order.grace + BEYOND + more).secs().div_ceil(60)
+    let wanted = (order.limit + order.grace + BEYOND + more).secs().div_ceil(60);
+    // What does not fit at all is for Slurm to refuse.
+    wanted.min(most.max(order.limit.secs().div_ceil(60)))
 }
 
 /// What a run must have in common with this one to follow it in the same Slurm job.
 pub(crate) fn likeness(order: &Order, site: &SlurmSite) -> Likeness {
     const OWN: [&str; 4] = ["--job-name=", "--comment=", "--time=", "--output="];
-    let mut words = arguments(order, site, "", Path::new(""));
+    let mut words = arguments(order, site, 0, ("", Path::new("")));
     words.retain(|word| !OWN.iter().any(|own| word.starts_with(own)));
     words.extend([order.user_name.clone(), order.project.clone()]);
     Likeness { words, nodes: order.nodes.iter().map(|node| node.name.clone()).collect() }
@@ -46,7 +48,7 @@ pub(crate) fn cannot(order: &Order) -> Option<String> {
 }
 
 /// Arguments of `sbatch` for an order.
-pub(crate) fn arguments(order: &Order, site: &SlurmSite, key: &str, log: &Path) -> Vec<String> {
+pub(crate) fn arguments(order: &Order, site: &SlurmSite, minutes: u64, (key, log): (&str, &Path)) -> Vec<String> {
     let names: Vec<String> = order.nodes.iter().map(|node| node.name.clone()).collect();
     let first = order.nodes.first().cloned().unwrap_or_default();
     let part = order.parts.first().copied().unwrap_or_default();
@@ -63,7 +65,7 @@ pub(crate) fn arguments(order: &Order, site: &SlurmSite, key: &str, log: &Path) 
         format!("--ntasks={all}"),
         format!("--ntasks-per-node={most}"),
         format!("--cpus-per-task={}", (first.cpus / most).max(1)),
-        format!("--time={}", minutes(order, site)),
+        format!("--time={minutes}"),
         "--no-requeue".to_owned(),
         "--export=ALL".to_owned(),
         "--chdir=/".to_owned(),
@@ -166,7 +168,10 @@ mod tests {
             --gres=gpu:2
             --account=lab
         "#]]
-        .assert_eq(&(arguments(&order(), &site, "madang-x-job-7.2", Path::new("/s/log")).join("\n") + "\n"));
+        .assert_eq(&(arguments(&order(), &site, 12, ("madang-x-job-7.2", Path::new("/s/log"))).join("\n") + "\n"));
+        let carries = SlurmSite { carry: true, ..site.clone() };
+        let asked = [(&site, 999), (&carries, 999), (&carries, 11), (&carries, 5)];
+        assert_eq!(asked.map(|(site, most)| minutes(&order(), site, most)), [12, 14, 11, 10]);
         expect![[r#"
             #!/bin/sh
             PATH='/opt/slurm/bin':$PATH; export PATH

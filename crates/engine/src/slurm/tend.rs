@@ -8,9 +8,10 @@ use crate::order::{EngineReport, Order};
 use crate::procfs::Identity;
 use crate::record::{Claim, EndRecord, Keeping, Line, Record, Sealed};
 use crate::slurm::Known;
-use crate::slurm::carrier::{self, Carrier, Carriers, Likeness};
+use crate::slurm::carrier::{self, Carriers};
 use crate::slurm::command::{Failure, Slurm};
-use crate::slurm::errands::{Errand, Errands, Look};
+use crate::slurm::errands::{self, Errand, Errands, Look};
+use crate::slurm::fitness::{self, Fitness};
 use crate::slurm::listing::{JobLine, JobWord, NodeLine};
 use crate::slurm::nodes::{self, Expected};
 use crate::slurm::run::{Phase, Verdict, Watched};
@@ -40,6 +41,8 @@ pub(crate) enum Call {
     Looked(Look),
     /// Slurm's time between `TERM` and `KILL`, where it was told.
     KillWait(Option<Span>),
+    /// What the partition is like.
+    Partition(Fitness),
     Close,
 }
 
@@ -86,6 +89,10 @@ pub(crate) struct Tender {
     outside_grace: Span,
     heard: Instant,
     trouble: String,
+    /// Why the cluster cannot serve at all.
+    unfit: Option<String>,
+    /// The longest job that the partition takes.
+    most_minutes: u64,
     told: BTreeMap<String, Health>,
     answers: u32,
     leftovers: BTreeMap<RunId, u32>,
@@ -113,6 +120,8 @@ impl Tender {
             outside_grace: OUTSIDE,
             heard: Instant::now(),
             trouble: String::new(),
+            unfit: None,
+            most_minutes: u64::MAX,
             told: BTreeMap::new(),
             answers: 0,
             leftovers: BTreeMap::new(),
@@ -167,7 +176,15 @@ impl Tender {
         self.miss_handed();
         let due = |(_, watched): &(&RunId, &Watched)| watched.phase == Phase::Send && watched.ended.is_none();
         let runs: Vec<RunId> = self.runs.iter().filter(due).map(|(run, _)| *run).collect();
-        runs.into_iter().for_each(|run| self.submit(run));
+        let sending = self.runs.values().filter(|watched| watched.phase == Phase::Sending).count();
+        let mut hands = errands::HANDS.saturating_sub(sending);
+        for run in runs {
+            // One that waits for a hand may still find a job to follow in.
+            if !self.follow(run) && hands > 0 {
+                self.submit(run);
+                hands -= 1;
+            }
+        }
     }
 
     fn take(&mut self, call: Call) {
@@ -182,6 +199,7 @@ impl Tender {
                 let less = |told: Span| Span::from_secs(told.secs().saturating_sub(1));
                 self.outside_grace = told.map_or(OUTSIDE, less);
             }
+            Call::Partition(told) => (self.unfit, self.most_minutes) = (told.unfit, told.most_minutes),
             Call::Close => {}
         }
     }
@@ -203,16 +221,9 @@ impl Tender {
         }
         match self.write_order(&order) {
             Ok(()) => {
-                let follows = self.follow(&order);
                 let watched = self.runs.entry(run).or_default();
+                watched.likeness = self.site.carry.then(|| submission::likeness(&order, &self.site));
                 watched.order = Some(order);
-                if let Some((likeness, carrier)) = follows {
-                    watched.likeness = Some(likeness);
-                    if let Some(carrier) = carrier {
-                        watched.phase = Phase::Handed(Instant::now());
-                        (watched.carrier, watched.ends) = (Some(carrier.run), Some(carrier.ends));
-                    }
-                }
             }
             Err(error) => {
                 let note = format!("failed to write to the shared folder {}: {error}", self.spool.dir.display());
@@ -221,19 +232,18 @@ impl Tender {
         }
     }
 
-    /// Hands a run to a job that has stayed for its kind, and sends others away that are on its nodes.
-    fn follow(&mut self, order: &Order) -> Option<(Likeness, Option<Carrier>)> {
-        self.site.carry.then_some(())?;
-        let likeness = submission::likeness(order, &self.site);
+    /// Hands a run that was never submitted to a job that has stayed for its like; false where there is none.
+    fn follow(&mut self, run: RunId) -> bool {
+        let Some(watched) = self.runs.get_mut(&run).filter(|watched| watched.tries == 0) else { return false };
+        let (Some(order), Some(likeness)) = (&watched.order, &watched.likeness) else { return false };
         let needs = Duration::from_millis((order.limit + order.grace).millis()) + SPARE;
-        let found = self.carriers.take(&likeness, needs);
-        let found = found.filter(|found| carrier::hand(&self.spool.dir, found.run, order.run).is_ok());
-        if found.is_none() {
-            for run in self.carriers.take_from(&likeness.nodes) {
-                carrier::send_away(&self.spool.dir, run);
-            }
+        let Some(found) = self.carriers.take(likeness, needs) else { return false };
+        if carrier::hand(&self.spool.dir, found.run, run).is_err() {
+            return false;
         }
-        Some((likeness, found))
+        watched.phase = Phase::Handed(Instant::now());
+        (watched.carrier, watched.ends) = (Some(found.run), Some(found.ends));
+        true
     }
 
     /// A run that was handed over and has no record: its carrier had gone.
@@ -352,10 +362,13 @@ impl Tender {
             return self.never(run, EndRecord::never_began(note));
         }
         watched.tries += 1;
-        let lasts = Duration::from_secs(60 * submission::minutes(order, &self.site));
-        watched.ends = Instant::now().checked_add(lasts);
+        for carrier in watched.likeness.iter().flat_map(|likeness| self.carriers.take_from(&likeness.nodes)) {
+            carrier::send_away(&self.spool.dir, carrier);
+        }
+        let minutes = submission::minutes(order, &self.site, self.most_minutes);
+        watched.ends = Instant::now().checked_add(Duration::from_secs(60 * minutes));
         let (key, log) = (self.spool.key(run), self.spool.path(run, "log"));
-        let arguments = submission::arguments(order, &self.site, &key, &log);
+        let arguments = submission::arguments(order, &self.site, minutes, (&key, &log));
         let commands = self.slurm.commands().map(std::path::PathBuf::as_path);
         let script = submission::script(&self.spool.helper, commands, &self.spool.dir, run);
         watched.phase = Phase::Sending;
@@ -370,7 +383,10 @@ impl Tender {
                 watched.phase = Phase::LookUp(at);
                 self.trouble = what;
             }
-            Err(Failure::Refused(what)) => self.never(run, EndRecord::never_began(what)),
+            Err(Failure::Refused(what)) => {
+                let hint = fitness::hint(&what).map_or(String::new(), |hint| format!("; hint: {hint}"));
+                self.never(run, EndRecord::never_began(what + &hint));
+            }
         }
     }
 
@@ -525,7 +541,9 @@ impl Tender {
                 let lines = text.lines().filter_map(NodeLine::parse);
                 let lines: BTreeMap<String, NodeLine> = lines.map(|node| (node.name.clone(), node)).collect();
                 let fares = |node: &Expected| {
-                    (node.name.clone(), nodes::health(node, &self.site.partition, lines.get(&node.name), foreign))
+                    let health = nodes::health(node, &self.site.partition, lines.get(&node.name), foreign);
+                    let unfit = self.unfit.as_deref().filter(|_| health == Health::Up);
+                    (node.name.clone(), unfit.map_or(health, nodes::unfit))
                 };
                 let told = self.nodes.iter().map(fares).collect();
                 self.tell_nodes(told);
