@@ -10,15 +10,18 @@ mod backfill;
 mod client;
 mod figures;
 mod lab;
+mod lodge;
 mod measures;
 mod peers;
 mod plot;
 mod scheduler;
 mod served;
+mod slurm_engine;
 mod table;
 mod trial;
 
 pub use client::client;
+pub use lodge::lodge;
 
 use crate::shell;
 use anyhow::{Context, Result, bail};
@@ -69,11 +72,12 @@ pub struct Group {
 }
 
 /// All groups, in the order of the README's table.
-pub const GROUPS: [Group; 4] = [
+pub const GROUPS: [Group; 5] = [
     Group { name: "served", measure: served_rows },
     Group { name: "scheduler", measure: scheduler::measure },
     Group { name: "lab", measure: lab::measure },
     Group { name: "trial", measure: trial::measure },
+    Group { name: "slurm-engine", measure: slurm_engine::measure },
 ];
 
 /// Examples that measure.

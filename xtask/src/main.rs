@@ -25,7 +25,7 @@ usage: cargo xtask CHORE
   openapi               write openapi.json anew from the wire's types
   bench [--only GROUP,GROUP] [--quick] [--no-peers] [--no-write] [--slurm-start SCRIPT] [--traces FOLDER]
                         measure the README's figures, with peers in the same run, and write them down;
-                        groups are served, scheduler and lab
+                        groups are served, scheduler, lab, trial and slurm-engine
   instructions [--bless]
                         instructions per decision under valgrind, against the counts that are checked in
 ";
@@ -55,6 +55,7 @@ fn chore(args: &[String]) -> Result<()> {
         "bench-here" => bench::run_here(&root, rest),
         "instructions" => instructions::chore(&root, rest),
         "bench-client" => bench::client(rest),
+        "bench-lodge" => bench::lodge(rest),
         "openapi" => test::openapi(&root),
         "sim" => test::simulate(&root, rest),
         "" | "help" | "-h" | "--help" => {

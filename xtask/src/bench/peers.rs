@@ -152,7 +152,7 @@ pub fn slurm_version(mut sinfo: Command) -> Result<String> {
 }
 
 /// What the environment file of a started Slurm says.
-fn conf_of(folder: &Path) -> Result<PathBuf> {
+pub fn conf_of(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("env");
     let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     let line = text.lines().find_map(|line| line.trim_start_matches("export ").strip_prefix("SLURM_CONF="));
@@ -161,7 +161,7 @@ fn conf_of(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Waits until nothing is queued.
-fn drained(squeue: impl Fn() -> Command) -> Result<()> {
+pub fn drained(squeue: impl Fn() -> Command) -> Result<()> {
     let begun = Instant::now();
     while !squeue().arg("-h").output()?.stdout.trim_ascii().is_empty() {
         if begun.elapsed() > Duration::from_secs(300) {

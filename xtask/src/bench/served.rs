@@ -57,6 +57,11 @@ impl Served {
         Ok(served)
     }
 
+    /// Its process.
+    pub fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Where its administrator's token is.
     pub fn token(&self) -> PathBuf {
         self.data.join("admin.token")
