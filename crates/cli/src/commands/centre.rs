@@ -5,8 +5,8 @@ use crate::fail::{Fail, print};
 use crate::table::Table;
 use crate::time::{local, now_ms, past_moment};
 use madang_api::{
-    Audit, DrainSpec, LostSpec, Me, NewAward, NewMember, NewProject, NewToken, NewUser, NodeView, Overview,
-    ProjectData, ProjectView, RoleName, SignInLink, SignSpec, SiteView, TokenMade, TokenView, UserView,
+    Audit, DrainSpec, Me, NewAward, NewMember, NewProject, NewToken, NewUser, NodeView, Overview, ProjectData,
+    ProjectView, RoleName, SignInLink, SignSpec, TokenMade, TokenView, UserView,
 };
 use madang_model::GpuTime;
 use serde_json::Value;
@@ -62,29 +62,6 @@ pub enum Node {
     Resume {
         /// Nodes, as in here[1-4]
         nodes: String,
-    },
-}
-
-/// `madang site …`.
-#[derive(Debug, clap::Subcommand)]
-pub enum Site {
-    /// Sites with capacity and load
-    List,
-    /// A site is lost: nothing new goes there, and after a while its jobs that may go on elsewhere do
-    Lost {
-        /// Its name
-        name: String,
-        /// Why, for everyone to read
-        #[arg(long, short)]
-        reason: String,
-        /// Have its jobs go on elsewhere at once
-        #[arg(long)]
-        at_once: bool,
-    },
-    /// A lost site is back
-    Back {
-        /// Its name
-        name: String,
     },
 }
 
@@ -250,57 +227,6 @@ pub fn node(context: &Context, command: Node) -> Result<u8, Fail> {
         };
     }
     Ok(0)
-}
-
-/// Sites.
-pub fn site(context: &Context, command: Site) -> Result<u8, Fail> {
-    let client = context.client()?;
-    match command {
-        Site::List => {
-            let sites: Vec<SiteView> = client.list("/sites")?;
-            context.show(&sites, |sites| site_table(sites))
-        }
-        Site::Lost { name, reason, at_once } => {
-            let site: SiteView =
-                client.post(&format!("/sites/{}/lost", escape(&name)), &LostSpec { reason, at_once })?;
-            context.show(&site, |site| format!("site {name}: {}\n", site_note(site)))
-        }
-        Site::Back { name } => {
-            let site: SiteView = client.ask(&format!("/sites/{}/back", escape(&name)))?;
-            context.show(&site, |_| format!("site {name} takes work again\n"))
-        }
-    }
-}
-
-fn site_table(sites: &[SiteView]) -> String {
-    let mut table = Table::new(&["SITE", ">NODES", ">GPUS", "MODELS", ">RUNNING", "NOTE"]);
-    for site in sites {
-        table.row(vec![
-            site.name.clone(),
-            site.nodes.to_string(),
-            format!("{}/{}", site.gpus_busy, site.gpus),
-            site.models.join(","),
-            site.running.to_string(),
-            site_note(site),
-        ]);
-    }
-    table.text()
-}
-
-fn site_note(site: &SiteView) -> String {
-    let kind = match (site.modelled, site.pretend) {
-        (true, _) => "modelled",
-        (_, true) => "pretend GPUs",
-        _ => "",
-    };
-    let Some(lost) = &site.lost else { return kind.to_owned() };
-    let next = match (lost.failed_over, lost.failover_ms) {
-        (true, _) => format!("its jobs have gone on elsewhere; runs that may still be there: {}", lost.fenced),
-        (false, Some(at)) => format!("its jobs go on elsewhere from {} on", local(at)),
-        (false, None) => "its jobs wait for it".to_owned(),
-    };
-    let notes = [format!("lost since {}: {}", local(lost.since_ms), lost.reason), next, kind.to_owned()];
-    notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn node_text(node: &NodeView) -> String {

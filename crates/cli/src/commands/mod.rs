@@ -69,16 +69,16 @@ enum Command {
     Checkpoint(jobs::Saved),
     /// A job's output
     Logs(jobs::Logs),
-    /// Nodes: list, drain, resume, clear
+    /// Nodes: list, show, drain, resume, clear, sign
     Node {
         #[command(subcommand)]
         command: centre::Node,
     },
-    /// Sites: list, lost, back
+    /// Sites: list, lost, back, from-slurm
     #[command(alias = "sites")]
     Site {
         #[command(subcommand)]
-        command: centre::Site,
+        command: site::Site,
     },
     /// Reservations: create, cap, list, show, cancel
     Reserve {
@@ -113,11 +113,6 @@ enum Command {
     Overview,
     /// Check every invariant of the centre now
     Audit,
-    /// A site's part of a centre file, without a server
-    Site {
-        #[command(subcommand)]
-        command: site::Site,
-    },
     /// Move a centre between its data folder and PostgreSQL, without a server
     Store {
         #[command(subcommand)]
@@ -211,7 +206,6 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Checkpoint(saved) => jobs::checkpoint(&context, &saved),
         Command::Logs(logs) => jobs::logs(&context, &logs),
         Command::Node { command } => centre::node(&context, command),
-        Command::Site { command } => centre::site(&context, command),
         Command::Reserve { command } => reserve::reserve(&context, command),
         Command::Defrag(asked) => defrag::defrag(&context, &asked),
         Command::Project { command } => centre::project(&context, command),

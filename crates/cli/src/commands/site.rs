@@ -1,6 +1,10 @@
-//! `madang site`: a site's part of a centre file, made from what runs there already.
+//! `madang site`: sites as they are, lost and back; and a site's part of a centre file, made from what runs there already.
 use super::Context;
+use crate::client::escape;
 use crate::fail::Fail;
+use crate::table::Table;
+use crate::time::local;
+use madang_api::{LostSpec, SiteView};
 use madang_engine::{Asked, NoInventory};
 use madang_model::SlurmSite;
 use serde::Serialize;
@@ -8,7 +12,25 @@ use serde::Serialize;
 /// What may be done about a site.
 #[derive(Debug, clap::Subcommand)]
 pub enum Site {
-    /// Print a Slurm cluster's part of a centre file, from what Slurm says of its nodes
+    /// Sites with capacity and load
+    List,
+    /// A site is lost: nothing new goes there, and after a while its jobs that may go on elsewhere do
+    Lost {
+        /// Its name
+        name: String,
+        /// Why, for everyone to read
+        #[arg(long, short)]
+        reason: String,
+        /// Have its jobs go on elsewhere at once
+        #[arg(long)]
+        at_once: bool,
+    },
+    /// A lost site is back
+    Back {
+        /// Its name
+        name: String,
+    },
+    /// Print a Slurm cluster's part of a centre file, from what Slurm says of its nodes; needs no server
     FromSlurm(FromSlurm),
 }
 
@@ -57,7 +79,56 @@ struct Made {
 
 /// Does it.
 pub fn site(context: &Context, command: Site) -> Result<u8, Fail> {
-    let Site::FromSlurm(from) = command;
+    match command {
+        Site::FromSlurm(from) => from_slurm(context, from),
+        Site::List => {
+            let sites: Vec<SiteView> = context.client()?.list("/sites")?;
+            context.show(&sites, |sites| site_table(sites))
+        }
+        Site::Lost { name, reason, at_once } => {
+            let site: SiteView =
+                context.client()?.post(&format!("/sites/{}/lost", escape(&name)), &LostSpec { reason, at_once })?;
+            context.show(&site, |site| format!("site {name}: {}\n", site_note(site)))
+        }
+        Site::Back { name } => {
+            let site: SiteView = context.client()?.ask(&format!("/sites/{}/back", escape(&name)))?;
+            context.show(&site, |_| format!("site {name} takes work again\n"))
+        }
+    }
+}
+
+fn site_table(sites: &[SiteView]) -> String {
+    let mut table = Table::new(&["SITE", ">NODES", ">GPUS", "MODELS", ">RUNNING", "NOTE"]);
+    for site in sites {
+        table.row(vec![
+            site.name.clone(),
+            site.nodes.to_string(),
+            format!("{}/{}", site.gpus_busy, site.gpus),
+            site.models.join(","),
+            site.running.to_string(),
+            site_note(site),
+        ]);
+    }
+    table.text()
+}
+
+fn site_note(site: &SiteView) -> String {
+    let kind = match (site.modelled, site.pretend) {
+        (true, _) => "modelled",
+        (_, true) => "pretend GPUs",
+        _ => "",
+    };
+    let Some(lost) = &site.lost else { return kind.to_owned() };
+    let next = match (lost.failed_over, lost.failover_ms) {
+        (true, _) => format!("its jobs have gone on elsewhere; runs that may still be there: {}", lost.fenced),
+        (false, Some(at)) => format!("its jobs go on elsewhere from {} on", local(at)),
+        (false, None) => "its jobs wait for it".to_owned(),
+    };
+    let notes = [format!("lost since {}: {}", local(lost.since_ms), lost.reason), next, kind.to_owned()];
+    notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn from_slurm(context: &Context, from: FromSlurm) -> Result<u8, Fail> {
     let whole = from.centre.then(|| head(&from.name));
     let site = SlurmSite {
         partition: from.partition,
