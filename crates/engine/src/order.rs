@@ -146,7 +146,7 @@ pub struct ArrayInfo {
 }
 
 /// What the engine saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EngineReport {
     /// A run began. Told again after a restart of the server; the same moment each time.
     Started {

@@ -1,10 +1,11 @@
 //! How the core is told that a node fares: what Slurm says of it, what the centre file promises, who else is on it.
 use crate::slurm::listing::NodeLine;
 use madang_model::Health;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What the centre file says of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
     /// Its name, in the centre and in Slurm.
     pub name: String,
