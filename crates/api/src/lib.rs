@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing here decides anything; unknown fields in requests are refused by name.
 
+pub mod agent;
 pub mod centre;
 pub mod defrag;
 pub mod estate;
@@ -19,6 +20,7 @@ pub mod reservation;
 pub mod routes;
 pub mod session;
 
+pub use agent::*;
 pub use centre::*;
 pub use defrag::*;
 pub use estate::*;

@@ -98,5 +98,8 @@ pub const OPERATIONS: &[Operation] = &[
     op("POST", "/api/v1/tokens", Access::SignedIn),
     op("DELETE", "/api/v1/tokens/{id}", Access::SignedIn),
     op("POST", "/api/v1/signin-links", Access::SignedIn),
+    op("GET", "/api/v1/agents", Access::Operator),
+    op("POST", "/api/v1/agents/invitations", Access::Operator),
+    op("DELETE", "/api/v1/agents/{id}", Access::Operator),
     op("GET", "/api/v1/audit", Access::Operator),
 ];

@@ -6,7 +6,7 @@ use crate::names::{self, NodeNames};
 use crate::policy;
 use crate::reader::{At, Fields, Sheet, Spot, Wrong};
 use crate::values::{self, EngineWord, Nodes};
-use madang_model::{EngineKind, Policy, SlurmSite, Span, Time, Won};
+use madang_model::{AgentSite, EngineKind, Policy, SlurmSite, Span, Time, Won};
 use toml::de::DeTable;
 
 /// The slowest line that a file may have: an hour for a gigabyte.
@@ -288,8 +288,17 @@ fn engine(fields: &mut Fields<'_>) -> Option<At<EngineKind>> {
         EngineWord::Local => EngineKind::Local,
         EngineWord::Model => EngineKind::Model,
         EngineWord::Slurm => EngineKind::Slurm(slurm(fields.need_table("slurm")?)?),
+        EngineWord::Agent => EngineKind::Agent(agent(fields)),
     };
     Some(At { value, spot })
+}
+
+/// How long an agent may be silent, unless the file says.
+const SILENT_AFTER: Span = Span::from_mins(5);
+
+fn agent(fields: &mut Fields<'_>) -> AgentSite {
+    let silent_after = fields.may("silent_after", values::span).map_or(SILENT_AFTER, |span| span.value);
+    AgentSite { silent_after }
 }
 
 /// `[site.slurm]`

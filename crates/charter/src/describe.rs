@@ -122,6 +122,7 @@ fn write_site(page: &mut String, founding: &Founding, site: &Site, sizes: &BTree
         EngineKind::Local => "this machine".to_owned(),
         EngineKind::Model => "modelled".to_owned(),
         EngineKind::Slurm(slurm) => format!("Slurm, partition {}", slurm.partition),
+        EngineKind::Agent(agent) => format!("by its agent, silent for at most {}", agent.silent_after),
     };
     let name = |party: PartyId| founding.parties[party.index()].name.as_str();
     let islands: Vec<&Island> = founding.islands.iter().filter(|island| island.site == site.id).collect();

@@ -57,9 +57,12 @@ fn check_local(sheet: &Sheet<'_>, file: &CentreFile) {
         let name = &site.name.value;
         let here = |island: &IslandEntry| matches!(island.nodes, NodesEntry::ThisMachine);
         match &site.engine.value {
-            EngineKind::Model | EngineKind::Slurm(_) => {
-                let is_modelled = site.engine.value == EngineKind::Model;
-                let what = if is_modelled { "modelled" } else { "a Slurm cluster" };
+            EngineKind::Model | EngineKind::Slurm(_) | EngineKind::Agent(_) => {
+                let what = match site.engine.value {
+                    EngineKind::Model => "modelled",
+                    EngineKind::Slurm(_) => "a Slurm cluster",
+                    _ => "an agent's",
+                };
                 for island in site.islands.iter().filter(|island| here(island)) {
                     let fact = format!("island {} is this machine, but site {name} is {what}", island.name.value);
                     sheet.wrong(&island.spot, Wrong::new(fact).hint("a site of this machine has engine = \"local\""));

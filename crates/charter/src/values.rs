@@ -160,6 +160,7 @@ pub(crate) enum EngineWord {
     Local,
     Model,
     Slurm,
+    Agent,
 }
 
 /// What carries out a site's effects.
@@ -168,8 +169,11 @@ pub(crate) fn engine(value: &DeValue) -> Parsed<EngineWord> {
         "model" => Ok(EngineWord::Model),
         "local" => Ok(EngineWord::Local),
         "slurm" => Ok(EngineWord::Slurm),
-        other => Err(Wrong::new(format!("cannot be {}", quoted(other)))
-            .hint("\"model\" for a modelled site, \"local\" for this machine, \"slurm\" for a Slurm cluster")),
+        "agent" => Ok(EngineWord::Agent),
+        other => Err(Wrong::new(format!("cannot be {}", quoted(other))).hint(
+            "\"model\" for a modelled site, \"local\" for this machine, \"slurm\" for a Slurm cluster, \"agent\" for a site \
+             whose agent dials in",
+        )),
     }
 }
 

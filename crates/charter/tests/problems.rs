@@ -208,7 +208,7 @@ fn shape() {
 
             engine = "model" > engine = "kubernetes"
             x.toml:26:10: engine cannot be "kubernetes"
-              hint: "model" for a modelled site, "local" for this machine, "slurm" for a Slurm cluster
+              hint: "model" for a modelled site, "local" for this machine, "slurm" for a Slurm cluster, "agent" for a site whose agent dials in
 
             rate = "7.5%" > rate = 7.5
             x.toml:19:8: rate must be a percentage, not a number with a point

@@ -16,6 +16,8 @@ pub enum EngineKind {
     Model,
     /// Real processes on the nodes of a Slurm cluster: the core places, Slurm launches and contains.
     Slurm(SlurmSite),
+    /// Whatever its agent has beside it: the site is another domain, and dials in.
+    Agent(AgentSite),
 }
 
 impl EngineKind {
@@ -23,6 +25,18 @@ impl EngineKind {
     pub fn is_real(&self) -> bool {
         *self != EngineKind::Model
     }
+
+    /// True where one machine's server alone can reach what runs.
+    pub fn is_bound(&self) -> bool {
+        matches!(self, EngineKind::Local | EngineKind::Slurm(_))
+    }
+}
+
+/// A site whose agent carries out its effects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSite {
+    /// How long it may be silent before its nodes take no new work.
+    pub silent_after: Span,
 }
 
 /// The Slurm cluster that carries out a site's effects.

@@ -23,7 +23,7 @@ pub mod units;
 
 pub use checkpoint::Checkpoints;
 pub use choice::Choice;
-pub use estate::{Device, EngineKind, Health, Island, Node, Partition, Site, SlurmSite};
+pub use estate::{AgentSite, Device, EngineKind, Health, Island, Node, Partition, Site, SlurmSite};
 pub use founding::Founding;
 pub use id::{
     AwardId, EntryId, IslandId, JobId, NodeId, PartitionId, PartyId, ProjectId, ReservationId, RunId, SiteId, UserId,

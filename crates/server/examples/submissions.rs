@@ -82,6 +82,7 @@ fn settings(dir: &Path) -> Result<Settings, Box<dyn std::error::Error>> {
         loads: |_, _| Vec::new(),
         wall: Box::new(madang_server::clock::system),
         metrics: None,
+        agents: None,
     })
 }
 

@@ -343,8 +343,23 @@ impl Core {
     fn news(&mut self, reports: Vec<Seen>) -> Vec<Signed> {
         let shared = Arc::clone(&self.shared);
         let centre = shared.centre.read();
-        let (repeated, news): (Vec<Seen>, Vec<Seen>) =
-            reports.into_iter().partition(|seen| engines::is_repeated(&centre, &seen.report));
+        let (believed, rest): (Vec<Seen>, Vec<Seen>) = reports
+            .into_iter()
+            .partition(|seen| seen.by.is_none_or(|site| engines::is_its_own(&centre, site, &seen.report)));
+        for seen in rest {
+            tracing::warn!("a site's agent is not believed, of a run that is not its own: {:?}", seen.report);
+        }
+        let is_stale = |seen: &Seen| match (&seen.report, seen.by) {
+            (Report::Started { run, .. }, Some(site)) if !engines::is_current(&centre, *run) => Some((site, *run)),
+            _ => None,
+        };
+        for (site, run) in believed.iter().filter_map(is_stale) {
+            self.engines.stop_stale(site, run);
+        }
+        let (repeated, news): (Vec<Seen>, Vec<Seen>) = believed
+            .into_iter()
+            .filter(|seen| is_stale(seen).is_none())
+            .partition(|seen| engines::is_repeated(&centre, &seen.report));
         for seen in repeated {
             if let Report::Ended { run, .. } = seen.report {
                 self.engines.let_go(run);

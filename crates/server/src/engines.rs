@@ -18,26 +18,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The engines of sites where something really runs.
-pub enum Real {
-    /// This server's.
-    Here(BTreeMap<SiteId, Box<dyn Engine>>),
-    /// Those of another machine's server, which cannot be reached from this one: nothing is started there, what runs there
+#[derive(Default)]
+pub struct Real {
+    /// Those that are reached from this server: its own, and those behind agents.
+    pub engines: BTreeMap<SiteId, Box<dyn Engine>>,
+    /// Sites of another machine's server, which cannot be reached from this one: nothing is started there, what runs there
     /// is left alone, and what became of it is asked when that server leads again.
-    Away,
+    pub away: BTreeSet<SiteId>,
 }
 
 impl Real {
     fn at(&mut self, site: SiteId) -> Option<&mut Box<dyn Engine>> {
-        match self {
-            Real::Here(engines) => engines.get_mut(&site),
-            Real::Away => None,
-        }
+        self.engines.get_mut(&site)
     }
 
     fn known(&self) -> Vec<(RunId, SiteId)> {
-        let Real::Here(engines) = self else { return Vec::new() };
-        let known = engines.iter().flat_map(|(site, engine)| engine.known().into_iter().map(|run| (run, *site)));
-        known.collect()
+        let engines = self.engines.iter();
+        engines.flat_map(|(site, engine)| engine.known().into_iter().map(|run| (run, *site))).collect()
     }
 }
 
@@ -75,8 +72,12 @@ impl Engines {
                 JobState::Running { since, .. } if is_modelled => {
                     self.model.adopt(run, *since, job.limit(), job.model_on(on));
                 }
-                JobState::Running { .. } if !known.contains(&run) && !matches!(self.real, Real::Away) => {
-                    self.queue.report(Report::Unknown { run }.into());
+                JobState::Running { .. } if !known.contains(&run) && !self.real.away.contains(&site) => {
+                    match self.real.at(site) {
+                        // An agent is asked once it is there, an engine here knows at once.
+                        Some(engine) => engine.confirm(run),
+                        None => self.queue.report(Report::Unknown { run }.into()),
+                    }
                 }
                 JobState::Completing { since, cause, .. } => {
                     if let (true, Some(since)) = (is_modelled, since) {
@@ -112,7 +113,7 @@ impl Engines {
             self.model.start(now, run, limit, job.model_on(on));
             return Ok(());
         }
-        if let Real::Away = self.real {
+        if self.real.away.contains(&site) {
             tracing::warn!("{run} is not started: its site belongs to a server that does not lead");
             return Ok(());
         }
@@ -130,12 +131,19 @@ impl Engines {
 
     /// Ends a run.
     pub fn stop(&mut self, now: Time, site: SiteId, run: RunId, cause: StopCause) {
-        let (is_modelled, is_away) = (self.is_modelled(site), matches!(self.real, Real::Away));
+        let (is_modelled, is_away) = (self.is_modelled(site), self.real.away.contains(&site));
         match self.real.at(site) {
             Some(engine) => engine.stop(run, cause),
             None if is_modelled => self.model.stop(now, run, cause),
             None if is_away => {}
             None => self.queue.report(Report::Unknown { run }.into()),
+        }
+    }
+
+    /// A run that an agent says has begun, and that nobody waits for, is ended.
+    pub fn stop_stale(&mut self, site: SiteId, run: RunId) {
+        if let Some(engine) = self.real.at(site) {
+            engine.stop(run, StopCause::Stale);
         }
     }
 
@@ -168,16 +176,14 @@ impl Engines {
 
     /// The end of a run is on the disk: its engine need not remember it.
     pub fn let_go(&mut self, run: RunId) {
-        if let Real::Here(engines) = &mut self.real {
-            engines.values_mut().for_each(|engine| engine.forget(run));
-        }
+        self.real.engines.values_mut().for_each(|engine| engine.forget(run));
     }
 
     /// What the core is to be told for a node to fare as its engine says. An operator's word on a node stands above an
-    /// engine's: only what Slurm has said does Slurm take back.
+    /// engine's: only what an engine has said, or an agent's silence, does it take back.
     pub fn fares(&self, centre: &Centre, node: String, health: Health) -> Vec<Input> {
         let Some(id) = self.nodes.get(&node) else { return Vec::new() };
-        let is_slurms = |why: &str| why.starts_with(madang_engine::SAYS);
+        let is_engines = |why: &str| why.starts_with(madang_engine::SAYS) || why.starts_with(madang_agent::SILENT);
         let up = |node: String| Input::Report(Report::NodeUp { node });
         match (centre.health(*id), health) {
             (Health::Down { .. }, Health::Down { .. }) | (Health::Up, Health::Up) => Vec::new(),
@@ -185,8 +191,8 @@ impl Engines {
             (Health::Down { .. }, Health::Up) => vec![up(node)],
             (Health::Down { .. }, Health::Drain { why }) => vec![up(node.clone()), Input::Drain { node, why }],
             (Health::Up, Health::Drain { why }) => vec![Input::Drain { node, why }],
-            (Health::Drain { why }, Health::Up) if is_slurms(why) => vec![Input::Resume { node }],
-            (Health::Drain { why: told }, Health::Drain { why }) if is_slurms(told) && *told != why => {
+            (Health::Drain { why }, Health::Up) if is_engines(why) => vec![Input::Resume { node }],
+            (Health::Drain { why: told }, Health::Drain { why }) if is_engines(told) && *told != why => {
                 vec![Input::Drain { node, why }]
             }
             (Health::Drain { .. }, _) => Vec::new(),
@@ -230,8 +236,21 @@ pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
     }
 }
 
+/// True of what an agent may say of a run. No agent is believed about another site's: what it says of a run that the core
+/// waits for at another site is dropped, and so is what it does not know of a run that nobody waits for.
+pub fn is_its_own(centre: &Centre, site: SiteId, report: &Report) -> bool {
+    let (Report::Started { run, .. } | Report::Ended { run, .. } | Report::Unknown { run }) = report else {
+        return true;
+    };
+    let holding = centre.job(run.job).and_then(|job| job.state.holding());
+    match holding.filter(|(current, _)| current == run) {
+        Some((_, on)) => site_of(centre, on) == site,
+        None => matches!(report, Report::Ended { .. } | Report::Started { .. }),
+    }
+}
+
 /// True of a run that the core waits for the end of.
-fn is_current(centre: &Centre, run: RunId) -> bool {
+pub fn is_current(centre: &Centre, run: RunId) -> bool {
     let holding = centre.job(run.job).and_then(|job| job.state.holding());
     holding.is_some_and(|(current, _)| current == run)
 }

@@ -12,6 +12,7 @@ use crate::core::{Changes, PAGE, Records, Shared, tell_all};
 use crate::store::pg::Lease;
 use crate::store::{Head, Journal, Kept};
 use crate::trouble::Trouble;
+use madang_agent::Register;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub struct Follower {
     pub shared: Arc<Shared>,
     /// Tokens and sessions.
     pub passes: Arc<Passes>,
+    /// Agents' invitations and certificates.
+    pub agents: Arc<Register>,
     /// What it waits for.
     pub lease: Arc<Lease>,
     /// The last row it has seen.
@@ -78,6 +81,7 @@ impl Follower {
         if !taken && refreshed.elapsed() >= PASSES {
             *refreshed = Instant::now();
             self.passes.refresh()?;
+            self.agents.refresh().map_err(crate::store::trouble)?;
             *self.shared.active.lock() = Some(self.lease.active()?);
         }
         self.shared.chart.lock().sample(self.shared.now(), &self.shared.centre.read());

@@ -3,7 +3,7 @@
 
 use crate::store::{Blob, Kept};
 use madang_centre::{Refusal, Reply, Report, Signed};
-use madang_model::Health;
+use madang_model::{Health, SiteId};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -33,11 +33,13 @@ pub struct Seen {
     pub report: Report,
     /// For people, kept beside it.
     pub note: Option<Kept>,
+    /// The site whose agent says so, if it is an agent's.
+    pub by: Option<SiteId>,
 }
 
 impl From<Report> for Seen {
     fn from(report: Report) -> Seen {
-        Seen { report, note: None }
+        Seen { report, note: None, by: None }
     }
 }
 

@@ -8,11 +8,12 @@ use crate::estate::Estate;
 use crate::follow::{Follower, Stood};
 use crate::http::{self, App};
 use crate::queue::{Queue, Seen};
-use crate::store::{Batch, Folder, Journal, Kept, Place, Snapshots, Store, pg};
+use crate::store::{self, Batch, Folder, Journal, Kept, Place, Snapshots, Store, pg};
 use crate::trouble::Trouble;
+use madang_agent::{Desk, Far, Hub, Register, Site as Served};
 use madang_centre::{Centre, Effect, Input, Report, Signed};
 use madang_engine::{Engine, EngineReport, Expected, LocalEngine, Options, SlurmEngine, SlurmOptions};
-use madang_model::{EngineKind, Founding, Health, Node, SiteId, SlurmSite, Time};
+use madang_model::{EngineKind, Founding, Health, Node, Site, SiteId, SlurmSite, Span, Time};
 use madang_sim::Load;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where it answers metrics and probes without sign-in, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// Where it takes the links of sites' agents, if anywhere.
+    pub agents: Option<SocketAddr>,
     /// What to found the centre as when the folder is new.
     pub founding: Founding,
     /// What to do right after the founding, as the centre itself.
@@ -70,6 +73,8 @@ pub struct Server {
     serving: tokio::task::JoinHandle<()>,
     /// Where metrics are answered without sign-in.
     pub scraped: Option<SocketAddr>,
+    /// Where agents link.
+    pub linked: Option<SocketAddr>,
     stop: watch::Sender<bool>,
 }
 
@@ -78,14 +83,8 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Server, Trouble> {
         let folder = Folder::take(&settings.data)?;
         let listener = listen(settings.listen).await?;
-        let (scraping, scraped) = match settings.metrics {
-            Some(asked) => {
-                let listener = listen(asked).await?;
-                let at = listener.local_addr().map_err(|error| unreachable_address(asked, &error))?;
-                (Some(listener), Some(at))
-            }
-            None => (None, None),
-        };
+        let (scraping, scraped) = listen_if_asked(settings.metrics).await?;
+        let (linking, linked) = listen_if_asked(settings.agents).await?;
         let address = listener.local_addr().map_err(|error| unreachable_address(settings.listen, &error))?;
         let url = format!("http://{}", visible(address));
         folder.sign(&url)?;
@@ -106,31 +105,50 @@ impl Server {
         let Restored { centre, head, snapshot_at, keeps } = restored;
         let estate = Estate::new(centre.founding().cloned().ok_or_else(|| Trouble::new("the centre was not founded"))?);
         let estate = Arc::new(estate);
-        let Store { journal, snapshots, readers, passes, lease } = store;
+        let Store { journal, snapshots, readers, passes, agents, lease } = store;
         let (readers, passes) = (Arc::new(readers), Arc::new(passes));
+        let hub = hub(agents, lease.clone());
         let shared = Arc::new(Shared::new(centre, head, lease.clone()));
-        let lead = Lead { dir: folder.path().to_owned(), identity: folder.identity()?, place, local, loads, is_new };
+        let lead =
+            Lead { dir: folder.path().to_owned(), identity: folder.identity()?, place, local, loads, is_new, hub };
         let (stop, stopping) = watch::channel(false);
-        let app = (Arc::clone(&shared), Arc::clone(&estate), (readers, Arc::clone(&passes)), url, stopping.clone());
-        let app = Arc::new(App::new(app.0, app.1, app.2, app.3, app.4));
+        let kept = (readers, Arc::clone(&passes), Arc::clone(&lead.hub));
+        let app = Arc::new(App::new(Arc::clone(&shared), Arc::clone(&estate), kept, url, stopping.clone()));
         let parts = Unled { shared, estate, journal, snapshots, clock, snapshot_at };
         let (leading, led) = watch::channel(leads);
         let role = match (leads, lease) {
             (false, Some(lease)) => {
                 *parts.shared.active.lock() = Some(lease.active()?);
                 let shared = Arc::clone(&parts.shared);
-                let follower = Follower { shared, passes, lease, head, keeps };
+                let agents = Arc::clone(&lead.hub.register);
+                let follower = Follower { shared, passes, agents, lease, head, keeps };
                 Role::Stands(Box::new((parts, lead, follower)), leading)
             }
             _ => Role::Leads(Box::new(lead.core(parts)?), leading),
         };
+        let hub = Arc::clone(&app.hub);
         let (core, ended) = spawn(Arc::clone(&app.shared), role)?;
         if let Some(listener) = scraping {
             tokio::spawn(http::serve(listener, http::scraped(&app), stopping.clone()));
         }
+        if let Some(listener) = linking {
+            tokio::spawn(hub.serve(listener, stopping.clone()));
+        }
         let serving = tokio::spawn(http::serve(listener, http::router(&app), stopping));
         tracing::info!(%address, is_new, version = env!("CARGO_PKG_VERSION"), "the server answers");
-        Ok(Server { app, address, is_new, leads: led, ended: Some(ended), folder, core, serving, scraped, stop })
+        Ok(Server {
+            app,
+            address,
+            is_new,
+            leads: led,
+            ended: Some(ended),
+            folder,
+            core,
+            serving,
+            scraped,
+            linked,
+            stop,
+        })
     }
 
     /// The data folder.
@@ -193,22 +211,29 @@ struct Lead {
     local: Option<Options>,
     loads: Loads,
     is_new: bool,
+    hub: Arc<Hub>,
 }
 
 impl Lead {
     /// The core of a centre that this server leads.
     fn core(self, parts: Unled) -> Result<Core, Trouble> {
         let Unled { shared, estate, journal, snapshots, clock, snapshot_at } = parts;
-        let has_real = estate.founding.sites.iter().any(|site| site.engine.is_real());
+        let bound = || estate.founding.sites.iter().filter(|site| site.engine.is_bound());
         let is_away = match &self.place {
-            Place::Postgres(address) if has_real => pg::local_owner(address, &self.identity)? != self.identity,
+            Place::Postgres(address) if bound().next().is_some() => {
+                pg::local_owner(address, &self.identity)? != self.identity
+            }
             _ => false,
         };
-        let real = match &self.local {
-            _ if is_away => Real::Away,
-            Some(options) => open_engines(&self.dir, &estate.founding, options, &shared.queue)?,
-            None => Real::Here(BTreeMap::new()),
-        };
+        let mut real = Real::default();
+        match &self.local {
+            _ if is_away => real.away = bound().map(|site| site.id).collect(),
+            Some(options) => real.engines = open_engines(&self.dir, &estate.founding, options, &shared.queue)?,
+            None => {}
+        }
+        let desks = open_desks(&estate.founding, &self.hub, &shared.queue)?;
+        real.engines.extend(desks.iter().map(|(site, desk)| (*site, far(desk))));
+        self.hub.lead(desks.into_iter().map(|(_, desk)| desk).collect());
         let first = farewell_or_welcome(&shared.centre.read(), &estate, is_away);
         let loads = (self.loads)(&shared.centre.read(), self.is_new);
         let engines = Engines::new(&estate.founding, real, Arc::clone(&shared.queue));
@@ -219,10 +244,11 @@ impl Lead {
 /// Why a node takes no work while its machine's server does not lead.
 const AWAY: &str = "the server on this machine does not lead the centre";
 
-/// Nodes of sites where something really runs take no work while their server does not lead, and take it again when it
+/// Nodes of sites that one machine's server alone reaches take no work while it does not lead, and take it again when it
 /// does.
 fn farewell_or_welcome(centre: &Centre, estate: &Estate, is_away: bool) -> Vec<Input> {
-    let nodes = estate.founding.nodes.iter().filter(|node| !estate.is_modelled(node.site));
+    let is_bound = |node: &&Node| estate.founding.sites[node.site.index()].engine.is_bound();
+    let nodes = estate.founding.nodes.iter().filter(is_bound);
     let change = |node: &madang_model::Node| match centre.health(node.id) {
         Health::Up if is_away => Some(Input::Drain { node: node.name.clone(), why: AWAY.into() }),
         Health::Drain { why } if !is_away && why == AWAY => Some(Input::Resume { node: node.name.clone() }),
@@ -254,6 +280,14 @@ impl Role {
             }
         }
     }
+}
+
+/// A listener where one is asked for, and where it is.
+async fn listen_if_asked(asked: Option<SocketAddr>) -> Result<(Option<TcpListener>, Option<SocketAddr>), Trouble> {
+    let Some(asked) = asked else { return Ok((None, None)) };
+    let listener = listen(asked).await?;
+    let at = listener.local_addr().map_err(|error| unreachable_address(asked, &error))?;
+    Ok((Some(listener), Some(at)))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Trouble> {
@@ -308,13 +342,13 @@ fn numbered((at, input): (usize, Input)) -> Signed {
 }
 
 /// An engine for each site where something really runs.
-fn open_engines(dir: &Path, founding: &Founding, options: &Options, queue: &Arc<Queue>) -> Result<Real, Trouble> {
-    let mut real = BTreeMap::new();
+fn open_engines(dir: &Path, founding: &Founding, options: &Options, queue: &Arc<Queue>) -> Result<Reached, Trouble> {
+    let mut real = Reached::new();
     let mut locals = 0;
-    for site in &founding.sites {
-        let reports = reports_to(queue)?;
+    for site in founding.sites.iter().filter(|site| site.engine.is_bound()) {
+        let reports = reports_to(queue, None)?;
         let engine: Box<dyn Engine> = match &site.engine {
-            EngineKind::Model => continue,
+            EngineKind::Model | EngineKind::Agent(_) => continue,
             EngineKind::Local => {
                 // Each has a folder of its own; the only one of a centre file has had this one from the first.
                 let dir = if locals == 0 { dir.join("engine") } else { dir.join("engines").join(&site.name) };
@@ -329,10 +363,47 @@ fn open_engines(dir: &Path, founding: &Founding, options: &Options, queue: &Arc<
         };
         real.insert(site.id, engine);
     }
-    Ok(Real::Here(real))
+    Ok(real)
 }
 
-fn slurm_options(founding: &Founding, site: SiteId, slurm: &SlurmSite, options: &Options) -> SlurmOptions {
+/// Engines that are reached from here.
+type Reached = BTreeMap<SiteId, Box<dyn Engine>>;
+
+/// The door for agents: it says nothing in the name of a lease that may have run out.
+fn hub(agents: Register, lease: Option<Arc<pg::Lease>>) -> Arc<Hub> {
+    Hub::new(Arc::new(agents), Box::new(move || lease.as_ref().is_none_or(|lease| lease.is_sure())))
+}
+
+/// A desk for each site that an agent serves, under a term that no leader had before.
+fn open_desks(founding: &Founding, hub: &Hub, queue: &Arc<Queue>) -> Result<Vec<(SiteId, Arc<Desk>)>, Trouble> {
+    let sites = founding.sites.iter().filter_map(|site| match &site.engine {
+        EngineKind::Agent(agent) => Some((site, agent.silent_after)),
+        _ => None,
+    });
+    let sites: Vec<_> = sites.collect();
+    if sites.is_empty() {
+        return Ok(Vec::new());
+    }
+    let term = hub.register.next_term().map_err(store::trouble)?;
+    let open = |(site, silent_after): (&Site, Span)| {
+        let seen = hub.register.cards().into_iter().filter(|card| card.site == site.name).map(|card| card.seen_ms);
+        let served = Served {
+            name: site.name.clone(),
+            nodes: expected(founding, site.id),
+            silent_after: Duration::from_millis(silent_after.millis()),
+            seen_ms: seen.max().unwrap_or(0),
+        };
+        Ok((site.id, Desk::open(served, term, reports_to(queue, Some(site.id))?)))
+    };
+    sites.into_iter().map(open).collect()
+}
+
+fn far(desk: &Arc<Desk>) -> Box<dyn Engine> {
+    Box::new(Far(Arc::clone(desk)))
+}
+
+/// The nodes of a site as the centre file promises them.
+fn expected(founding: &Founding, site: SiteId) -> Vec<Expected> {
     let nodes = founding.nodes.iter().filter(|node| node.site == site);
     let expected = |node: &Node| Expected {
         name: node.name.clone(),
@@ -340,9 +411,13 @@ fn slurm_options(founding: &Founding, site: SiteId, slurm: &SlurmSite, options: 
         cpus: node.cpus,
         memory_mib: node.memory_mib,
     };
+    nodes.map(expected).collect()
+}
+
+fn slurm_options(founding: &Founding, site: SiteId, slurm: &SlurmSite, options: &Options) -> SlurmOptions {
     SlurmOptions {
         site: slurm.clone(),
-        nodes: nodes.map(expected).collect(),
+        nodes: expected(founding, site),
         helper: options.helper.clone(),
         extra_env: options.extra_env.clone(),
     }
@@ -353,29 +428,30 @@ fn unopened(error: &dyn std::error::Error) -> Trouble {
     Trouble::new(format!("{error}{cause}"))
 }
 
-/// Where an engine's reports go: through a thread into the core's queue.
-fn reports_to(queue: &Arc<Queue>) -> Result<Sender<EngineReport>, Trouble> {
+/// Where an engine's reports go, an agent's under its site: through a thread into the core's queue.
+fn reports_to(queue: &Arc<Queue>, by: Option<SiteId>) -> Result<Sender<EngineReport>, Trouble> {
     let (reports, seen) = std::sync::mpsc::channel();
     let queue = Arc::clone(queue);
-    let bridge = std::thread::Builder::new().name("reports".into()).spawn(move || pass_on(&seen, &queue));
+    let bridge = std::thread::Builder::new().name("reports".into()).spawn(move || pass_on(&seen, &queue, by));
     bridge.map_err(|error| Trouble::new(format!("failed to start the thread of reports: {error}")))?;
     Ok(reports)
 }
 
 /// Hands an engine's reports to the core until the engine is closed.
-fn pass_on(seen: &Receiver<EngineReport>, queue: &Queue) {
+fn pass_on(seen: &Receiver<EngineReport>, queue: &Queue, by: Option<SiteId>) {
     while let Ok(report) = seen.recv() {
-        queue.report(match report {
-            EngineReport::Started { run, at } => Report::Started { run, at }.into(),
-            EngineReport::Unknown { run } => Report::Unknown { run }.into(),
+        let (report, note) = match report {
+            EngineReport::Started { run, at } => (Report::Started { run, at }, None),
+            EngineReport::Unknown { run } => (Report::Unknown { run }, None),
             EngineReport::Node { node, health } => {
                 queue.node(node, health);
                 continue;
             }
             EngineReport::Ended { run, at, outcome, peak_mib, cpu, note } => {
-                Seen { report: Report::Ended { run, at, outcome }, note: Some(Kept::Note { run, note, peak_mib, cpu }) }
+                (Report::Ended { run, at, outcome }, Some(Kept::Note { run, note, peak_mib, cpu }))
             }
-        });
+        };
+        queue.report(Seen { report, note, by });
     }
 }
 

@@ -50,6 +50,8 @@ pub struct UpOptions {
     pub listen: SocketAddr,
     /// Where to answer metrics and probes without sign-in, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// Where sites' agents link, if anywhere.
+    pub agents: Option<SocketAddr>,
     /// Which centre a new folder gets; not looked at with `demo`.
     pub centre: CentreChoice,
     /// The plan of 2025 at full size beside this machine, with projects, scripts and load.
@@ -71,6 +73,9 @@ pub struct ServerFile {
     pub address: String,
     /// Its process.
     pub pid: u32,
+    /// Where agents link, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<String>,
 }
 
 /// Runs a centre until Ctrl-C or SIGTERM. Running jobs go on.
@@ -123,7 +128,8 @@ async fn run(options: UpOptions) -> anyhow::Result<()> {
 
 /// Leaves the server's address in the folder, for commands to find it.
 fn sign(server: &Server) -> Result<(), Trouble> {
-    let file = ServerFile { address: server.app.address.clone(), pid: std::process::id() };
+    let agents = server.linked.map(|at| at.to_string());
+    let file = ServerFile { address: server.app.address.clone(), pid: std::process::id(), agents };
     server.folder().write_private("server.json", &serde_json::to_string(&file).unwrap_or_default())
 }
 
@@ -163,6 +169,7 @@ pub fn settings(options: &UpOptions) -> anyhow::Result<Settings> {
         loads,
         wall: Box::new(crate::clock::system),
         metrics: options.metrics,
+        agents: options.agents,
     })
 }
 

@@ -60,6 +60,8 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
         ("POST", "/projects/{name}/members") => Some(json!({ "user": "ann" })),
         ("POST", "/users") => Some(json!({ "name": "newcomer", "role": "researcher" })),
         ("POST", "/tokens") => Some(json!({ "user": "ann", "note": "test" })),
+        // No site of this centre has an agent: whoever may is told so.
+        ("POST", "/agents/invitations") => Some(json!({ "site": "big" })),
         _ => None,
     };
     let id = match name {
@@ -68,6 +70,7 @@ fn request(up: &Up, ann: &Client, (method, path): (&str, &str), nth: usize) -> (
             made["id"].to_string()
         }
         _ if !name.contains("{id}") => String::new(),
+        _ if name.starts_with("/agents/") => "9000".to_owned(),
         "/jobs/{id}/requeue" | "/jobs/{id}/signal" | "/jobs/{id}/checkpoint" => {
             let id = ann.submit(job(1, 600_000));
             ann.until(&format!("/api/v1/jobs/{id}"), |job| job["state"] == "RUNNING");

@@ -195,6 +195,7 @@ fn the_demo_comes_up_at_full_size() {
     let options = UpOptions {
         store: None,
         metrics: None,
+        agents: None,
         data: dir.0.clone(),
         listen: ([127, 0, 0, 1], 0).into(),
         centre: CentreChoice::Here,

@@ -1,5 +1,7 @@
 //! `madang` itself. Data goes to standard output, everything else to standard error; `--json` gives the API's own
 //! objects.
+mod agent;
+mod agents;
 mod centre;
 mod defrag;
 mod jobs;
@@ -103,6 +105,13 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: centre::Token,
+    },
+    /// Serve a site from beside its engine until Ctrl-C; running jobs go on
+    Agent(agent::Agent),
+    /// Sites' agents: list, invite, revoke
+    Agents {
+        #[command(subcommand)]
+        command: Option<agents::Agents>,
     },
     /// A fresh link that signs a browser in, once, within ten minutes
     #[command(alias = "login")]
@@ -212,6 +221,8 @@ fn dispatch(context: Context, command: Command) -> Result<u8, Fail> {
         Command::Statement(statement) => centre::statement(&context, &statement),
         Command::User { command } => centre::user(&context, command),
         Command::Token { command } => centre::token(&context, command),
+        Command::Agent(agent) => agent::agent(&context, agent),
+        Command::Agents { command } => agents::agents(&context, command.unwrap_or(agents::Agents::List)),
         Command::Signin => centre::signin(&context),
         Command::Whoami => centre::whoami(&context),
         Command::Overview => centre::overview(&context),

@@ -30,6 +30,9 @@ pub struct Up {
     /// may read them [default: none, an operator's token at the main address]
     #[arg(long, value_name = "ADDRESS", env = "MADANG_METRICS")]
     metrics: Option<SocketAddr>,
+    /// Address to take the links of sites' agents at, in TLS [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "MADANG_AGENTS")]
+    agents: Option<SocketAddr>,
     /// What is logged: error, warn, info or debug, also by part (warn,madang_server::http=info)
     #[arg(long, value_name = "LEVEL", env = "MADANG_LOG", default_value = "warn")]
     log: String,
@@ -60,6 +63,7 @@ pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
         store: up.store,
         listen: up.listen,
         metrics: up.metrics,
+        agents: up.agents,
         centre: up.centre.map_or(CentreChoice::Here, CentreChoice::File),
         demo: up.demo,
         pretend_gpus: up.pretend_gpus,
@@ -72,14 +76,14 @@ pub fn up(context: &Context, up: Up) -> Result<u8, Fail> {
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
+pub(super) enum LogFormat {
     /// For people
     Text,
     /// An object of JSON a line, for machines
     Json,
 }
 
-fn start_log(level: &str, format: LogFormat) -> Result<(), Fail> {
+pub(super) fn start_log(level: &str, format: LogFormat) -> Result<(), Fail> {
     let filter = tracing_subscriber::EnvFilter::try_new(level)
         .map_err(|error| Fail::new(format!("{level:?} is no log level: {error}")).hint("say --log info, for one"))?;
     // A log that cannot be written (its reader gone, its disk full) must not stop the centre.
@@ -92,7 +96,7 @@ fn start_log(level: &str, format: LogFormat) -> Result<(), Fail> {
 }
 
 /// The data folder is its owner's alone from the start. What stands in the way, the server says.
-fn private(data: &Path) {
+pub(super) fn private(data: &Path) {
     use std::os::unix::fs::DirBuilderExt;
     let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
 }

@@ -3,6 +3,7 @@
 //! Invariants: every failure is a problem document, axum's own included; nothing here changes the centre except
 //! through the core's queue; work that touches the disk or takes long runs beside the event loop.
 
+mod agents;
 pub mod answer;
 mod console;
 mod defrag;
@@ -36,6 +37,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 pub use guard::Caller;
 use guard::Gate;
+use madang_agent::Hub;
 use madang_api::routes::{OPERATIONS, Operation};
 use madang_centre::{Centre, Input, Key, Reply, Signed};
 use madang_model::{JobSpec, Launch, Time};
@@ -64,6 +66,8 @@ pub struct App {
     pub readers: Arc<Readers>,
     /// Tokens and sessions.
     pub passes: Arc<Passes>,
+    /// Agents' door.
+    pub hub: Arc<Hub>,
     /// Where a browser finds this server: `http://127.0.0.1:6817`.
     pub address: String,
     /// Turns true when the server stops, so that streams end.
@@ -78,13 +82,13 @@ impl App {
     pub fn new(
         shared: Arc<Shared>,
         estate: Arc<Estate>,
-        (readers, passes): (Arc<Readers>, Arc<Passes>),
+        (readers, passes, hub): (Arc<Readers>, Arc<Passes>, Arc<Hub>),
         address: String,
         stopping: watch::Receiver<bool>,
     ) -> App {
         let streams = Arc::new(Semaphore::new(STREAMS));
         let forecasts = Semaphore::new(FORECASTS);
-        App { shared, estate, readers, passes, address, stopping, streams, forecasts, briefs: Mutex::default() }
+        App { shared, estate, readers, passes, hub, address, stopping, streams, forecasts, briefs: Mutex::default() }
     }
 
     /// Hands an input to the core and waits for its answer, which comes when it is on the disk.
@@ -287,6 +291,9 @@ fn handler_of_people(method: &str, path: &str) -> Option<MethodRouter<Arc<App>>>
         ("POST", "/tokens") => post(people::make_token),
         ("DELETE", "/tokens/{id}") => delete(people::revoke_token),
         ("POST", "/signin-links") => post(people::signin_link),
+        ("GET", "/agents") => get(agents::list),
+        ("POST", "/agents/invitations") => post(agents::invite),
+        ("DELETE", "/agents/{id}") => delete(agents::revoke),
         _ => return None,
     })
 }

@@ -138,6 +138,10 @@ const DOCS: &[Doc] = &[
     doc("GET", "/tokens", "The caller's tokens; an administrator's list has all", Nothing, Page("TokenView")),
     doc("POST", "/tokens", "Make a bearer token", One("NewToken"), One("TokenMade")).status("201"),
     doc("DELETE", "/tokens/{id}", "Revoke a token", Nothing, Nothing).status("204"),
+    doc("GET", "/agents", "Sites' agents: open invitations and certificates", Nothing, Page("AgentView")),
+    doc("POST", "/agents/invitations", "Let one agent enrol for a site", One("NewInvitation"), One("InvitationMade"))
+        .status("201"),
+    doc("DELETE", "/agents/{id}", "Revoke an agent's certificate or an invitation", Nothing, Nothing).status("204"),
     doc("POST", "/signin-links", "Make a one-time sign-in link", Nothing, One("SignInLink")).status("201"),
     doc("GET", "/audit", "Check every invariant and the journal's chain", Nothing, One("Audit")),
 ];
@@ -319,6 +323,9 @@ fn schemas() -> Map<String, Value> {
         Statement,
         Submit,
         Submitted,
+        AgentView,
+        InvitationMade,
+        NewInvitation,
         TokenMade,
         TokenView,
         UserView,

@@ -132,6 +132,7 @@ pub fn copy(from: &End, to: &End) -> Result<Copied, Trouble> {
         rows += copy_table(&source.journal, &target.journal, table)?;
     }
     let passes = copy_passes(&source, &target)?;
+    source.agents.copy_to(&target.agents).map_err(super::trouble)?;
     let head = target.journal.refresh()?;
     target.journal.verify_last(u64::MAX)?;
     if head != source.journal.head() {

@@ -25,6 +25,7 @@ pub use sqlite::past;
 
 use crate::auth::Passes;
 use crate::trouble::Trouble;
+use madang_agent::{Fault, Register};
 use pg::{Address, Lease};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct Store {
     pub readers: Readers,
     /// Tokens and sessions.
     pub passes: Passes,
+    /// Agents' invitations and certificates.
+    pub agents: Register,
     /// The lease of a store that servers share.
     pub lease: Option<Arc<Lease>>,
 }
@@ -85,6 +88,7 @@ impl Store {
             snapshots: Snapshots::new(Arc::new(sqlite::Files::open(folder)?)),
             readers: Readers::new(Box::new(sqlite::Readers::open(folder)?)),
             passes: Passes::open(Box::new(sqlite::Passes::open(folder)?))?,
+            agents: Register::open(Box::new(sqlite::Agents::open(folder)?)).map_err(trouble)?,
             lease: None,
         })
     }
@@ -98,6 +102,7 @@ impl Store {
             snapshots: Snapshots::new(Arc::new(pg::Pieces::new(address, &lease))),
             readers: Readers::new(Box::new(pg::Readers::new(address))),
             passes: Passes::open(Box::new(pg::Passes::new(address, &lease)))?,
+            agents: Register::open(Box::new(pg::Agents::new(address, &lease))).map_err(trouble)?,
             lease: Some(lease),
         })
     }
@@ -106,4 +111,9 @@ impl Store {
     pub fn try_lead(&self) -> Result<bool, Trouble> {
         self.lease.as_ref().map_or(Ok(true), Lease::try_take)
     }
+}
+
+/// What stops a register stops a server.
+pub(crate) fn trouble(fault: Fault) -> Trouble {
+    Trouble::new(fault.fact)
 }

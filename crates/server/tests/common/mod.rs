@@ -253,6 +253,7 @@ pub fn settings(dir: &Path) -> (Settings, Arc<AtomicU64>) {
             Time::from_millis((now + passed).wrapping_add(hand.load(Ordering::Relaxed)))
         }),
         metrics: Some(([127, 0, 0, 1], 0).into()),
+        agents: Some(([127, 0, 0, 1], 0).into()),
     };
     (settings, wall)
 }

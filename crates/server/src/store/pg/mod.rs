@@ -8,6 +8,7 @@
 //! Invariants: a commit that was reported is on the database's disk (`synchronous_commit` is never `off` here); nothing
 //! leans on the servers' clocks, only on the database's.
 
+mod agents;
 mod bulk;
 mod columns;
 mod lease;
@@ -17,6 +18,7 @@ mod rows;
 mod shelf;
 mod tables;
 
+pub use agents::Agents;
 pub use lease::{LEASE, Lease};
 pub use link::Address;
 pub use passes::Passes;
@@ -30,6 +32,9 @@ use link::Link;
 
 /// What keeps two servers from making the tables at once.
 const MAKING: i64 = 0x6d61_6461_6e67;
+
+/// What is kept of agents.
+const AGENTS: &str = "CREATE TABLE IF NOT EXISTS madang.agents (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
 
 /// Makes the tables of a new database; refuses one of a newer format.
 pub fn prepare(address: &Address) -> Result<(), Trouble> {
@@ -51,6 +56,8 @@ pub fn prepare(address: &Address) -> Result<(), Trouble> {
             let format = journal::FORMAT.to_string();
             transaction.execute("INSERT INTO madang.meta VALUES ('format', $1)", &[&format])?;
         }
+        // Later than the first databases of this format, and apart from what the format is of.
+        transaction.batch_execute(AGENTS)?;
         let format: String = transaction.query_one("SELECT value FROM madang.meta WHERE key = 'format'", &[])?.get(0);
         transaction.commit()?;
         Ok(format)

@@ -4,6 +4,7 @@
 //! state now and then; `access.db` tokens and sessions, apart so that signing in never waits for, nor delays, a commit
 //! of the journal.
 
+mod agents;
 mod keep;
 mod passes;
 pub mod past;
@@ -11,6 +12,7 @@ mod rows;
 mod shelf;
 mod tables;
 
+pub use agents::Agents;
 pub use passes::Passes;
 pub use rows::File;
 pub use shelf::Files;
