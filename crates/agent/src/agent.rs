@@ -10,7 +10,7 @@ use crate::register::Fault;
 use crate::session::{DEAD, PING};
 use crate::state::{Identity, State};
 use crate::tls;
-use crate::wire::{self, Deed, LONGEST, Note, Opening, Sample, Serve, Tell, Word};
+use crate::wire::{self, Deed, LONGEST, Opening, Sample, Serve, Tell, Turn, Word};
 use crate::works::Works;
 use madang_engine::{EngineReport, Expected};
 use madang_model::SlurmSite;
@@ -294,8 +294,9 @@ impl Agent {
             }
             Word::Note { body, seal } => {
                 let note = wire::open(&body, &seal, voice).map_err(|why| format!("a note is refused: {why}"))?;
-                self.check(link, &note).map_err(|why| format!("note {} is refused: {why}", note.number))?;
-                self.taken = (note.term, note.number);
+                let turn = Turn { site: &self.options.site, link: &link.name, term: link.term, taken: self.taken };
+                turn.check(&note).map_err(|why| format!("note {} is refused: {why}", note.number))?;
+                (link.term, self.taken) = (note.term, (note.term, note.number));
                 self.state.put("taken", &self.taken)?;
                 if let Some(answer) = self.act(note.deed)? {
                     link.tell(&Tell::Report(answer)).await?;
@@ -303,27 +304,6 @@ impl Agent {
                 link.tell(&Tell::Taken(note.number)).await
             }
         }
-    }
-
-    /// A note is for this site and this link, in its turn, from a leader no older than the last.
-    fn check(&self, link: &mut Link, note: &Note) -> Result<(), String> {
-        let (term, number) = self.taken;
-        if note.site != self.options.site {
-            return Err(format!("it is for site {}", note.site));
-        }
-        if note.link != link.name {
-            return Err("it is of another link".to_owned());
-        }
-        let is_welcome = matches!(note.deed, Deed::Welcome { .. });
-        let is_next = match link.term {
-            0 => is_welcome && (note.term, note.number) > (term, number),
-            now => !is_welcome && note.term == now && note.number == number + 1,
-        };
-        if !is_next {
-            return Err(format!("number {} of term {} follows number {number} of term {term}", note.number, note.term));
-        }
-        link.term = note.term;
-        Ok(())
     }
 
     /// Does what a note asks for; gives an end that was known already, where that is the answer.

@@ -18,6 +18,23 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a reason begins with that comes from the silence of a site's agent.
 pub const SILENT: &str = "agent: ";
+
+/// Whether a site is heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is linked.
+    Linked,
+    /// It has not been heard of for longer than it may be silent.
+    Silent {
+        /// Last heard of, in milliseconds; 0 for never.
+        since_ms: u64,
+        /// The same for people.
+        why: String,
+    },
+}
+
+/// Where it goes whether a site is heard of, told again and again, changed or not.
+pub type Hear = Box<dyn Fn(Heard) + Send + Sync>;
 /// How often what is known of nodes is told again, changed or not.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Most signals that wait for a link.
@@ -97,6 +114,7 @@ pub struct Desk {
     names: BTreeSet<String>,
     inner: Mutex<Inner>,
     reports: Mutex<Sender<EngineReport>>,
+    hear: Hear,
 }
 
 /// How a site's agent stands, for people.
@@ -120,8 +138,8 @@ pub struct Standing {
 pub struct Far(pub Arc<Desk>);
 
 impl Desk {
-    /// The desk of a site under this term; what its agent reports goes to `reports`.
-    pub fn open(site: Site, term: u64, reports: Sender<EngineReport>) -> Arc<Desk> {
+    /// The desk of a site under this term; what its agent reports goes to `reports`, whether it is heard of to `hear`.
+    pub fn open(site: Site, term: u64, reports: Sender<EngineReport>, hear: Hear) -> Arc<Desk> {
         let names = site.nodes.iter().map(|node| node.name.clone()).collect();
         let (now, heard_ms) = (Instant::now(), site.seen_ms);
         let inner = Inner {
@@ -139,7 +157,7 @@ impl Desk {
             told_at: now,
             sample: None,
         };
-        let desk = Desk { site, names, inner: Mutex::new(inner), reports: Mutex::new(reports) };
+        let desk = Desk { site, names, inner: Mutex::new(inner), reports: Mutex::new(reports), hear };
         desk.tick();
         Arc::new(desk)
     }
@@ -184,7 +202,7 @@ impl Desk {
             inner.signals.push_back((number, run, signal, shell));
         }
         drop(inner);
-        self.tell_nodes(true);
+        self.tell();
         (id, notes)
     }
 
@@ -271,27 +289,21 @@ impl Desk {
         }
         inner.told_at = Instant::now();
         drop(inner);
-        self.tell_nodes(false);
+        self.tell();
     }
 
-    /// Tells the core how nodes fare: all of them when a site is silent or has just come back, else those that its engine
-    /// has said something of.
-    fn tell_nodes(&self, is_back: bool) {
+    /// Tells the core whether the site is heard of, and how its nodes fare by its engine's word.
+    fn tell(&self) {
         let inner = self.inner.lock();
-        let silent = inner.silent.clone().map(|why| Health::Drain { why });
-        let told: Vec<(String, Health)> = match silent {
-            Some(health) => self.names.iter().map(|name| (name.clone(), health.clone())).collect(),
-            None if is_back => {
-                let word = |name: &String| inner.words.get(name).cloned().unwrap_or(Health::Up);
-                self.names.iter().map(|name| (name.clone(), word(name))).collect()
-            }
-            None if inner.line.is_some() => {
-                inner.words.iter().map(|(name, health)| (name.clone(), health.clone())).collect()
-            }
-            None => Vec::new(),
+        let heard = match (&inner.silent, &inner.line) {
+            (Some(why), _) => Heard::Silent { since_ms: inner.heard_ms, why: why.clone() },
+            (None, Some(_)) => Heard::Linked,
+            (None, None) => return,
         };
+        let words = if heard == Heard::Linked { inner.words.clone() } else { BTreeMap::new() };
         drop(inner);
-        told.into_iter().for_each(|(node, health)| self.say(EngineReport::Node { node, health }));
+        (self.hear)(heard);
+        words.into_iter().for_each(|(node, health)| self.say(EngineReport::Node { node, health }));
     }
 
     /// A core that no longer listens is ending.

@@ -4,6 +4,7 @@
 //! signed notes (start, stop, …) and gives reports; the engine in it is the very engine that a server would hold itself.
 //!
 //! - [`hub`] takes links, at the server; [`desk`] is one site's side there, and an [`madang_engine::Engine`] to the core;
+//! - [`wire`] is what crosses a link, [`tls`] and [`identity`] are how each end knows the other;
 //! - [`register`] is who may link: invitations, certificates, each site's own authority;
 //! - [`agent`] is the daemon at the site; [`state`] is what it keeps.
 //!
@@ -13,17 +14,17 @@
 pub mod agent;
 pub mod desk;
 pub mod hub;
+pub mod identity;
 pub mod register;
 pub mod state;
+pub mod tls;
+pub mod wire;
 
-mod identity;
 mod session;
-mod tls;
-mod wire;
 mod works;
 
 pub use agent::{Error, Options, WorksKind, run};
-pub use desk::{Desk, Far, SILENT, Site};
+pub use desk::{Desk, Far, Heard, SILENT, Site};
 pub use hub::Hub;
 pub use register::{Card, CardState, Fault, Keep, Register};
 pub use wire::Sample;

@@ -23,9 +23,9 @@ use tokio_rustls::server::TlsStream;
 /// How long somebody may take to say who it is.
 const OPENING: Duration = Duration::from_secs(10);
 /// How often each end says that it is there.
-pub const PING: Duration = Duration::from_secs(5);
+pub const PING: Duration = Duration::from_secs(1);
 /// A link on which nothing came for so long is broken.
-pub const DEAD: Duration = Duration::from_secs(20);
+pub const DEAD: Duration = Duration::from_secs(6);
 /// Frames that were read and not yet looked at.
 const AHEAD: usize = 256;
 /// How often a server that is not sure to lead looks again.

@@ -175,6 +175,41 @@ fn signed(body: &str) -> Vec<u8> {
     [PURPOSE, body.as_bytes()].concat()
 }
 
+/// Where an agent stands, and with it which note may come next.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    /// Its site.
+    pub site: &'a str,
+    /// Its link's number.
+    pub link: &'a str,
+    /// The term of whoever is at the link's other end; 0 before it has said its first note.
+    pub term: u64,
+    /// The last note it took, on whichever link: term and number.
+    pub taken: (u64, u64),
+}
+
+impl Turn<'_> {
+    /// A note must be for this site and this link, in its turn, from a leader no older than the last.
+    pub fn check(&self, note: &Note) -> Result<(), String> {
+        let (term, number) = self.taken;
+        if note.site != self.site {
+            return Err(format!("it is for site {}", note.site));
+        }
+        if note.link != self.link {
+            return Err("it is of another link".to_owned());
+        }
+        let is_welcome = matches!(note.deed, Deed::Welcome { .. });
+        let is_next = match self.term {
+            0 => is_welcome && (note.term, note.number) > (term, number),
+            now => !is_welcome && note.term == now && note.number == number + 1,
+        };
+        if is_next {
+            return Ok(());
+        }
+        Err(format!("number {} of term {} follows number {number} of term {term}", note.number, note.term))
+    }
+}
+
 /// Writes a frame.
 pub async fn write(to: &mut (impl AsyncWrite + Unpin), frame: &impl Serialize) -> io::Result<()> {
     let body = serde_json::to_vec(frame)?;
@@ -201,4 +236,53 @@ pub async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin), long
 /// A link's number.
 pub fn draw() -> io::Result<String> {
     identity::random().map(|bytes| hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use madang_model::JobId;
+
+    fn note(site: &str, link: &str, (term, number): (u64, u64), is_welcome: bool) -> Note {
+        let deed = match is_welcome {
+            true => Deed::Welcome { nodes: Vec::new() },
+            false => Deed::Confirm(RunId { job: JobId::new(1), attempt: 1 }),
+        };
+        Note { site: site.to_owned(), link: link.to_owned(), term, number, deed }
+    }
+
+    #[test]
+    fn only_the_next_note_of_this_link_is_taken() {
+        // At the link's beginning (term 0) a welcome, then what follows it; what is said of each is what is wrong with it.
+        let cases = [
+            (0, (7, 3), note("busan", "x", (7, 4), true), ""),
+            (0, (7, 3), note("busan", "x", (8, 1), true), ""),
+            (0, (7, 3), note("busan", "x", (7, 9), true), ""),
+            (0, (7, 3), note("busan", "x", (7, 3), true), "number 3 of term 7 follows number 3 of term 7"),
+            (0, (7, 3), note("busan", "x", (6, 9), true), "number 9 of term 6 follows number 3 of term 7"),
+            (0, (7, 3), note("busan", "x", (7, 4), false), "number 4 of term 7 follows number 3 of term 7"),
+            (7, (7, 4), note("busan", "x", (7, 5), false), ""),
+            (7, (7, 4), note("busan", "x", (7, 4), false), "number 4 of term 7 follows number 4 of term 7"),
+            (7, (7, 4), note("busan", "x", (7, 6), false), "number 6 of term 7 follows number 4 of term 7"),
+            (7, (7, 4), note("busan", "x", (8, 5), false), "number 5 of term 8 follows number 4 of term 7"),
+            (7, (7, 4), note("busan", "x", (7, 5), true), "number 5 of term 7 follows number 4 of term 7"),
+            (7, (7, 4), note("daegu", "x", (7, 5), false), "it is for site daegu"),
+            (7, (7, 4), note("busan", "y", (7, 5), false), "it is of another link"),
+        ];
+        for (term, taken, note, wrong) in cases {
+            let turn = Turn { site: "busan", link: "x", term, taken };
+            assert_eq!(turn.check(&note).err().unwrap_or_default(), wrong, "{note:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_that_was_changed_or_signed_by_another_is_not_opened() {
+        let key = |seed: u8| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("32 bytes");
+        let public = |pair: &Ed25519KeyPair| ring::signature::KeyPair::public_key(pair).as_ref().to_vec();
+        let Ok(Word::Note { body, seal }) = seal(&note("busan", "x", (1, 1), false), &key(1)) else { panic!("sealed") };
+        assert!(open(&body, &seal, &public(&key(1))).is_ok());
+        assert!(open(&body, &seal, &public(&key(2))).is_err(), "another's key");
+        assert!(open(&body.replace("busan", "daegu"), &seal, &public(&key(1))).is_err(), "changed");
+        assert!(open(&body, &seal.replace(['a', 'b'], "c"), &public(&key(1))).is_err(), "another signature");
+    }
 }

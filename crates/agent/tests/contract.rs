@@ -37,7 +37,8 @@ impl Place for Behind {
     fn open(&self, dir: &Path, reports: Sender<EngineReport>) -> Box<dyn Engine> {
         let memory = self.0.lock().expect("nobody panics").entry(dir.to_owned()).or_default().clone();
         let register = Arc::new(Register::open(Box::new(memory)).expect("memory does not fail"));
-        let desk = Desk::open(site("busan"), register.next_term().expect("memory does not fail"), reports);
+        let desk =
+            Desk::open(site("busan"), register.next_term().expect("memory does not fail"), reports, Box::new(|_| {}));
         let runtime = Runtime::new().expect("threads");
         let (_, invitation) = register.invite("busan", "otto", Duration::from_secs(60)).expect("no fault");
         let hub = Hub::new(register, Box::new(|| true));

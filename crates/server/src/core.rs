@@ -10,7 +10,7 @@
 use crate::bug::{self, Entry};
 use crate::chart::Chart;
 use crate::clock::Clock;
-use crate::engines::{self, Engines};
+use crate::engines::Engines;
 use crate::metrics::Metrics;
 use crate::queue::{Answer, Found, Queue, Seen};
 use crate::store::journal::Step;
@@ -285,6 +285,9 @@ impl Core {
         let mut inputs = self.news(found.reports);
         {
             let centre = self.shared.centre.read();
+            // What an engine says of a node comes after its site's return, and stays.
+            let heard = found.sites.into_iter().flat_map(|(site, heard)| self.engines.hears(&centre, site, &heard));
+            inputs.extend(heard.map(Signed::own));
             let told = found.nodes.into_iter().flat_map(|(node, health)| self.engines.fares(&centre, node, health));
             inputs.extend(told.map(Signed::own));
         }
@@ -343,28 +346,7 @@ impl Core {
     fn news(&mut self, reports: Vec<Seen>) -> Vec<Signed> {
         let shared = Arc::clone(&self.shared);
         let centre = shared.centre.read();
-        let (believed, rest): (Vec<Seen>, Vec<Seen>) = reports
-            .into_iter()
-            .partition(|seen| seen.by.is_none_or(|site| engines::is_its_own(&centre, site, &seen.report)));
-        for seen in rest {
-            tracing::warn!("a site's agent is not believed, of a run that is not its own: {:?}", seen.report);
-        }
-        let is_stale = |seen: &Seen| match (&seen.report, seen.by) {
-            (Report::Started { run, .. }, Some(site)) if !engines::is_current(&centre, *run) => Some((site, *run)),
-            _ => None,
-        };
-        for (site, run) in believed.iter().filter_map(is_stale) {
-            self.engines.stop_stale(site, run);
-        }
-        let (repeated, news): (Vec<Seen>, Vec<Seen>) = believed
-            .into_iter()
-            .filter(|seen| is_stale(seen).is_none())
-            .partition(|seen| engines::is_repeated(&centre, &seen.report));
-        for seen in repeated {
-            if let Report::Ended { run, .. } = seen.report {
-                self.engines.let_go(run);
-            }
-        }
+        let news = self.engines.sift(&centre, reports);
         let mut inputs = Vec::new();
         for seen in news {
             self.keeps.extend(seen.note);

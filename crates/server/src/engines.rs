@@ -4,14 +4,15 @@
 //! an engine of its own, whose reports come through a thread into the core's queue. None waits, none decides.
 
 use crate::launch::{self, Launched};
-use crate::queue::Queue;
+use crate::queue::{Queue, Seen};
 use crate::store::Journal;
 use crate::trouble::Trouble;
+use madang_agent::Heard;
 use madang_centre::{ArrayRecord, Centre, GRACE, Input, Report};
 use madang_engine::{ArrayInfo, Engine, NodeShare, Order};
 use madang_model::{
-    Allocation, EndedRun, Founding, Health, Job, JobState, NodeId, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause,
-    Time,
+    Allocation, EndedRun, Founding, Health, Job, JobState, Node, NodeId, Outcome, Qos, RunId, SiteId, Slot, Span,
+    StopCause, Time,
 };
 use madang_sim::ModelEngine;
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,11 +141,28 @@ impl Engines {
         }
     }
 
-    /// A run that an agent says has begun, and that nobody waits for, is ended.
-    pub fn stop_stale(&mut self, site: SiteId, run: RunId) {
-        if let Some(engine) = self.real.at(site) {
-            engine.stop(run, StopCause::Stale);
+    /// Reports that are news. What an agent says of runs that are not its site's is dropped, what nobody waits for is
+    /// ended, and an end that the core has taken before may be forgotten where it is kept.
+    pub fn sift(&mut self, centre: &Centre, reports: Vec<Seen>) -> Vec<Seen> {
+        let (mut news, mut ended) = (Vec::new(), BTreeSet::new());
+        for seen in reports {
+            match (&seen.report, seen.by) {
+                (report, Some(site)) if !is_its_own(centre, site, report) => {
+                    tracing::warn!("a site's agent is not believed, of a run that is not its own: {report:?}");
+                }
+                (Report::Started { run, .. }, Some(site)) if !is_current(centre, *run) => {
+                    if let Some(engine) = self.real.at(site) {
+                        engine.stop(*run, StopCause::Stale);
+                    }
+                }
+                (Report::Ended { run, .. }, _) if is_repeated(centre, &seen.report) => self.let_go(*run),
+                // Told once on each of two links, it may come twice in one batch.
+                (Report::Ended { run, .. }, _) if !ended.insert(*run) => {}
+                (report, _) if is_repeated(centre, report) => {}
+                _ => news.push(seen),
+            }
         }
+        news
     }
 
     /// A run may run this long from its start.
@@ -199,6 +217,25 @@ impl Engines {
         }
     }
 
+    /// What the core is to be told of a site's silence, or of its return: a silent site's nodes take no new work, and what
+    /// runs there stays as it is. The way back takes only what silence has drained.
+    pub fn hears(&self, centre: &Centre, site: SiteId, heard: &Heard) -> Vec<Input> {
+        let nodes = centre.founding().into_iter().flat_map(|base| base.nodes.iter().filter(|node| node.site == site));
+        let is_silences = |node: &&Node| match centre.health(node.id) {
+            Health::Drain { why } => why.starts_with(madang_agent::SILENT),
+            _ => false,
+        };
+        match heard {
+            Heard::Silent { why, .. } => {
+                let silent = || Health::Drain { why: why.clone() };
+                nodes.flat_map(|node| self.fares(centre, node.name.clone(), silent())).collect()
+            }
+            Heard::Linked => {
+                nodes.filter(is_silences).flat_map(|node| self.fares(centre, node.name.clone(), Health::Up)).collect()
+            }
+        }
+    }
+
     /// When the model engine next has something to report.
     pub fn next_due(&self) -> Option<Time> {
         self.model.next_due()
@@ -222,7 +259,7 @@ pub fn site_of(centre: &Centre, on: &Allocation) -> SiteId {
 
 /// True of a report that the core has taken before: engines repeat themselves after a restart until they are told to
 /// forget, and a repetition is neither news nor an anomaly.
-pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
+fn is_repeated(centre: &Centre, report: &Report) -> bool {
     match report {
         // What was given up at a lost site keeps its nodes until its end is told.
         Report::Started { run, .. } | Report::Ended { run, .. } if centre.is_fenced(*run) => false,
@@ -238,7 +275,7 @@ pub fn is_repeated(centre: &Centre, report: &Report) -> bool {
 
 /// True of what an agent may say of a run. No agent is believed about another site's: what it says of a run that the core
 /// waits for at another site is dropped, and so is what it does not know of a run that nobody waits for.
-pub fn is_its_own(centre: &Centre, site: SiteId, report: &Report) -> bool {
+fn is_its_own(centre: &Centre, site: SiteId, report: &Report) -> bool {
     let (Report::Started { run, .. } | Report::Ended { run, .. } | Report::Unknown { run }) = report else {
         return true;
     };
@@ -250,7 +287,7 @@ pub fn is_its_own(centre: &Centre, site: SiteId, report: &Report) -> bool {
 }
 
 /// True of a run that the core waits for the end of.
-pub fn is_current(centre: &Centre, run: RunId) -> bool {
+fn is_current(centre: &Centre, run: RunId) -> bool {
     let holding = centre.job(run.job).and_then(|job| job.state.holding());
     holding.is_some_and(|(current, _)| current == run)
 }

@@ -2,6 +2,7 @@
 //! again); engines' reports are not, for a report may not be lost and there are never more than two for each run.
 
 use crate::store::{Blob, Kept};
+use madang_agent::Heard;
 use madang_centre::{Refusal, Reply, Report, Signed};
 use madang_model::{Health, SiteId};
 use parking_lot::{Condvar, Mutex};
@@ -52,6 +53,8 @@ pub struct Found {
     pub reports: Vec<Seen>,
     /// How nodes fare by their engines' last word.
     pub nodes: BTreeMap<String, Health>,
+    /// Whether sites are heard of by their desks' last word.
+    pub sites: BTreeMap<SiteId, Heard>,
     /// Callers that wait until everything answered so far is in the projections.
     pub flushes: Vec<oneshot::Sender<()>>,
     /// True when the core is to stop.
@@ -63,6 +66,7 @@ struct Waiting {
     asks: VecDeque<Ask>,
     reports: VecDeque<Seen>,
     nodes: BTreeMap<String, Health>,
+    sites: BTreeMap<SiteId, Heard>,
     flushes: Vec<oneshot::Sender<()>>,
     stop: bool,
     closed: bool,
@@ -112,6 +116,12 @@ impl Queue {
         self.bell.notify_one();
     }
 
+    /// Hands to the core whether a site is heard of; a later word takes an earlier one's place.
+    pub fn site(&self, site: SiteId, heard: Heard) {
+        self.waiting.lock().sites.insert(site, heard);
+        self.bell.notify_one();
+    }
+
     /// Asks to be told once everything answered so far is in the projections.
     pub fn flush(&self, done: oneshot::Sender<()>) {
         let mut waiting = self.waiting.lock();
@@ -141,7 +151,7 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         let empty = |waiting: &Waiting| {
             let is_quiet = waiting.asks.is_empty() && waiting.reports.is_empty() && waiting.nodes.is_empty();
-            is_quiet && waiting.flushes.is_empty() && !waiting.stop
+            is_quiet && waiting.sites.is_empty() && waiting.flushes.is_empty() && !waiting.stop
         };
         if empty(&waiting) {
             self.bell.wait_for(&mut waiting, at_most);
@@ -152,6 +162,7 @@ impl Queue {
         let flushes = std::mem::take(&mut waiting.flushes);
         Found {
             nodes: std::mem::take(&mut waiting.nodes),
+            sites: std::mem::take(&mut waiting.sites),
             asks: waiting.asks.drain(..asks).collect(),
             reports: waiting.reports.drain(..reports).collect(),
             flushes,

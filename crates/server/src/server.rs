@@ -393,7 +393,9 @@ fn open_desks(founding: &Founding, hub: &Hub, queue: &Arc<Queue>) -> Result<Vec<
             silent_after: Duration::from_millis(silent_after.millis()),
             seen_ms: seen.max().unwrap_or(0),
         };
-        Ok((site.id, Desk::open(served, term, reports_to(queue, Some(site.id))?)))
+        let (id, told) = (site.id, Arc::clone(queue));
+        let hear = Box::new(move |heard| told.site(id, heard));
+        Ok((id, Desk::open(served, term, reports_to(queue, Some(id))?, hear)))
     };
     sites.into_iter().map(open).collect()
 }

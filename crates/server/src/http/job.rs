@@ -274,7 +274,8 @@ fn explain(app: &App, job: &JobRef) -> Option<Why> {
             let job = centre.job(id)?;
             let spec = &job.spec;
             let block = |block| words::block(block, &centre, spec.request.reservation, &moment);
-            why.blocks = found.why.iter().map(|why| words::naming(block(why), why, spec)).collect();
+            let told = |why| words::silence(words::naming(block(why), why, spec), why, &centre, spec);
+            why.blocks = found.why.iter().map(told).collect();
             let start = found.promise.as_ref().map(|promise| promise.start);
             (why.warning, why.warning_ko) = start.and_then(|start| words::will_be_late(job, start)).unzip();
             why.ahead = found.ahead;

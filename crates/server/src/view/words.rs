@@ -3,9 +3,11 @@
 use madang_api::{Block, StateName};
 use madang_centre::Centre;
 use madang_model::{
-    Blocked, Choice, Job, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause, Time,
+    Blocked, Choice, Health, Job, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause,
+    Time,
 };
 use madang_sched::Change;
+use std::collections::BTreeSet;
 
 /// Why a gang that must stay together waits: its level is named as the centre file names it.
 fn domain(why: &Blocked) -> (&'static str, String, String) {
@@ -131,6 +133,24 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
         ),
     };
     Block { reason: reason.into(), text, text_ko }
+}
+
+/// The same, saying since when which of the job's sites have been silent, where that is why nodes are missing.
+pub fn silence(block: Block, why: &Blocked, centre: &Centre, spec: &JobSpec) -> Block {
+    let Blocked::NodesUnavailable = why else { return block };
+    let nodes = centre.founding().into_iter().flat_map(|base| &base.nodes);
+    let asked = nodes.filter(|node| spec.request.sites.contains(&node.site));
+    let said: BTreeSet<&str> = asked
+        .filter_map(|node| match centre.health(node.id) {
+            Health::Drain { why } => why.strip_prefix(madang_agent::SILENT),
+            _ => None,
+        })
+        .collect();
+    said.into_iter().fold(block, |block, said| Block {
+        text: format!("{}; {said}", block.text),
+        text_ko: format!("{} ({said})", block.text_ko),
+        ..block
+    })
 }
 
 /// The same, naming what the job would take where it is short of nodes and leaves a choice, or asks for a part of a GPU.
