@@ -9,13 +9,16 @@ use crate::tls;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 /// Most links at a time that have not shown what they are.
 const STRANGERS: usize = 128;
+/// Most of them from one address.
+const STRANGERS_EACH: usize = 16;
 /// How long what a server presents is used; its certificate is good for longer.
 const PRESENTED: Duration = Duration::from_secs(24 * 3_600);
 /// How often desks look at the time.
@@ -29,7 +32,7 @@ pub struct Hub {
     /// Who may link.
     pub register: Arc<Register>,
     pub(crate) sure: Sure,
-    pub(crate) strangers: Arc<Semaphore>,
+    strangers: Mutex<BTreeMap<IpAddr, usize>>,
     leading: Mutex<Option<BTreeMap<String, Arc<Desk>>>>,
     presented: Mutex<BTreeMap<String, (Instant, Arc<ServerConfig>)>>,
 }
@@ -37,8 +40,24 @@ pub struct Hub {
 impl Hub {
     /// A door that serves nobody yet.
     pub fn new(register: Arc<Register>, sure: Sure) -> Arc<Hub> {
-        let strangers = Arc::new(Semaphore::new(STRANGERS));
-        Arc::new(Hub { register, sure, strangers, leading: Mutex::default(), presented: Mutex::default() })
+        Arc::new(Hub {
+            register,
+            sure,
+            strangers: Mutex::default(),
+            leading: Mutex::default(),
+            presented: Mutex::default(),
+        })
+    }
+
+    /// Lets somebody in who has yet to show what they are, unless there are too many already.
+    pub(crate) fn let_in(self: &Arc<Hub>, from: IpAddr) -> Option<Stranger> {
+        let mut strangers = self.strangers.lock();
+        let own = strangers.get(&from).copied().unwrap_or(0);
+        if own >= STRANGERS_EACH || strangers.values().sum::<usize>() >= STRANGERS {
+            return None;
+        }
+        strangers.insert(from, own + 1);
+        Some(Stranger { hub: Arc::clone(self), from })
     }
 
     /// This server leads: agents are served from these desks.
@@ -107,6 +126,22 @@ impl Hub {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Somebody who has yet to show what they are; no stranger any more when dropped.
+pub(crate) struct Stranger {
+    hub: Arc<Hub>,
+    from: IpAddr,
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut strangers = self.hub.strangers.lock();
+        match strangers.get_mut(&self.from) {
+            Some(count @ 2..) => *count -= 1,
+            _ => drop(strangers.remove(&self.from)),
         }
     }
 }

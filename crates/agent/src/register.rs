@@ -135,7 +135,7 @@ impl Register {
                 Some(("site", name)) => {
                     found.sites.insert(name.to_owned(), serde_json::from_str(&text).map_err(damaged)?);
                 }
-                Some(("card", _)) => {
+                Some(("card" | "invitation", _)) => {
                     let card: Card = serde_json::from_str(&text).map_err(damaged)?;
                     found.cards.insert(card.number, card);
                 }
@@ -207,7 +207,7 @@ impl Register {
             Fault::new("not_invited", "this invitation is not, or no longer, good: ask an operator for another")
         })?;
         // Dropped first: two agents that come with it at once, at two servers even, are one agent and one refusal.
-        if !self.keep.take(&card_key(invited.number))? {
+        if !self.keep.take(&key_of(&invited))? {
             return Err(Fault::new("not_invited", "this invitation was used"));
         }
         known.cards.remove(&invited.number);
@@ -278,7 +278,7 @@ impl Register {
         let Some(card) = known.cards.get(&number).cloned() else { return Ok(None) };
         match card.state {
             CardState::Invited => {
-                self.keep.take(&card_key(number))?;
+                self.keep.take(&key_of(&card))?;
                 known.cards.remove(&number);
             }
             CardState::Enrolled => self.note(&mut known, &Card { state: CardState::Revoked, ..card.clone() })?,
@@ -308,14 +308,16 @@ impl Register {
     }
 
     fn note(&self, known: &mut Known, card: &Card) -> Result<(), Fault> {
-        self.keep.put(&card_key(card.number), &text(card)?)?;
+        self.keep.put(&key_of(card), &text(card)?)?;
         known.cards.insert(card.number, card.clone());
         Ok(())
     }
 }
 
-fn card_key(number: u64) -> String {
-    format!("card/{number}")
+/// An invitation has a key of its own, so that dropping it is to have used it.
+fn key_of(card: &Card) -> String {
+    let kind = if card.state == CardState::Invited { "invitation" } else { "card" };
+    format!("{kind}/{}", card.number)
 }
 
 fn hashed(secret: &str) -> String {

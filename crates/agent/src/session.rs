@@ -44,7 +44,7 @@ struct Guest {
 
 /// One link, from its first byte to its end.
 pub async fn session(hub: Arc<Hub>, stream: TcpStream, from: SocketAddr, stopping: watch::Receiver<bool>) {
-    let Ok(permit) = Arc::clone(&hub.strangers).try_acquire_owned() else {
+    let Some(stranger) = hub.let_in(from.ip()) else {
         tracing::warn!("{from} is sent away: too many come at once");
         return;
     };
@@ -54,7 +54,7 @@ pub async fn session(hub: Arc<Hub>, stream: TcpStream, from: SocketAddr, stoppin
         Ok(Err(error)) => return tracing::warn!("{from} did not come in: {error}"),
         Err(_) => return tracing::warn!("{from} did not say who it is"),
     };
-    drop(permit);
+    drop(stranger);
     let (site, number) = (guest.card.site.clone(), guest.card.number);
     let ended = match serve(&hub, guest, stopping).await {
         Ok(()) => "it is closed".to_owned(),

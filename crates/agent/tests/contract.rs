@@ -1,13 +1,16 @@
-//! The promises that all engines make, kept by a local engine behind an agent: each order and each report crosses a real
-//! link of mutual TLS on this machine.
+//! The promises that all engines make, kept by a local engine behind an agent, and by a real Slurm behind one where that is
+//! installed: each order and each report crosses a link of mutual TLS on this machine.
+#[path = "../../engine/tests/slurm/cluster.rs"]
+mod cluster;
 mod common;
 #[path = "../../engine/tests/contract/mod.rs"]
 mod promises;
 
+use cluster::Cluster;
 use common::{Memory, site};
 use madang_agent::{Desk, Far, Hub, Options, Register, WorksKind};
 use madang_engine::{Engine, EngineReport, Order};
-use madang_model::{RunId, Span, StopCause};
+use madang_model::{RunId, SlurmSite, Span, StopCause};
 use promises::{CASES, Place, eventually, try_all};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,20 +28,65 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("nursery") {
         madang_engine::nursery_main();
     }
-    let failed = try_all(&Behind::default(), CASES, 4);
+    // So does the shepherd of a run on a node of Slurm's.
+    if std::env::args().nth(1).as_deref() == Some("slurm-run") {
+        let words: Vec<String> = std::env::args().skip(2).collect();
+        madang_engine::slurm_run_main(&words);
+    }
+    if std::env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let here = Behind { works: |_: &Path| local(), node: "here", known: Mutex::default() };
+    let mut failed = try_all(&here, CASES, 4);
+    match Cluster::start("agent") {
+        None => println!("{}", cluster::MISSING),
+        Some(cluster) => {
+            println!("behind an agent, on Slurm:");
+            let conf = cluster.conf().display().to_string();
+            let works = |dir: &Path| slurm(&conf, dir);
+            failed.extend(try_all(&Behind { works, node: "n1", known: Mutex::default() }, CASES, 4));
+        }
+    }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Agents with what the store of each one's server knows.
-#[derive(Default)]
-struct Behind(Mutex<BTreeMap<PathBuf, Memory>>);
+fn helper() -> PathBuf {
+    std::env::current_exe().expect("it runs")
+}
 
-impl Place for Behind {
+fn local() -> WorksKind {
+    WorksKind::Local(madang_engine::Options { helper: helper(), ..madang_engine::Options::default() })
+}
+
+fn slurm(conf: &str, dir: &Path) -> WorksKind {
+    let site = SlurmSite {
+        partition: "gpu".to_owned(),
+        spool: dir.join("spool").display().to_string(),
+        conf: Some(conf.to_owned()),
+        commands: None,
+        account: None,
+        qos: None,
+    };
+    WorksKind::Slurm { site, helper: helper(), extra_env: Vec::new() }
+}
+
+/// Agents with works of one kind, and what the store of each one's server knows.
+struct Behind<W> {
+    works: W,
+    node: &'static str,
+    known: Mutex<BTreeMap<PathBuf, Memory>>,
+}
+
+impl<W: Fn(&Path) -> WorksKind + Sync> Place for Behind<W> {
     fn open(&self, dir: &Path, reports: Sender<EngineReport>) -> Box<dyn Engine> {
-        let memory = self.0.lock().expect("nobody panics").entry(dir.to_owned()).or_default().clone();
+        let memory = self.known.lock().expect("nobody panics").entry(dir.to_owned()).or_default().clone();
         let register = Arc::new(Register::open(Box::new(memory)).expect("memory does not fail"));
-        let desk =
-            Desk::open(site("busan"), register.next_term().expect("memory does not fail"), reports, Box::new(|_| {}));
+        let desk = Desk::open(
+            site("busan", self.node),
+            register.next_term().expect("memory does not fail"),
+            reports,
+            Box::new(|_| {}),
+        );
         let runtime = Runtime::new().expect("threads");
         let (_, invitation) = register.invite("busan", "otto", Duration::from_secs(60)).expect("no fault");
         let hub = Hub::new(register, Box::new(|| true));
@@ -50,10 +98,7 @@ impl Place for Behind {
             servers: vec![listener.local_addr().expect("bound").to_string()],
             dir: dir.join("agent"),
             invitation: Some(invitation),
-            works: WorksKind::Local(madang_engine::Options {
-                helper: std::env::current_exe().expect("it runs"),
-                ..madang_engine::Options::default()
-            }),
+            works: (self.works)(dir),
             host: "here".to_owned(),
         };
         runtime.spawn(Arc::clone(&hub).serve(listener, stopping));
@@ -66,7 +111,7 @@ impl Place for Behind {
     }
 
     fn node(&self) -> &str {
-        "here"
+        self.node
     }
 }
 

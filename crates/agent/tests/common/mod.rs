@@ -24,7 +24,7 @@ impl Keep for Memory {
 }
 
 /// A site of one node.
-pub fn site(name: &str) -> Site {
-    let node = Expected { name: "here".to_owned(), gpus: 0, cpus: 4, memory_mib: 4_096 };
+pub fn site(name: &str, node: &str) -> Site {
+    let node = Expected { name: node.to_owned(), gpus: 0, cpus: 4, memory_mib: 4_096 };
     Site { name: name.to_owned(), nodes: vec![node], silent_after: Duration::from_secs(60), seen_ms: 0 }
 }

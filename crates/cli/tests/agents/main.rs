@@ -50,7 +50,7 @@ fn a_site_that_is_cut_off_goes_on_and_is_settled_when_it_is_back() {
     for id in [ends, stays] {
         client.job_until(id, |job| job["state"] == "RUNNING");
     }
-    wire.cut();
+    wire.darken();
     std::fs::write(work.join("go"), "").expect("writable");
     let went = now_ms();
     client.until_linked("busan", false);

@@ -14,6 +14,7 @@ pub struct Wire {
 struct Inner {
     target: SocketAddr,
     is_cut: bool,
+    is_dark: bool,
     open: Vec<TcpStream>,
     crossed: Vec<u8>,
 }
@@ -23,7 +24,7 @@ impl Wire {
     pub fn to(target: SocketAddr) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let inner = Inner { target, is_cut: false, open: Vec::new(), crossed: Vec::new() };
+        let inner = Inner { target, is_cut: false, is_dark: false, open: Vec::new(), crossed: Vec::new() };
         let wire = Wire { address, inner: Arc::new(Mutex::new(inner)) };
         let own = wire.clone();
         std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(|stream| own.carry(stream)));
@@ -34,6 +35,9 @@ impl Wire {
         let mut inner = self.inner.lock().expect("nobody panics");
         if inner.is_cut {
             return;
+        }
+        if inner.is_dark {
+            return inner.open.push(near);
         }
         let Ok(far) = TcpStream::connect(inner.target) else { return };
         for (from, to) in [(&near, &far), (&far, &near)] {
@@ -51,9 +55,18 @@ impl Wire {
         inner.open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 
-    /// Mends it.
+    /// Lets nothing through any more, and tells nobody.
+    pub fn darken(&self) {
+        self.inner.lock().expect("nobody panics").is_dark = true;
+    }
+
+    /// Mends it. What was held up in the dark is lost.
     pub fn mend(&self) {
-        self.inner.lock().expect("nobody panics").is_cut = false;
+        let mut inner = self.inner.lock().expect("nobody panics");
+        if std::mem::take(&mut inner.is_dark) {
+            inner.open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        }
+        inner.is_cut = false;
     }
 
     /// True if these bytes have crossed it, either way.
@@ -70,7 +83,12 @@ impl Wire {
 fn pump(mut from: TcpStream, mut to: TcpStream, inner: &Mutex<Inner>) {
     let mut buffer = [0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        inner.lock().expect("nobody panics").crossed.extend_from_slice(&buffer[..count]);
+        let mut told = inner.lock().expect("nobody panics");
+        if told.is_dark {
+            continue;
+        }
+        told.crossed.extend_from_slice(&buffer[..count]);
+        drop(told);
         if to.write_all(&buffer[..count]).is_err() {
             break;
         }
