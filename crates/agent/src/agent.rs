@@ -6,6 +6,7 @@
 //! Invariants: it listens nowhere; it does what is signed for its own site, for the link it has just made, in its turn,
 //! under a leader no older than the last, and nothing else.
 use crate::identity::{agent_key, fingerprint, hex, server_name, unhex};
+use crate::output::{self, Sent};
 use crate::register::Fault;
 use crate::session::{DEAD, PING};
 use crate::state::{Identity, State};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -33,6 +34,8 @@ const DIAL: Duration = Duration::from_secs(5);
 const ROUNDS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// The time between two rounds while the certificate is refused.
 const REFUSED: Duration = Duration::from_secs(15);
+/// Most bytes of a job's output that are read at a time.
+const MOST_READ: u64 = 1 << 20;
 /// How often a sample is sent.
 const SAMPLE: Duration = Duration::from_secs(10);
 /// Refusals that another round does not change: an operator has to.
@@ -85,6 +88,7 @@ struct Agent {
     taken: (u64, u64),
     told: String,
     pause: Duration,
+    pieces: (UnboundedSender<Sent>, UnboundedReceiver<Sent>),
 }
 
 /// A link that stands.
@@ -121,7 +125,8 @@ pub async fn run(options: Options, stops: impl Future<Output = ()>) -> Result<()
     }
     // Runs of the agent before are taken up at once, whether a server answers or not.
     let works = nodes.map(|nodes| Works::open(&options, &nodes)).transpose()?;
-    let mut agent = Agent { options, state, works, taken, told: String::new(), pause: ROUNDS.0 };
+    let mut agent =
+        Agent { options, state, works, taken, told: String::new(), pause: ROUNDS.0, pieces: unbounded_channel() };
     tokio::select! {
         () = stops => Ok(()),
         ended = agent.serve() => ended,
@@ -269,6 +274,7 @@ impl Agent {
                         link.tell(&Tell::Report(report)).await?;
                     }
                 }
+                Some(piece) = self.pieces.1.recv() => link.tell(&Tell::Piece(piece)).await?,
                 _ = ping.tick() => {
                     if link.heard.elapsed() > DEAD {
                         return Err(Broken::from("nothing came from the server any more"));
@@ -327,8 +333,16 @@ impl Agent {
                 answer => return Ok(answer),
             },
             Deed::Forget(run) => works.forget(run),
+            Deed::Read { ask, path, offset, limit } => self.read(ask, path, offset, limit),
         }
         Ok(None)
+    }
+
+    /// Reads beside everything else: a file system that hangs holds up nobody but who asked.
+    fn read(&self, ask: u64, path: String, offset: u64, limit: u64) {
+        let pieces = self.pieces.0.clone();
+        let limit = limit.min(MOST_READ);
+        tokio::task::spawn_blocking(move || drop(pieces.send(output::read(&path, offset, limit).send(ask))));
     }
 
     /// Opens the engine when its site's nodes are told the first time, or are others than before.

@@ -6,6 +6,7 @@
 //!
 //! Invariants: numbers of notes rise by one within a term; a run that was never started here is not believed to have
 //! ended here unless its site says so, and only of nodes and runs of its own is a site believed at all.
+use crate::output::{Piece, Sent};
 use crate::wire::{Deed, Note, Sample, Serve};
 use madang_engine::{Engine, EngineReport, Expected, Order};
 use madang_model::{Health, RunId, Span, StopCause};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// What a reason begins with that comes from the silence of a site's agent.
 pub const SILENT: &str = "agent: ";
@@ -37,6 +39,8 @@ pub enum Heard {
 pub type Hear = Box<dyn Fn(Heard) + Send + Sync>;
 /// How often what is known of nodes is told again, changed or not.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long a piece of a job's output is waited for.
+const READING: Duration = Duration::from_secs(5);
 /// Most signals that wait for a link.
 const SIGNALS: usize = 1_000;
 
@@ -105,6 +109,8 @@ struct Inner {
     silent: Option<String>,
     told_at: Instant,
     sample: Option<Sample>,
+    asks: BTreeMap<u64, oneshot::Sender<Piece>>,
+    asked: u64,
 }
 
 /// A site's side at the server.
@@ -156,6 +162,8 @@ impl Desk {
             silent: None,
             told_at: now,
             sample: None,
+            asks: BTreeMap::new(),
+            asked: 0,
         };
         let desk = Desk { site, names, inner: Mutex::new(inner), reports: Mutex::new(reports), hear };
         desk.tick();
@@ -240,6 +248,31 @@ impl Desk {
     /// How the agent's machine fares.
     pub(crate) fn sample(&self, sample: Sample) {
         self.inner.lock().sample = Some(sample);
+    }
+
+    /// A piece of what a job wrote at the site; `None` when the site does not answer.
+    pub async fn read(&self, path: &str, offset: u64, limit: u64) -> Option<Piece> {
+        let (answer, answered) = oneshot::channel();
+        let ask = {
+            let mut inner = self.inner.lock();
+            inner.line.as_ref()?;
+            inner.asked += 1;
+            let ask = inner.asked;
+            inner.asks.insert(ask, answer);
+            inner.push(&self.site.name, Deed::Read { ask, path: path.to_owned(), offset, limit });
+            ask
+        };
+        let piece = tokio::time::timeout(READING, answered).await;
+        self.inner.lock().asks.remove(&ask);
+        piece.ok()?.ok()
+    }
+
+    /// What was asked for has come.
+    pub(crate) fn piece(&self, sent: &Sent) {
+        let asker = self.inner.lock().asks.remove(&sent.ask);
+        if let (Some(asker), Some(piece)) = (asker, sent.piece()) {
+            drop(asker.send(piece)); // whoever asked may have left
+        }
     }
 
     /// What the engine at the site saw.

@@ -15,6 +15,7 @@ pub mod agent;
 pub mod desk;
 pub mod hub;
 pub mod identity;
+pub mod output;
 pub mod register;
 pub mod state;
 pub mod tls;

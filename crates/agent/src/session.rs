@@ -237,6 +237,7 @@ async fn hear(hub: &Arc<Hub>, (desk, served): (&Desk, &Card), tell: Tell, writin
         Tell::Report(report) => desk.report(report),
         Tell::Taken(number) => desk.taken(number),
         Tell::Sample(sample) => desk.sample(sample),
+        Tell::Piece(sent) => desk.piece(&sent),
         Tell::Pong => {}
         Tell::Renew(key) => {
             let (register, number) = (Arc::clone(&hub.register), served.number);

@@ -3,6 +3,7 @@
 //! Invariants: a frame is bounded, more tightly before anybody has shown a certificate; a note is signed with the link's
 //! own number in it, so that one of another link, another site or another time is worth nothing.
 use crate::identity::{self, hex, unhex};
+use crate::output::Sent;
 use madang_engine::{EngineReport, Expected, Order};
 use madang_model::{Health, RunId, Span, StopCause};
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
@@ -125,6 +126,17 @@ pub enum Deed {
     Confirm(RunId),
     /// Its end is in the journal.
     Forget(RunId),
+    /// Read a piece of what a job wrote. It says no more than a job at the site could.
+    Read {
+        /// The question's number.
+        ask: u64,
+        /// The file.
+        path: String,
+        /// From where.
+        offset: u64,
+        /// At most so many bytes.
+        limit: u64,
+    },
 }
 
 /// What an agent says once the link stands.
@@ -137,6 +149,8 @@ pub enum Tell {
     Taken(u64),
     /// How the agent's machine fares.
     Sample(Sample),
+    /// What a job wrote.
+    Piece(Sent),
     /// It wants a certificate in place of the one that ends, for this key.
     Renew(String),
     /// The agent is there.

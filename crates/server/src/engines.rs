@@ -75,8 +75,12 @@ impl Engines {
                 }
                 JobState::Running { .. } if !known.contains(&run) && !self.real.away.contains(&site) => {
                     match self.real.at(site) {
-                        // An agent is asked once it is there, an engine here knows at once.
-                        Some(engine) => engine.confirm(run),
+                        // An agent is asked once it is there, an engine here knows at once. A limit that was changed may
+                        // not have reached it.
+                        Some(engine) => {
+                            engine.confirm(run);
+                            engine.set_limit(run, job.limit());
+                        }
                         None => self.queue.report(Report::Unknown { run }.into()),
                     }
                 }

@@ -44,6 +44,13 @@ fn a_site_that_is_cut_off_goes_on_and_is_settled_when_it_is_back() {
     let first = client.job_until(waits, |job| job["state"] == "FAILED");
     assert_eq!(first["exit"], 3, "{first}");
 
+    let mut writes = job("busan", &work, "echo written at the site");
+    writes["batch"]["stdout"] = json!("out");
+    let writes = submit(&client, &writes);
+    client.job_until(writes, |job| job["state"] == "COMPLETED");
+    let log = format!("/jobs/{writes}/log");
+    assert_eq!(client.get(&log)["text"], "written at the site\n");
+
     // Cut off, one job ends and one goes on; nothing new starts there.
     let ends = submit(&client, &job("busan", &work, "touch began; while ! test -e go; do sleep 0.05; done; exit 4"));
     let stays = submit(&client, &job("busan", &work, "while ! test -e stop; do sleep 0.05; done"));
@@ -59,6 +66,8 @@ fn a_site_that_is_cut_off_goes_on_and_is_settled_when_it_is_back() {
     let after = submit(&client, &job("busan", &work, "true"));
     eventually("the job says that its site is silent", || says(&format!("/jobs/{after}/why")).then_some(()));
     assert_eq!(client.get(&format!("/jobs/{ends}"))["state"], "RUNNING", "nobody could know better");
+    // The server could read the file of that name here, which need not be the job's.
+    assert_eq!(client.get(&log)["code"], "site_away");
     wire.mend();
     let ended = client.job_until(ends, |job| job["state"] == "FAILED");
     let late = ended["ends_ms"].as_u64().expect("a moment").saturating_sub(went);
@@ -79,6 +88,35 @@ fn a_site_that_is_cut_off_goes_on_and_is_settled_when_it_is_back() {
     assert!(late.said().contains("not, or no longer, good"), "{}", late.said());
     assert_eq!(client.get("/audit")["violations"], json!([]));
     drop((site, server));
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+#[test]
+fn an_agent_that_lost_its_folder_has_lost_its_runs_and_serves_again() {
+    let folder = folder("lost");
+    let (work, at) = (folder.join("work"), free_address());
+    let server = Server::start(&folder.join("server"), at, &[]);
+    let client = server.client();
+    let mut first = agent(&folder.join("first"), "busan", &at.to_string(), Some(&client.invite("busan")));
+    let mut lost = job("busan", &work, "while ! test -e stop; do sleep 0.05; done");
+    lost["requeue"] = json!(false);
+    let lost = submit(&client, &lost);
+    client.job_until(lost, |job| job["state"] == "RUNNING");
+    first.kill();
+    // Another machine: what ran on the first one is out of everybody's sight.
+    let second = agent(&folder.join("second"), "busan", &at.to_string(), Some(&client.invite("busan")));
+    client.job_until(lost, |job| job["state"] == "NODE_FAIL");
+    let next = submit(&client, &job("busan", &work, "true"));
+    client.job_until(next, |job| job["state"] == "COMPLETED");
+    // The first machine comes back: its certificate is as good as the other's, but the site is served.
+    let mut late = agent(&folder.join("first"), "busan", &at.to_string(), None);
+    eventually("the first agent is told", || {
+        late.said().contains("site busan is served by the agent with certificate 2").then_some(())
+    });
+    std::fs::write(work.join("stop"), "").expect("writable");
+    late.kill();
+    assert_eq!(client.get("/audit")["violations"], json!([]));
+    drop((second, server));
     drop(std::fs::remove_dir_all(&folder));
 }
 

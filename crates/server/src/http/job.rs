@@ -12,12 +12,11 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use madang_agent::output::{self, Piece};
 use madang_api::{Alter, Changed, FinishSpec, JobView, LogPiece, SignalSpec, When, Why};
 use madang_centre::{Alteration, ArrayRecord, Centre, Input, Reply, Target};
-use madang_model::{Job, JobId, JobState, Span};
+use madang_model::{EngineKind, Job, JobId, JobState, Span};
 use serde::Deserialize;
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 /// Bytes of a log's piece that names no number, and the most.
@@ -366,32 +365,35 @@ pub(super) async fn log(
         return Ok(json(&LogPiece { path, offset, next: offset, text: String::new(), complete }));
     }
     let is_over = view.state.is_over();
-    blocking(move || Ok(piece(path, (offset, limit), is_over))).await.map(|piece| json(&piece))
+    let piece = read(&app, view.site.as_deref(), &path, (offset, limit)).await?;
+    Ok(json(&shown_piece(path, piece, is_over)))
 }
 
-/// Reads a piece; what cannot be read is an empty piece, for the job may not have written yet.
-fn piece(path: String, (offset, limit): (u64, u64), is_over: bool) -> LogPiece {
-    let read = || -> std::io::Result<(u64, Vec<u8>, u64)> {
-        // Not to wait on a pipe that a job names as its output.
-        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-        let mut file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
-            return Ok((offset, Vec::new(), offset));
-        }
-        let start = offset.min(about.len());
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(limit).read_to_end(&mut bytes)?;
-        Ok((start, bytes, about.len()))
-    };
-    let (start, mut bytes, length) = read().unwrap_or((offset, Vec::new(), offset));
+/// A piece as it is shown.
+fn shown_piece(path: String, read: Piece, is_over: bool) -> LogPiece {
+    let Piece { start, mut bytes, length } = read;
     if !(is_over && start + bytes.len() as u64 >= length) {
         bytes.truncate(whole_characters(&bytes));
     }
     let next = start + bytes.len() as u64;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     LogPiece { path, offset: start, next, text, complete: is_over && next >= length }
+}
+
+/// Reads where the job wrote: on this machine, or at a site that an agent serves.
+async fn read(app: &App, site: Option<&str>, path: &str, (offset, limit): (u64, u64)) -> Result<Piece, Fault> {
+    let sites = &app.estate.founding.sites;
+    let far = sites.iter().find(|found| site == Some(&found.name) && matches!(found.engine, EngineKind::Agent(_)));
+    let Some(far) = far else {
+        let path = path.to_owned();
+        return blocking(move || Ok(output::read(&path, offset, limit))).await;
+    };
+    let away = || {
+        Fault::new(503, "site_away", format!("site {} does not answer, and what the job wrote is there", far.name))
+            .hint("ask again once it is back, at the server that leads")
+    };
+    let desk = app.hub.desks().remove(&far.name).ok_or_else(away)?;
+    desk.read(path, offset, limit).await.ok_or_else(away)
 }
 
 /// How many bytes do not end in the middle of a character.

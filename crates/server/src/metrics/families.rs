@@ -44,6 +44,8 @@ pub const FAMILIES: &[Family] = &[
         "GPUs by state: busy, idle, stranded (idle, but of no use to a gang), out (on a node that takes no work).",
     ),
     gauge("madang_nodes", "Nodes by health: up, drain, down."),
+    gauge("madang_agent_linked", "1 while a site's agent is linked, else 0; for sites that an agent serves."),
+    gauge("madang_agent_silent_seconds", "Time since a site's agent was last heard of; none while it never was."),
     gauge("madang_jobs", "Jobs and array tasks that wait or run."),
     gauge("madang_owner_jobs_waiting", "Jobs of an owner's projects that the scheduler looks at."),
     gauge("madang_owner_gpus", "GPUs that an owner's projects hold."),

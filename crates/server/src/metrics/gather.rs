@@ -16,6 +16,7 @@ pub fn page(app: &App) -> String {
     {
         let centre = app.centre();
         of_sites(&sites(&centre, &app.estate), &mut page);
+        of_agents(app, &mut page);
         of_jobs(app, &centre, &mut page);
         of_runs(app, &mut page);
         of_cycles(metrics, &centre, &mut page);
@@ -63,6 +64,21 @@ fn of_sites(sites: &[SiteView], page: &mut Page) {
         for (health, nodes) in [("up", up), ("drain", site.nodes_drained), ("down", site.nodes_down)] {
             page.count(&[("site", &site.name), ("health", health)], nodes.into());
         }
+    }
+}
+
+/// Nothing where another server leads: it knows.
+fn of_agents(app: &App, page: &mut Page) {
+    let desks = app.hub.desks();
+    let standings: Vec<_> = desks.iter().map(|(site, desk)| (site, desk.standing())).collect();
+    page.family("madang_agent_linked");
+    for (site, standing) in &standings {
+        page.count(&[("site", site)], standing.card.is_some().into());
+    }
+    page.family("madang_agent_silent_seconds");
+    for (site, standing) in standings.iter().filter(|(_, standing)| standing.heard_ms > 0) {
+        let silent = app.now().millis().saturating_sub(standing.heard_ms);
+        page.seconds(&[("site", site)], u128::from(silent) * 1_000);
     }
 }
 
