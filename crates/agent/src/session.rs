@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::identity::hex;
 use crate::register::{Card, Fault, Made};
 use crate::wire::{self, LONGEST, LONGEST_STRANGE, Note, Opening, Serve, Tell, Word};
+use parking_lot::Mutex;
 use ring::signature::Ed25519KeyPair;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedReceiver, channel};
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -26,8 +27,6 @@ const OPENING: Duration = Duration::from_secs(10);
 pub const PING: Duration = Duration::from_secs(1);
 /// A link on which nothing came for so long is broken.
 pub const DEAD: Duration = Duration::from_secs(6);
-/// Frames that were read and not yet looked at.
-const AHEAD: usize = 256;
 /// How often a server that is not sure to lead looks again.
 const UNSURE: Duration = Duration::from_millis(50);
 
@@ -157,25 +156,25 @@ async fn serve(hub: &Arc<Hub>, guest: Guest, mut stopping: watch::Receiver<bool>
     let (id, mut notes) = desk.link(card.number, *serve);
     let _linked = Linked { desk: Arc::clone(&desk), id };
     tracing::info!("site {} is linked, certificate {}", card.site, card.number);
-    let (said, mut tells) = channel(AHEAD);
-    let reader = tokio::spawn(read_on(reading, said));
-    let _reader = Reader(reader);
-    let (mut ping, mut heard) = (tokio::time::interval(PING), Instant::now());
+    let heard = Arc::new(Mutex::new(Instant::now()));
+    let (ask, mut renewals) = channel(1);
+    let mut reader = Reader(tokio::spawn(listen(reading, Arc::clone(&desk), Arc::clone(&heard), ask)));
+    let mut ping = tokio::time::interval(PING);
     loop {
         tokio::select! {
             () = stopped(&mut stopping) => return Ok(()),
+            ended = &mut reader.0 => return ended.map_err(io::Error::other)?,
             note = notes.recv() => {
-                let Some(note) = note else { return Err(io::Error::other("its certificate is revoked, or it came anew")) };
-                send(hub, &mut writing, (note, &mut notes), &voice).await?;
+                let gone = "its certificate is revoked, or it came anew";
+                say(hub, &mut writing, &note.ok_or_else(|| io::Error::other(gone))?, &voice).await?;
             }
-            tell = tells.recv() => {
-                let tell = tell.ok_or_else(|| io::Error::other("it was lost"))??;
-                heard = Instant::now();
-                desk.heard();
-                hear(hub, (&desk, &card), tell, &mut writing).await?;
+            Some(key) = renewals.recv() => {
+                let (register, number) = (Arc::clone(&hub.register), card.number);
+                let made = blocking(move || register.renew(number, &key)).await.map_err(io::Error::other)?;
+                written(&mut writing, &self::card(made).map_err(io::Error::other)?).await?;
             }
             _ = ping.tick() => {
-                if heard.elapsed() > DEAD {
+                if heard.lock().elapsed() > DEAD {
                     return Err(io::Error::other("nothing came from it any more"));
                 }
                 let (register, number) = (Arc::clone(&hub.register), card.number);
@@ -187,7 +186,7 @@ async fn serve(hub: &Arc<Hub>, guest: Guest, mut stopping: watch::Receiver<bool>
 }
 
 /// What reads a link; ends with it.
-struct Reader(tokio::task::JoinHandle<()>);
+struct Reader(tokio::task::JoinHandle<io::Result<()>>);
 
 impl Drop for Reader {
     fn drop(&mut self) {
@@ -195,57 +194,44 @@ impl Drop for Reader {
     }
 }
 
-/// Reads frames whole, beside whatever else is awaited.
-async fn read_on(mut reading: Reading, said: tokio::sync::mpsc::Sender<io::Result<Tell>>) {
+/// Hears what comes, frame by whole frame, and never waits for what goes out: an agent that is busy telling can always go
+/// on, and so comes to listen.
+async fn listen(
+    mut reading: Reading,
+    desk: Arc<Desk>,
+    heard: Arc<Mutex<Instant>>,
+    renewals: Sender<String>,
+) -> io::Result<()> {
     loop {
-        let tell = wire::read(&mut reading, LONGEST).await;
-        let is_last = tell.is_err();
-        if said.send(tell).await.is_err() || is_last {
-            return;
+        let tell: Tell = wire::read(&mut reading, LONGEST).await?;
+        *heard.lock() = Instant::now();
+        desk.heard();
+        match tell {
+            Tell::Report(report) => desk.report(report),
+            Tell::Taken(number) => desk.taken(number),
+            Tell::Sample(sample) => desk.sample(sample),
+            Tell::Piece(sent) => desk.piece(&sent),
+            Tell::Pong => {}
+            // One at a time: who asks again before the answer has not understood.
+            Tell::Renew(key) => drop(renewals.try_send(key)),
         }
     }
 }
 
-/// Sends notes that wait. A server that may have slept through its lease says nothing until it knows.
-async fn send(
-    hub: &Hub,
-    writing: &mut Writing,
-    (first, notes): (Note, &mut UnboundedReceiver<Note>),
-    voice: &Ed25519KeyPair,
-) -> io::Result<()> {
-    let mut next = Some(first);
-    while let Some(note) = next {
-        let began = Instant::now();
-        while !(hub.sure)() {
-            if began.elapsed() > DEAD {
-                return Err(io::Error::other("this server is not sure to lead"));
-            }
-            tokio::time::sleep(UNSURE).await;
+/// Says a note. A server that may have slept through its lease says nothing until it knows.
+async fn say(hub: &Hub, writing: &mut Writing, note: &Note, voice: &Ed25519KeyPair) -> io::Result<()> {
+    let began = Instant::now();
+    while !(hub.sure)() {
+        if began.elapsed() > DEAD {
+            return Err(io::Error::other("this server is not sure to lead"));
         }
-        written(writing, &wire::seal(&note, voice)?).await?;
-        next = notes.try_recv().ok();
+        tokio::time::sleep(UNSURE).await;
     }
-    Ok(())
+    written(writing, &wire::seal(note, voice)?).await
 }
 
 async fn written(writing: &mut Writing, word: &Word) -> io::Result<()> {
     timeout(DEAD, wire::write(writing, word)).await.map_err(|_| io::Error::other("it does not read"))?
-}
-
-async fn hear(hub: &Arc<Hub>, (desk, served): (&Desk, &Card), tell: Tell, writing: &mut Writing) -> io::Result<()> {
-    match tell {
-        Tell::Report(report) => desk.report(report),
-        Tell::Taken(number) => desk.taken(number),
-        Tell::Sample(sample) => desk.sample(sample),
-        Tell::Piece(sent) => desk.piece(&sent),
-        Tell::Pong => {}
-        Tell::Renew(key) => {
-            let (register, number) = (Arc::clone(&hub.register), served.number);
-            let made = blocking(move || register.renew(number, &key)).await.map_err(io::Error::other)?;
-            written(writing, &card(made).map_err(io::Error::other)?).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Waits until the server stops.
