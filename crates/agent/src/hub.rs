@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -34,6 +35,8 @@ pub struct Hub {
     pub(crate) sure: Sure,
     strangers: Mutex<BTreeMap<IpAddr, usize>>,
     leading: Mutex<Option<BTreeMap<String, Arc<Desk>>>>,
+    /// True while it takes links.
+    pub is_open: AtomicBool,
     presented: Mutex<BTreeMap<String, (Instant, Arc<ServerConfig>)>>,
 }
 
@@ -45,6 +48,7 @@ impl Hub {
             sure,
             strangers: Mutex::default(),
             leading: Mutex::default(),
+            is_open: AtomicBool::new(false),
             presented: Mutex::default(),
         })
     }
@@ -109,6 +113,7 @@ impl Hub {
 
     /// Takes links until the server stops.
     pub async fn serve(self: Arc<Hub>, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
+        self.is_open.store(true, Ordering::Relaxed);
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {

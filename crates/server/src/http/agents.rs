@@ -15,6 +15,7 @@ use madang_api::{AgentSample, AgentState, AgentView, InvitationMade, NewInvitati
 use madang_model::EngineKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long an invitation is good that names no time.
@@ -82,6 +83,10 @@ pub(super) async fn invite(
     if !matches!(found.engine, EngineKind::Agent(_)) {
         return Err(Fault::invalid("site", format!("is {site}, which is served by no agent"))
             .hint("a site whose agent dials in has engine = \"agent\" in the centre file"));
+    }
+    if !app.hub.is_open.load(Ordering::Relaxed) {
+        return Err(Fault::new(409, "wrong_state", "this server takes no links of agents")
+            .hint("start it with --agents ADDRESS"));
     }
     let register = Arc::clone(&app.hub.register);
     let lasts = Duration::from_secs(u64::from(hours) * 3_600);
