@@ -18,9 +18,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-/// What a reason begins with that comes from the silence of a site's agent.
-pub const SILENT: &str = "agent: ";
-
 /// Whether a site is heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -313,8 +310,8 @@ impl Desk {
         if inner.line.is_none() && inner.silent.is_none() && (never || inner.heard.elapsed() > self.site.silent_after) {
             let name = &self.site.name;
             inner.silent = Some(match never {
-                true => format!("{SILENT}site {name} has not been heard of yet"),
-                false => format!("{SILENT}site {name} has been silent since {}", moment(inner.heard_ms)),
+                true => format!("site {name} has not been heard of yet"),
+                false => format!("site {name} has been silent since {}", moment(inner.heard_ms)),
             });
             tracing::warn!("{}", inner.silent.as_deref().unwrap_or_default());
         } else if inner.told_at.elapsed() < AGAIN {

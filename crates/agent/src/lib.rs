@@ -25,7 +25,7 @@ mod session;
 mod works;
 
 pub use agent::{Error, Options, WorksKind, run};
-pub use desk::{Desk, Far, Heard, SILENT, Site};
+pub use desk::{Desk, Far, Heard, Site};
 pub use hub::Hub;
 pub use register::{Card, CardState, Fault, Keep, Register};
 pub use wire::Sample;

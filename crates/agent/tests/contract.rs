@@ -66,6 +66,7 @@ fn slurm(conf: &str, dir: &Path) -> WorksKind {
         commands: None,
         account: None,
         qos: None,
+        carry: true,
     };
     WorksKind::Slurm { site, helper: helper(), extra_env: Vec::new() }
 }

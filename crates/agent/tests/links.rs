@@ -106,6 +106,7 @@ fn nowhere(folder: &Path) -> WorksKind {
         commands: Some("/nowhere".to_owned()),
         account: None,
         qos: None,
+        carry: true,
     };
     WorksKind::Slurm { site, helper: PathBuf::from("/bin/true"), extra_env: Vec::new() }
 }

@@ -50,8 +50,8 @@ pub use effect::{Effect, Keep, Notice, Reply};
 pub use fleet::{Advice, Served};
 pub use growth::Grown;
 pub use input::{
-    Alteration, Array, Booking, DataAt, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Sign, Signed, Submission,
-    Target, Wait, Wanted,
+    Alteration, Array, Booking, DataAt, Input, Key, MoveGroup, MoveOrder, NodesWanted, Report, Sign, Signed,
+    Submission, Target, Wait, Wanted,
 };
 pub use lost::{Failover, Fenced, Lost};
 pub use reach::{SiteStanding, Verdict};

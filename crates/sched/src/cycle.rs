@@ -301,8 +301,9 @@ impl Scheduler {
         let there = |start: Time, site: Option<SiteId>| {
             start.after(site.map_or(Span::ZERO, |site| shape.request.delay_to(site)))
         };
-        let sooner =
-            |start: Time, on: &Allocation| start < before && there(start, self.cluster.site_of(on)) <= there(before, site);
+        let sooner = |start: Time, on: &Allocation| {
+            start < before && there(start, self.cluster.site_of(on)) <= there(before, site)
+        };
         let better = earliest.filter(|(start, on)| *start > now && sooner(*start, on));
         let moves = better.is_some();
         if let Some((first, on)) = better {

@@ -286,7 +286,8 @@ impl Core {
         {
             let centre = self.shared.centre.read();
             // What an engine says of a node comes after its site's return, and stays.
-            let heard = found.sites.into_iter().flat_map(|(site, heard)| self.engines.hears(&centre, site, &heard));
+            let heard =
+                found.sites.into_iter().flat_map(|(site, heard)| self.engines.hears(now, &centre, site, &heard));
             inputs.extend(heard.map(Signed::own));
             let told = found.nodes.into_iter().flat_map(|(node, health)| self.engines.fares(&centre, node, health));
             inputs.extend(told.map(Signed::own));

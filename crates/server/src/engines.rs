@@ -11,8 +11,8 @@ use madang_agent::Heard;
 use madang_centre::{ArrayRecord, Centre, GRACE, Input, Report};
 use madang_engine::{ArrayInfo, Engine, NodeShare, Order};
 use madang_model::{
-    Allocation, EndedRun, Founding, Health, Job, JobState, Node, NodeId, Outcome, Qos, RunId, SiteId, Slot, Span,
-    StopCause, Time,
+    Allocation, EndedRun, Founding, Health, Job, JobState, NodeId, Outcome, Qos, RunId, SiteId, Slot, Span, StopCause,
+    Time,
 };
 use madang_sim::ModelEngine;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,9 +94,13 @@ impl Engines {
             }
         }
         // What was given up keeps its nodes until it is known to be gone; of a site that is lost nothing is known.
-        for (run, fenced) in centre.fenced() {
-            if !known.contains(&run) && centre.lost(fenced.site).is_none() && !matches!(self.real, Real::Away) {
-                self.queue.report(Report::Unknown { run }.into());
+        for (run, fenced) in centre.fenced().filter(|(run, _)| !known.contains(run)) {
+            if centre.lost(fenced.site).is_some() || self.real.away.contains(&fenced.site) {
+                continue;
+            }
+            match self.real.at(fenced.site) {
+                Some(engine) => engine.confirm(run),
+                None => self.queue.report(Report::Unknown { run }.into()),
             }
         }
         for (run, site) in here.into_iter().filter(|(run, _)| !is_current(centre, *run)) {
@@ -202,10 +206,10 @@ impl Engines {
     }
 
     /// What the core is to be told for a node to fare as its engine says. An operator's word on a node stands above an
-    /// engine's: only what an engine has said, or an agent's silence, does it take back.
+    /// engine's: only what an engine has said does it take back.
     pub fn fares(&self, centre: &Centre, node: String, health: Health) -> Vec<Input> {
         let Some(id) = self.nodes.get(&node) else { return Vec::new() };
-        let is_engines = |why: &str| why.starts_with(madang_engine::SAYS) || why.starts_with(madang_agent::SILENT);
+        let is_engines = |why: &str| why.starts_with(madang_engine::SAYS);
         let up = |node: String| Input::Report(Report::NodeUp { node });
         match (centre.health(*id), health) {
             (Health::Down { .. }, Health::Down { .. }) | (Health::Up, Health::Up) => Vec::new(),
@@ -221,22 +225,17 @@ impl Engines {
         }
     }
 
-    /// What the core is to be told of a site's silence, or of its return: a silent site's nodes take no new work, and what
-    /// runs there stays as it is. The way back takes only what silence has drained.
-    pub fn hears(&self, centre: &Centre, site: SiteId, heard: &Heard) -> Vec<Input> {
-        let nodes = centre.founding().into_iter().flat_map(|base| base.nodes.iter().filter(|node| node.site == site));
-        let is_silences = |node: &&Node| match centre.health(node.id) {
-            Health::Drain { why } => why.starts_with(madang_agent::SILENT),
-            _ => false,
-        };
-        match heard {
-            Heard::Silent { why, .. } => {
-                let silent = || Health::Drain { why: why.clone() };
-                nodes.flat_map(|node| self.fares(centre, node.name.clone(), silent())).collect()
+    /// What the core is to be told of a site's silence, or of its return: a silent site takes nothing new, and what runs
+    /// there stays as it is until its jobs are due elsewhere. An operator's word on a site stands above its agent's.
+    pub fn hears(&self, now: Time, centre: &Centre, site: SiteId, heard: &Heard) -> Option<Input> {
+        let name = centre.founding()?.sites.get(site.index())?.name.clone();
+        match (heard, centre.lost(site)) {
+            (Heard::Silent { since_ms, why }, None) => {
+                let since = if *since_ms == 0 { now } else { Time::from_millis(*since_ms) };
+                Some(Input::SiteSilent { site: name, since, why: why.clone() })
             }
-            Heard::Linked => {
-                nodes.filter(is_silences).flat_map(|node| self.fares(centre, node.name.clone(), Health::Up)).collect()
-            }
+            (Heard::Linked, Some(lost)) if !lost.by_operator => Some(Input::SiteHeard { site: name }),
+            _ => None,
         }
     }
 
@@ -284,6 +283,9 @@ fn is_its_own(centre: &Centre, site: SiteId, report: &Report) -> bool {
         return true;
     };
     let holding = centre.job(run.job).and_then(|job| job.state.holding());
+    if let Some((_, fenced)) = centre.fenced().find(|(fenced, _)| fenced == run) {
+        return fenced.site == site;
+    }
     match holding.filter(|(current, _)| current == run) {
         Some((_, on)) => site_of(centre, on) == site,
         None => matches!(report, Report::Ended { .. } | Report::Started { .. }),

@@ -123,6 +123,7 @@ fn works(agent: &Agent, helper: PathBuf, shims: Option<PathBuf>) -> WorksKind {
                 commands: agent.slurm_commands.clone(),
                 account: agent.slurm_account.clone(),
                 qos: agent.slurm_qos.clone(),
+                carry: true,
             },
             helper,
             extra_env: Vec::new(),

@@ -75,7 +75,7 @@ fn table(agents: &[AgentView]) -> String {
     let mut table = Table::new(&[">AGENT", "SITE", "STATE", "HOST", "LAST SEEN", "GOOD UNTIL", ">RUNS", "NOTE"]);
     for agent in agents {
         let note = match agent.silent.as_deref() {
-            Some(why) => why.strip_prefix("agent: ").unwrap_or(why).to_owned(),
+            Some(why) => why.to_owned(),
             None if agent.state == AgentState::Invited => format!("by {}", agent.by),
             None => String::new(),
         };

@@ -3,8 +3,7 @@
 use madang_api::{Block, StateName};
 use madang_centre::Centre;
 use madang_model::{
-    Blocked, Choice, Health, Job, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause,
-    Time,
+    Blocked, Choice, Job, JobId, JobSpec, JobState, Outcome, Purpose, Request, ReservationId, Share, StopCause, Time,
 };
 use madang_sched::Change;
 use std::collections::BTreeSet;
@@ -138,14 +137,8 @@ pub fn block(why: &Blocked, centre: &Centre, own: Option<ReservationId>, now_tex
 /// The same, saying since when which of the job's sites have been silent, where that is why nodes are missing.
 pub fn silence(block: Block, why: &Blocked, centre: &Centre, spec: &JobSpec) -> Block {
     let Blocked::NodesUnavailable = why else { return block };
-    let nodes = centre.founding().into_iter().flat_map(|base| &base.nodes);
-    let asked = nodes.filter(|node| spec.request.sites.contains(&node.site));
-    let said: BTreeSet<&str> = asked
-        .filter_map(|node| match centre.health(node.id) {
-            Health::Drain { why } => why.strip_prefix(madang_agent::SILENT),
-            _ => None,
-        })
-        .collect();
+    let lost = spec.request.sites.iter().filter_map(|site| centre.lost(*site));
+    let said: BTreeSet<&str> = lost.filter(|lost| !lost.by_operator).map(|lost| lost.why.as_str()).collect();
     said.into_iter().fold(block, |block, said| Block {
         text: format!("{}; {said}", block.text),
         text_ko: format!("{} ({said})", block.text_ko),
