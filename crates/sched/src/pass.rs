@@ -149,6 +149,7 @@ impl Scheduler {
         loop {
             self.leave_pledged(&mut pass);
             let Some(leaf) = pass.ranking.next() else {
+                debug_assert!(self.nobody_has_a_turn(&mut pass), "a leaf that was passed over has something to try");
                 self.take_turns(now, &mut pass, step);
                 return pass.futile < FUTILE;
             };
@@ -186,6 +187,12 @@ impl Scheduler {
         leaves.sort_unstable();
         leaves.dedup();
         leaves
+    }
+
+    /// True when no leaf at all has anything left to try.
+    fn nobody_has_a_turn(&self, pass: &mut Pass) -> bool {
+        let waits = |leaf: &usize| self.shares.leaves[*leaf].waiting > 0;
+        (0..self.shares.leaves.len()).filter(waits).all(|leaf| self.turn(leaf, pass).is_none())
     }
 
     /// When nothing more can start and nobody may be given a promise, only what is promised is worth a turn: thousands

@@ -484,6 +484,9 @@ impl Promises {
         (need, more): (Amount, More),
         Stay { now, end, .. }: Stay,
     ) -> Option<JobId> {
+        if !self.are_on(node) {
+            return None;
+        }
         let total = cluster.estate.total(node);
         let whole =
             cluster.nodes[node.index()].shared == 0 && self.aside(node).iter().all(|aside| aside.part.is_none());
