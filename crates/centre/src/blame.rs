@@ -193,6 +193,10 @@ impl Centre {
     }
 
     fn hold_against(&mut self, nodes: &[NodeId], runs: &[RunId], how: How) {
+        // What is lost with a whole site says nothing of one of its nodes.
+        if nodes.iter().any(|node| self.lost(self.base().nodes[node.index()].site).is_some()) {
+            return;
+        }
         let (at, rules) = (self.now, self.node_rules().clone());
         for run in runs {
             // What a lost node took along is known from then on.

@@ -23,6 +23,10 @@ impl Centre {
 
     pub(crate) fn resume(&mut self, node: &str) -> Result<Reply, Refusal> {
         let id = self.node_named(node)?;
+        if self.is_spare(id) {
+            self.spend_spare(id);
+            return Ok(Reply::Done);
+        }
         let site = &self.base().sites[self.base().nodes[id.index()].site.index()];
         if self.lost(site.id).is_some() && self.health[id.index()] == Health::Up {
             let fact = format!("{node} is of site {}, which is lost", site.name);
@@ -32,10 +36,6 @@ impl Centre {
             let fact = format!("{node} waits for the end of a run that was given up there");
             let hint = format!("once nothing of it is left there: madang node clear {node}");
             return Err(Refusal::new(Code::WrongState, fact).hint(hint));
-        }
-        if self.is_spare(id) {
-            self.spend_spare(id);
-            return Ok(Reply::Done);
         }
         if self.health[id.index()] == Health::Up {
             return Err(Refusal::new(Code::WrongState, format!("{node} takes work already")));

@@ -114,7 +114,7 @@ impl Scheduler {
     fn ahead(&self, now: Time, waiting: &Waiting) -> u32 {
         let mut shares = self.shares.clone();
         let waiting_ones = (0..shares.leaves.len()).filter(|leaf| shares.leaves[*leaf].waiting > 0).collect();
-        let mut ranking = Ranking::new(&mut shares, now, waiting_ones);
+        let mut ranking = Ranking::new(&mut shares, now, &waiting_ones);
         let mut lines: BTreeMap<usize, alloc::vec::IntoIter<(Rank, u64)>> = BTreeMap::new();
         let mut ahead = 0;
         while let Some(leaf) = ranking.next() {

@@ -11,6 +11,7 @@ use crate::scheduler::Scheduler;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use fixedbitset::FixedBitSet;
 use madang_model::{JobId, Qos, Span, Time};
 
 /// A rank with the turn by which backfill goes before age; zero where age alone counts.
@@ -141,7 +142,7 @@ impl Scheduler {
     pub(crate) fn pass(&mut self, now: Time, step: &mut Step) -> bool {
         let places: Vec<u32> = (0..self.shares.owners.len()).map(|owner| self.places_by_standing(now, owner)).collect();
         let leaves = self.worth_a_turn(&places);
-        let ranking = Ranking::new(&mut self.shares, now, leaves);
+        let ranking = Ranking::new(&mut self.shares, now, &leaves);
         let (heads, barren, live) = (BTreeMap::new(), BTreeSet::new(), self.live_from(0));
         let kept_back = self.owners_turns();
         let mut pass =
@@ -149,7 +150,10 @@ impl Scheduler {
         loop {
             self.leave_pledged(&mut pass);
             let Some(leaf) = pass.ranking.next() else {
-                debug_assert!(self.nobody_has_a_turn(&mut pass), "a leaf that was passed over has something to try");
+                debug_assert!(
+                    pass.pledged_only || self.nobody_has_a_turn(&mut pass),
+                    "a leaf that was passed over has something to try"
+                );
                 self.take_turns(now, &mut pass, step);
                 return pass.futile < FUTILE;
             };
@@ -173,7 +177,7 @@ impl Scheduler {
     /// be promised a start waits without a promise for an owner that has a place, or is more urgent than a promised job
     /// of its own leaf. While a pass runs only what is listed here changes for the better: shapes are found to fail,
     /// places go, and nothing grows before it has ended. So a leaf that is left out would have had no turn.
-    fn worth_a_turn(&self, places: &[u32]) -> Vec<usize> {
+    fn worth_a_turn(&self, places: &[u32]) -> FixedBitSet {
         let live = self.live_shapes(0).flat_map(|shape| &self.queue.seated[&shape]).copied();
         let waits = |leaf: &usize| self.shares.leaves[*leaf].waiting > 0;
         let open = places.iter().enumerate().filter(|(owner, places)| {
@@ -182,10 +186,8 @@ impl Scheduler {
         let projects = open.flat_map(|(owner, _)| &self.shares.owners[owner].projects);
         let promisable = projects.flat_map(|project| &self.shares.projects[*project].leaves).copied().filter(waits);
         let mixed = self.promises.leaves().filter(|leaf| self.queue.leaves[*leaf].by_urgency.len() > 1);
-        let mut leaves: Vec<usize> =
-            live.chain(self.promises.unsettled_leaves()).chain(promisable).chain(mixed).collect();
-        leaves.sort_unstable();
-        leaves.dedup();
+        let mut leaves = FixedBitSet::with_capacity(self.shares.leaves.len());
+        leaves.extend(live.chain(self.promises.unsettled_leaves()).chain(promisable).chain(mixed));
         leaves
     }
 

@@ -12,6 +12,7 @@ use alloc::collections::BinaryHeap;
 use alloc::collections::binary_heap::PeekMut;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use fixedbitset::FixedBitSet;
 use madang_model::{PartyId, ProjectId, Span, Time, UserId};
 
 /// Binary places of a key, so that small differences in use count beside large weights.
@@ -84,14 +85,21 @@ fn key(meter: &Meter, extra: u128, weight: u64) -> u128 {
 }
 
 impl Ranking {
-    /// These leaves, each named once, their meters brought up to now.
-    pub fn new(shares: &mut Shares, now: Time, mut leaves: Vec<usize>) -> Ranking {
-        for leaf in &leaves {
-            shares.advanced(*leaf, now);
+    /// These leaves, their meters brought up to now.
+    pub fn new(shares: &mut Shares, now: Time, listed: &FixedBitSet) -> Ranking {
+        let mut projects = FixedBitSet::with_capacity(shares.projects.len());
+        projects.extend(listed.ones().map(|leaf| shares.leaves[leaf].project));
+        let mut boughs = Vec::new();
+        for owner in 0..shares.owners.len() {
+            let limbs = limbs(shares, now, owner, (&projects, listed));
+            if !limbs.is_empty() {
+                shares.owners[owner].meter.advance(now, &mut shares.decay);
+                let share = &shares.owners[owner];
+                let bough = Bough { owner, extra: 0, limbs: limbs.into() };
+                boughs.push(Place { key: (owner_key(share, 0), share.id), child: bough });
+            }
         }
-        leaves.sort_unstable_by_key(|leaf| (shares.owner_of(*leaf), shares.leaves[*leaf].project));
-        let same_owner = leaves.chunk_by(|one, other| shares.owner_of(*one) == shares.owner_of(*other));
-        Ranking { boughs: same_owner.map(|leaves| bough(shares, leaves)).collect::<Vec<_>>().into() }
+        Ranking { boughs: boughs.into() }
     }
 
     /// What serving a job that would hold this many milli-GPUs counts for within a pass.
@@ -153,24 +161,32 @@ impl Ranking {
     }
 }
 
-/// An owner with these leaves of its projects; those of one project stand together.
-fn bough(shares: &Shares, leaves: &[usize]) -> Place<PartyId, Bough> {
-    let owner = shares.owner_of(leaves[0]);
-    let same_project = leaves.chunk_by(|one, other| shares.leaves[*one].project == shares.leaves[*other].project);
-    let limbs = same_project.map(|leaves| limb(shares, leaves)).collect::<Vec<_>>().into();
-    let share = &shares.owners[owner];
-    Place { key: (owner_key(share, 0), share.id), child: Bough { owner, extra: 0, limbs } }
-}
-
-/// A project with these leaves.
-fn limb(shares: &Shares, leaves: &[usize]) -> Place<ProjectId, Limb> {
-    let project = shares.leaves[leaves[0]].project;
-    let place = |leaf: &usize| {
-        let share = &shares.leaves[*leaf];
-        Place { key: (key(&share.meter, 0, 1), share.user), child: *leaf }
-    };
-    let leaves = leaves.iter().map(place).collect::<Vec<_>>().into();
-    let share = &shares.projects[project];
-    let key = (key(&share.meter, 0, u64::from(share.weight)), share.id);
-    Place { key, child: Limb { project, extra: 0, leaves } }
+/// The projects of an owner with the leaves that are listed.
+fn limbs(
+    shares: &mut Shares,
+    now: Time,
+    owner: usize,
+    (projects, listed): (&FixedBitSet, &FixedBitSet),
+) -> Vec<Place<ProjectId, Limb>> {
+    let mut limbs = Vec::new();
+    for place in 0..shares.owners[owner].projects.len() {
+        let project = shares.owners[owner].projects[place];
+        if !projects.contains(project) {
+            continue;
+        }
+        let mut leaves = Vec::new();
+        for place in 0..shares.projects[project].leaves.len() {
+            let leaf = shares.projects[project].leaves[place];
+            if listed.contains(leaf) {
+                let share = &mut shares.leaves[leaf];
+                share.meter.advance(now, &mut shares.decay);
+                leaves.push(Place { key: (key(&share.meter, 0, 1), share.user), child: leaf });
+            }
+        }
+        shares.projects[project].meter.advance(now, &mut shares.decay);
+        let share = &shares.projects[project];
+        let key = (key(&share.meter, 0, u64::from(share.weight)), share.id);
+        limbs.push(Place { key, child: Limb { project, extra: 0, leaves: leaves.into() } });
+    }
+    limbs
 }

@@ -639,9 +639,7 @@ impl Sim {
         self.dead.clear();
         for node in self.node_names.clone() {
             self.report(Span::from_secs(300), Report::NodeUp { node: node.clone() });
-            self.comes(self.now.after(Span::from_secs(301)), Signed::own(Input::Resume { node: node.clone() }));
-            // What came back as a spare is given to work too: gangs may wait for all of an island.
-            self.comes(self.now.after(Span::from_secs(302)), Signed::own(Input::Resume { node }));
+            self.comes(self.now.after(Span::from_secs(301)), Signed::own(Input::Resume { node }));
         }
         for name in acts::RESERVATIONS {
             self.comes(self.now, Signed::own(Input::Unreserve { name: name.into() }));
@@ -657,6 +655,11 @@ impl Sim {
     fn unstick(&mut self, centre: &Centre) {
         if self.steps > self.chaos_steps + PATIENCE {
             return self.fail(format!("{} jobs are left {PATIENCE} batches after healing", self.live));
+        }
+        // A spare, or what a rule has drained, is given to work too: gangs may wait for all of an island.
+        let nodes = centre.founding().into_iter().flat_map(|base| &base.nodes);
+        for node in nodes.filter(|node| centre.is_spare(node.id) || centre.drained_by_rule(node.id).is_some()) {
+            self.comes(self.now, Signed::own(Input::Resume { node: node.name.clone() }));
         }
         let arrays = centre.arrays().filter(|record| record.waiting() > 0).map(|record| record.id);
         let waiting = |job: &&madang_model::Job| matches!(job.state, JobState::Pending { .. });
