@@ -127,6 +127,7 @@ export default {
   'job.stops_chance': 'Chance of a stop before its limit',
   'job.stops_mean': 'Mean time to a stop',
   'job.stops_every': 'Best written every',
+  'job.stops_not_needed': 'not needed before its limit',
   'job.stops_cost_said': 'a checkpoint takes {span}',
   'job.stops_cost_assumed': 'a checkpoint is taken to take {span}',
   'job.stops_declared': 'Declared',

@@ -127,6 +127,7 @@ export default {
   'job.stops_chance': '제한 시간 전에 장애로 중단될 확률',
   'job.stops_mean': '평균 중단 간격',
   'job.stops_every': '권장 체크포인트 간격',
+  'job.stops_not_needed': '제한 시간 안에는 필요 없음',
   'job.stops_cost_said': '체크포인트 저장 {span}',
   'job.stops_cost_assumed': '체크포인트 저장 {span}(가정)',
   'job.stops_declared': '신고된 간격',

@@ -172,7 +172,7 @@ function details(job, named) {
       [t('job.owner'), named.owner(job.owner)],
       [t('queue.partition'), job.partition],
       [t('queue.site'), job.site && named.site(job.site)],
-      [t('queue.sites'), job.site && job.sites?.length > 0 && sitesList(job.sites)],
+      [t('queue.sites'), job.site && job.sites?.length > 0 ? sitesList(job.sites) : null],
       [t('job.qos'), t(`qos.${job.qos}`)],
       [t('queue.limit'), span(job.limit_secs)],
       [t('job.limit_min'), job.limit_min_secs ? span(job.limit_min_secs) : null],
@@ -196,6 +196,8 @@ function stops(job) {
   const cost = t(told.checkpoint_cost_known ? 'job.stops_cost_said' : 'job.stops_cost_assumed', {
     span: span(told.checkpoint_cost_secs),
   });
+  const needed = told.checkpoint_every_secs < job.limit_secs;
+  const every = needed ? span(told.checkpoint_every_secs) : t('job.stops_not_needed');
   return h(
     'section.card',
     { id: 'stops' },
@@ -203,7 +205,7 @@ function stops(job) {
     facts([
       [t('job.stops_chance'), t('job.percent', { n: num(told.chance_per_mille / 10) })],
       [t('job.stops_mean'), span(told.mean_secs)],
-      [t('job.stops_every'), `${span(told.checkpoint_every_secs)} · ${cost}`],
+      [t('job.stops_every'), `${every} · ${cost}`],
       [
         t('job.stops_declared'),
         told.declared_every_secs ? span(told.declared_every_secs) : t('job.stops_none_declared'),

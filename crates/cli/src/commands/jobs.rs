@@ -114,7 +114,7 @@ pub fn show(context: &Context, one: &One) -> Result<u8, Fail> {
     context.show(&job, |job| {
         let shown = crate::slurm::show::job(job, now, false, true);
         let told = shown.trim_end().to_owned() + "\n" + &runs(job) + &sites(&job.sites, 3);
-        told + &job.stops.as_ref().map_or_else(String::new, stops)
+        told + &job.stops.as_ref().map_or_else(String::new, |told| stops(told, job.limit_secs))
     })
 }
 
@@ -134,18 +134,21 @@ fn coarse(secs: u64) -> Span {
 }
 
 /// How likely the fleet stops it, and what that advises.
-fn stops(stops: &StopsView) -> String {
+fn stops(stops: &StopsView, limit_secs: u64) -> String {
     let length = coarse;
+    let best = match stops.checkpoint_every_secs < limit_secs {
+        true => format!("best every {}", length(stops.checkpoint_every_secs)),
+        false => "not needed before its limit,".into(),
+    };
     let (chance, mean) = (f64::from(stops.chance_per_mille) / 10.0, length(stops.mean_secs));
     let by = if stops.checkpoint_cost_known { "as it said" } else { "assumed" };
     let said = stops.declared_every_secs.map_or("none declared".into(), |secs| format!("{} declared", length(secs)));
     format!(
         "   Stops: {chance:.1}% before its limit, on average one in {mean} ({} seen in {} GPU-hours here, one in {} \
-         GPU-hours expected)\n   Checkpoints: best every {} at a cost of {} {by}; {said}\n",
+         GPU-hours expected)\n   Checkpoints: {best} at a cost of {} {by}; {said}\n",
         stops.seen,
         stops.gpu_hours_served,
         stops.gpu_hours_between,
-        length(stops.checkpoint_every_secs),
         length(stops.checkpoint_cost_secs),
     )
 }
