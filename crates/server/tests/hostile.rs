@@ -151,6 +151,30 @@ fn what_is_not_http_is_survived() {
     up.stop().expect("a clean stop");
 }
 
+#[test]
+fn a_body_that_nobody_asked_for_costs_no_answer() {
+    let dir = Dir::new();
+    let up = Up::start(&dir.0);
+    let (address, root) = (up.base.strip_prefix("http://").expect("an address"), up.client("root"));
+    let token = root.token.as_deref().expect("root has a token");
+    let mut stream = std::net::TcpStream::connect(address).expect("connected");
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("set");
+    let head = format!(
+        "POST /api/v1/signin-links HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+         content-length: 400000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("it listens");
+    for _ in 0..4 {
+        // Time for an answer that does not wait for the rest.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        stream.write_all(&[b' '; 100_000]).expect("it reads on");
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    up.stop().expect("a clean stop");
+}
+
 /// Anything at all, with a liking for edges.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

@@ -1,14 +1,18 @@
 //! Requests in, answers out: JSON read with the place of a mistake, every failure as a problem document.
 
 use crate::fault::Fault;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio_stream::StreamExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio_stream::{Stream, StreamExt};
 
 /// The longest body of an operation that takes no script.
 pub const SMALL: usize = 64 << 10;
@@ -89,15 +93,35 @@ pub async fn bytes(request: Request, most: usize) -> Result<Vec<u8>, Fault> {
     Ok(kept)
 }
 
-/// Reads a body and forgets it.
-pub async fn throw_away(body: Body) {
-    let mut stream = body.into_data_stream();
-    let mut length = 0;
-    while let Some(Ok(piece)) = stream.next().await {
-        length += piece.len();
-        if length > THROWN_AWAY {
-            return;
+/// What of a request's body nobody has read. A line that is cut with bytes still to come may cost the caller its answer.
+pub struct Rest(Arc<Mutex<BodyDataStream>>);
+
+impl Rest {
+    /// Lets the request's body be read as before, and keeps hold of it.
+    pub fn of(request: Request) -> (Request, Rest) {
+        let (parts, body) = request.into_parts();
+        let rest = Rest(Arc::new(Mutex::new(body.into_data_stream())));
+        let body = Body::from_stream(Rest(Arc::clone(&rest.0)));
+        (Request::from_parts(parts, body), rest)
+    }
+
+    /// Reads what is left and forgets it.
+    pub async fn throw_away(mut self) {
+        let mut length = 0;
+        while let Some(Ok(piece)) = self.next().await {
+            length += piece.len();
+            if length > THROWN_AWAY {
+                return;
+            }
         }
+    }
+}
+
+impl Stream for Rest {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut *self.0.lock()).poll_next(context)
     }
 }
 

@@ -5,6 +5,7 @@
 //! something only when the request comes from our own pages.
 
 use super::App;
+use super::answer::Rest;
 use crate::auth::Pass;
 use crate::fault::Fault;
 use axum::extract::{RawPathParams, Request, State};
@@ -91,7 +92,8 @@ pub struct Gate {
 }
 
 /// Lets a request through to its handler, or answers it.
-pub async fn guard(State(gate): State<Gate>, params: RawPathParams, mut request: Request, next: Next) -> Response {
+pub async fn guard(State(gate): State<Gate>, params: RawPathParams, request: Request, next: Next) -> Response {
+    let (mut request, rest) = Rest::of(request);
     let caller = caller(&gate.app, request.headers());
     let pass = caller.as_ref().map(|caller| caller.pass);
     let (method, headers) = (request.method().clone(), request.headers().clone());
@@ -105,11 +107,9 @@ pub async fn guard(State(gate): State<Gate>, params: RawPathParams, mut request:
             }
             next.run(request).await
         }
-        Err(fault) => {
-            super::answer::throw_away(request.into_body()).await;
-            fault.into_response()
-        }
+        Err(fault) => fault.into_response(),
     };
+    rest.throw_away().await;
     response.extensions_mut().insert(super::log::Pass(pass));
     response
 }
