@@ -238,9 +238,10 @@ impl Centre {
         Gate::Open
     }
 
-    /// Whether an array may turn tasks into jobs, as far as its own waits go.
+    /// Whether an array may turn tasks into jobs, as far as its own waits go. One that has none left is not looked at: a core
+    /// that was restored does not know what it once waited for.
     pub(crate) fn array_gate_is_open(&mut self, id: JobId) -> bool {
-        let Some(record) = self.arrays.get(&id) else { return false };
+        let Some(record) = self.arrays.get(&id).filter(|record| record.waiting() > 0) else { return false };
         if let Some(at) = record.spec.begin.filter(|at| *at > self.now) {
             self.index.begins.insert((at, id));
             return false;

@@ -31,3 +31,11 @@ fn a_cancelled_array_has_one_end() {
         panic!("{failure}");
     }
 }
+
+/// An array with no task left was looked at again when what it had waited for began anew, but not after a restart.
+#[test]
+fn an_array_with_nothing_left_waits_for_nothing() {
+    if let Err(failure) = madang_sim::run(862_847, 400) {
+        panic!("{failure}");
+    }
+}
