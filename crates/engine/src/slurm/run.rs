@@ -141,7 +141,7 @@ impl Watched {
                         Verdict::TakeBack("Slurm lost it before it began".to_owned())
                     }
                     // Slurm itself cancels what a node refuses, as after a controller that gave a job id out twice.
-                    (false, OverWord::Cancelled) if self.tries < 2 && self.order.is_some() => Verdict::Submit,
+                    (false, OverWord::Cancelled) if self.tries < 3 && self.order.is_some() => Verdict::Submit,
                     (false, OverWord::Cancelled) => Verdict::Bury(EndRecord {
                         outcome: Outcome::Cancelled,
                         ..EndRecord::never_began(format!("job {} was cancelled in Slurm", job.id))
