@@ -1,8 +1,9 @@
 //! A job's life: sent to an engine, stopped, ended, queued again; and what each end means for the books.
 use crate::effect::{Effect, Keep, Notice};
-use crate::state::{Centre, seat};
+use crate::state::Centre;
 use alloc::format;
 use madang_ledger::Posting;
+use madang_model::id::seat;
 use madang_model::policy::Refund;
 use madang_model::{
     Allocation, Blocked, Checkpoints, EndedRun, GpuTime, Job, JobId, JobState, Outcome, Progress, ProjectId, RunId,

@@ -10,12 +10,13 @@ use crate::input::Key;
 use crate::keys::Keys;
 use crate::lost::{Fenced, Lost};
 use crate::refusal::{Code, Refusal};
-use crate::state::{Centre, Counts, Index, seat};
+use crate::state::{Centre, Counts, Index};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use madang_ledger::Book;
+use madang_model::id::seat;
 use madang_model::{
     Founding, GpuTime, Health, Job, JobId, JobState, Outcome, Project, ProjectId, Reservation, RunId, SiteId, Time,
     User,
@@ -179,6 +180,7 @@ impl Centre {
         self.index.users = self.users.iter().map(|user| (user.name.clone(), user.id)).collect();
         self.index.projects = self.projects.iter().map(|project| (project.name.clone(), project.id)).collect();
         self.index.models = self.founding.as_ref().map(crate::reach::models).unwrap_or_default();
+        self.index.first_spares = self.founding.as_ref().map(crate::spares::first).unwrap_or_default();
         for slot in self.fenced.values().flat_map(|fenced| &fenced.on.slots) {
             *self.index.closed.entry(slot.node).or_insert(0) += 1;
         }

@@ -12,36 +12,25 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use madang_model::{Health, IslandId, JobState, NodeId, Request};
+use madang_model::{Founding, Health, IslandId, JobState, NodeId, Request};
 use madang_sched::Event;
 
 impl Centre {
     /// An island's last nodes are its first spares.
     pub(crate) fn set_spares_aside(&mut self) {
-        for node in self.first_spares() {
-            self.set_aside(node);
-        }
+        self.index.first_spares.clone().into_iter().for_each(|node| self.set_aside(node));
     }
 
     /// A request as what it can count on: the last nodes of islands with spares are not for it, unless it names them.
     pub(crate) fn without_spares<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
-        let all = self.first_spares();
+        let all = &self.index.first_spares;
         if all.is_empty() {
             return Cow::Borrowed(request);
         }
-        let mut exclude: BTreeSet<NodeId> = all.into_iter().filter(|node| !request.include.contains(node)).collect();
+        let mut exclude: BTreeSet<NodeId> =
+            all.iter().filter(|node| !request.include.contains(node)).copied().collect();
         exclude.extend(&request.exclude);
         Cow::Owned(Request { exclude: exclude.into_iter().collect(), ..request.clone() })
-    }
-
-    /// The last nodes of each island that has spares.
-    fn first_spares(&self) -> BTreeSet<NodeId> {
-        let mut chosen: BTreeSet<NodeId> = BTreeSet::new();
-        for (island, count) in &self.base().policy.nodes.spares {
-            let nodes = self.base().nodes.iter().rev().filter(|node| node.island == *island);
-            chosen.extend(nodes.take(*count as usize).map(|node| node.id));
-        }
-        chosen
     }
 
     /// An operator gives a spare to work.
@@ -79,7 +68,8 @@ impl Centre {
             JobState::Starting { on, .. } | JobState::Running { on, .. } => on.slots.len() > 1,
             _ => false,
         };
-        if self.spares.is_empty() || !self.index.jobs_on(lost).iter().any(is_gang) {
+        let is_lost = self.lost(self.base().nodes[lost.index()].site).is_some();
+        if self.spares.is_empty() || is_lost || !self.index.jobs_on(lost).iter().any(is_gang) {
             return;
         }
         let of = |id: NodeId| {
@@ -87,9 +77,8 @@ impl Centre {
             (&node.device, node.gpus, node.cpus, node.memory_mib, &node.features)
         };
         let island = self.island_of(lost);
-        let is_lost = self.lost(self.base().nodes[lost.index()].site).is_some();
         let serves = |spare: &NodeId| !self.index.closed.contains_key(spare) && of(*spare) == of(lost);
-        let Some(by) = self.spares_in(island).filter(|_| !is_lost).find(serves) else { return };
+        let Some(by) = self.spares_in(island).find(serves) else { return };
         self.spares.remove(&by);
         self.notice(Notice::Node(by));
         self.events.push(Event::Relieved { lost, by });
@@ -114,4 +103,14 @@ impl Centre {
             }
         }
     }
+}
+
+/// The last nodes of each island that has spares.
+pub(crate) fn first(base: &Founding) -> BTreeSet<NodeId> {
+    let mut chosen: BTreeSet<NodeId> = BTreeSet::new();
+    for (island, count) in &base.policy.nodes.spares {
+        let nodes = base.nodes.iter().rev().filter(|node| node.island == *island);
+        chosen.extend(nodes.take(*count as usize).map(|node| node.id));
+    }
+    chosen
 }

@@ -12,6 +12,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use madang_ledger::Book;
+use madang_model::id::seat;
 use madang_model::{
     Founding, GpuTime, Health, JobId, NodeId, Outcome, Project, ProjectId, Reservation, ReservationId, RunId, SiteId,
     Time, User, UserId,
@@ -125,18 +126,12 @@ pub(crate) struct Index {
     pub flowing: Vec<(u64, u128)>,
     /// By site: models of the GPUs there.
     pub models: Vec<Vec<String>>,
+    /// The nodes that were the first spares of their islands.
+    pub first_spares: BTreeSet<NodeId>,
     /// Nodes of fenced runs, with how many there are.
     pub closed: BTreeMap<NodeId, u32>,
     /// Waiting and running jobs of each project, as far as one has had any.
     pub by_project: Vec<(u32, u32)>,
-}
-
-/// The place of a dense id in a list that grows as far as it is asked for.
-pub(crate) fn seat<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
-    if list.len() <= at {
-        list.resize_with(at + 1, T::default);
-    }
-    &mut list[at]
 }
 
 impl Index {
@@ -293,6 +288,7 @@ impl Centre {
         self.health = founding.nodes.iter().map(|_| Health::Up).collect();
         self.delivered = founding.parties.iter().map(|_| GpuTime::ZERO).collect();
         self.index.models = crate::reach::models(&founding);
+        self.index.first_spares = crate::spares::first(&founding);
         self.index.nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.id)).collect();
         self.fleet = crate::fleet::Fleet::of(&founding);
         self.founding = Some(founding);

@@ -4,9 +4,18 @@
 //! # use madang_model::{JobId, NodeId};
 //! let job: JobId = NodeId::new(3); // two ids do not mix
 //! ```
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 use serde::{Deserialize, Serialize};
+
+/// The place of a dense id in a list that grows as far as it is asked for.
+pub fn seat<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
+    if list.len() <= at {
+        list.resize_with(at + 1, T::default);
+    }
+    &mut list[at]
+}
 
 /// Text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -292,8 +292,7 @@ impl Scheduler {
         let earliest = match nodes {
             Some(nodes) => self.promises.earliest_of(&self.cluster, shape, now, nodes.iter().copied()),
             None => {
-                let all = !self.cluster.leaves_alone(shape);
-                let near = |node: NodeId| all || self.promises.is_near(job, node);
+                let near = |node: NodeId| !margin || self.promises.is_near(job, node);
                 self.promises.earliest(&self.cluster, shape, class.limit, (now, before), near)
             }
         };

@@ -24,6 +24,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
 use fixedbitset::FixedBitSet;
+use madang_model::id::seat;
 use madang_model::{Allocation, Held, JobId, NodeId, ReservationId, RunId, Span, Time};
 use serde::{Deserialize, Serialize};
 
@@ -573,14 +574,6 @@ fn term<'a>(
 fn come(coming: &mut Vec<(u64, usize)>, pledge: &Pledge) {
     let (gpus, count) = seat(coming, pledge.owner);
     (*gpus, *count) = (*gpus + pledge.gpus(), *count + 1);
-}
-
-/// The place of an index in a list that grows as far as it is asked for.
-fn seat<T: Default>(list: &mut Vec<T>, at: usize) -> &mut T {
-    if list.len() <= at {
-        list.resize_with(at + 1, T::default);
-    }
-    &mut list[at]
 }
 
 /// Takes a job out of what is kept by shape.

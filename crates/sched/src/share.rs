@@ -331,18 +331,12 @@ impl Shares {
 
     /// Counts a rate held from now on (or no longer) along the leaf's path.
     pub fn hold(&mut self, leaf: usize, rate: u64, now: Time, more: bool) {
-        for meter in self.advanced(leaf, now) {
-            meter.rate = if more { meter.rate + rate } else { meter.rate - rate };
-        }
-    }
-
-    /// The meters along the leaf's path, brought up to now: its own, its project's, its owner's.
-    pub fn advanced(&mut self, leaf: usize, now: Time) -> [&mut Meter; 3] {
         let project = self.leaves[leaf].project;
         let owner = self.projects[project].owner;
-        let mut meters =
-            [&mut self.leaves[leaf].meter, &mut self.projects[project].meter, &mut self.owners[owner].meter];
-        meters.iter_mut().for_each(|meter| meter.advance(now, &mut self.decay));
-        meters
+        let meters = [&mut self.leaves[leaf].meter, &mut self.projects[project].meter, &mut self.owners[owner].meter];
+        for meter in meters {
+            meter.advance(now, &mut self.decay);
+            meter.rate = if more { meter.rate + rate } else { meter.rate - rate };
+        }
     }
 }
